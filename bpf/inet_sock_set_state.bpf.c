@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * sock:inet_sock_set_state, TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)
+ *
+ * The hot hook: ten transitions for each connection of a healthy host. Ordinary ones only fill the caches of
+ * owner.bpf.h and leave; those that a verdict may need become TW_KIND_STATE. With every_transition set, the ordinary
+ * ones are sent too, as TW_KIND_TRANSITION, which detectors never see: findings are the same in both modes.
+ */
+#include "tcpwhy.bpf.h"
+
+/* For so long after a refused connect, successful ones are sent: an address fallback is no incident. */
+#define TW_FALLBACK_NS 1500000000ULL
+
+static __always_inline __u32 tw_total_retrans(const struct sock *sk) {
+  return BPF_CORE_READ((const struct tcp_sock *)sk, total_retrans);
+}
+
+static __always_inline int tw_current_is_exiting(void) {
+  return (BPF_CORE_READ((const struct task_struct *)bpf_get_current_task(), flags) & TW_PF_EXITING) != 0;
+}
+
+/* Transitions that only the owner makes, in its own context (a close by the kernel leaves an error in sk_err). */
+static __always_inline int tw_by_owner(const struct sock *sk, int old, int new) {
+  if (new == TCP_LISTEN || new == TCP_SYN_SENT || old == TCP_LISTEN)
+    return 1;
+  if (new == TCP_FIN_WAIT1)
+    return old == TCP_ESTABLISHED || old == TCP_SYN_RECV;
+  if (new == TCP_LAST_ACK)
+    return old == TCP_CLOSE_WAIT;
+  if (new == TCP_CLOSE && (old == TCP_SYN_SENT || old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT))
+    return sk->sk_err == 0;
+  return 0;
+}
+
+static __always_inline void tw_remember_handshake(const struct sock *sk) {
+  const struct tcp_sock *tp = (const void *)sk;
+  __u32 client_isn = BPF_CORE_READ(tp, snd_una) - 1, server_isn = BPF_CORE_READ(tp, rcv_nxt) - 1;
+  struct tw_handshake *handshake = tw_handshake_slot(client_isn, server_isn);
+  struct tw_destination *destination;
+  __u64 now = bpf_ktime_get_boot_ns();
+  struct tw_tuple tuple = {};
+
+  if (handshake) {
+    handshake->id = sk->__sk_common.skc_cookie.counter;
+    handshake->established_ns = now;
+    handshake->client_isn = client_isn;
+    handshake->server_isn = server_isn;
+  }
+  if (sk->__sk_common.skc_family == TW_AF_INET)
+    tw_map_v4(tuple.remote, sk->__sk_common.skc_daddr);
+  else
+    __builtin_memcpy(tuple.remote, &sk->__sk_common.skc_v6_daddr, 16);
+  tuple.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+  tuple.netns = sk->__sk_common.skc_net.net->ns.inum;
+  destination = tw_destination_slot(&tuple);
+  if (destination) {
+    __builtin_memcpy(destination->addr, tuple.remote, 16);
+    destination->port = tuple.remote_port;
+    destination->netns = tuple.netns;
+    destination->success_ns = now;
+  }
+}
+
+static __always_inline int tw_client_is_telling(const struct sock *sk, int new) {
+  if (new == TCP_CLOSE)
+    return 1;
+  if (new != TCP_ESTABLISHED)
+    return 0;
+  tw_remember_handshake(sk);
+  return tw_total_retrans(sk) || bpf_ktime_get_boot_ns() - tw_refused_ns < TW_FALLBACK_NS;
+}
+
+/* What a verdict may need. Everything else is ordinary life. */
+static __always_inline int tw_is_telling(const struct sock *sk, int old, int new) {
+  if (old == TCP_SYN_SENT)
+    return tw_client_is_telling(sk, new);
+  if (new == TCP_LISTEN || old == TCP_LISTEN)
+    return 1;
+  if (new == TCP_ESTABLISHED)
+    return tw_total_retrans(sk) != 0;
+  if (new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK)
+    return tw_current_is_exiting();
+  if (new == TCP_CLOSE && (old == TCP_FIN_WAIT2 || old == TCP_LAST_ACK || old == TCP_CLOSING))
+    return sk->sk_err || tw_total_retrans(sk);
+  return new == TCP_CLOSE && old != TCP_CLOSE;
+}
+
+static __always_inline void tw_emit_state(const struct sock *sk, __u64 id, int old, int new) {
+  struct tw_state *record = tw_reserve(TW_KIND_STATE, sizeof(*record));
+
+  if (!record)
+    return;
+  record->from = old;
+  record->to = new;
+  tw_fill_socket(&record->socket, sk);
+  record->socket.id = id;
+  record->socket.state = new;
+  if (tw_by_owner(sk, old, new))
+    tw_fill_current(&record->owner);
+  if (!record->owner.pid)
+    tw_fill_connector(&record->owner, id);
+  if (old == TCP_SYN_SENT && new == TCP_CLOSE) {
+    record->last_success_ns = tw_last_success(&record->socket.tuple);
+    tw_refused_ns = record->header.time_ns;
+  }
+  tw_submit(record);
+}
+
+static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, int old, int new) {
+  struct tw_transition *record = tw_reserve(TW_KIND_TRANSITION, sizeof(*record));
+  const struct tcp_sock *tp = (const void *)sk;
+  struct tw_owner owner = {};
+
+  if (!record)
+    return;
+  record->id = id;
+  tw_fill_tuple(&record->tuple, sk, 1);
+  record->from = old;
+  record->to = new;
+  record->shutdown = sk->sk_shutdown;
+  record->err = sk->sk_err;
+  record->snd_una = BPF_CORE_READ(tp, snd_una);
+  record->snd_nxt = BPF_CORE_READ(tp, snd_nxt);
+  record->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
+  record->copied_seq = BPF_CORE_READ(tp, copied_seq);
+  record->total_retrans = BPF_CORE_READ(tp, total_retrans);
+  if (tw_by_owner(sk, old, new)) {
+    tw_fill_current(&owner);
+    record->pid = owner.pid;
+    __builtin_memcpy(record->comm, owner.comm, TW_COMM);
+  }
+  tw_submit(record);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int old, const int new) {
+  int telling;
+  __u64 id;
+
+  /* Until 6.12 the child is not filled in yet at LISTEN to SYN_RECV; its next transition tells all. */
+  if (!tw_is_tcp(sk) || new == TCP_SYN_RECV)
+    return 0;
+  if (new == TCP_SYN_SENT)
+    tw_remember_connector(bpf_get_socket_cookie((void *)sk));
+  telling = tw_is_telling(sk, old, new);
+  if (!telling && !tw_config.every_transition)
+    return 0;
+  if (!tw_sk_passes(sk))
+    return 0;
+  id = bpf_get_socket_cookie((void *)sk);
+  if (new == TCP_LISTEN)
+    bpf_sk_storage_get(&tw_tracked, (void *)sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+  if (telling)
+    tw_emit_state(sk, id, old, new);
+  else
+    tw_emit_transition(sk, id, old, new);
+  return 0;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every map and the configuration. Each object that is linked has them all; __weak makes the linker keep one.
+ *
+ * The three "caches" are plain arrays used as direct-mapped tables: a slot is found by hashing, holds its key, and is
+ * overwritten by the next that hashes there. Looking one up is a few nanoseconds, nothing is allocated for a
+ * healthy connection, and a lost entry only means "not known".
+ */
+#ifndef TCPWHY_MAPS_BPF_H
+#define TCPWHY_MAPS_BPF_H
+
+const volatile struct tw_config tw_config __weak = {};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 8 << 20);
+} tw_events SEC(".maps") __weak;
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct tw_counters);
+} tw_counts SEC(".maps") __weak;
+
+/* Who called connect(): by socket cookie. */
+#define TW_CONNECTORS 65536
+struct tw_connector {
+  __u64 id;
+  struct tw_owner owner;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, TW_CONNECTORS);
+  __type(key, __u32);
+  __type(value, struct tw_connector);
+} tw_connectors SEC(".maps") __weak;
+
+/* The client's end of each handshake, by its two initial sequence numbers: only a proxy rewrites both. */
+#define TW_HANDSHAKES 131072
+struct tw_handshake {
+  __u64 id;
+  __u64 established_ns;
+  __u32 client_isn;
+  __u32 server_isn;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, TW_HANDSHAKES);
+  __type(key, __u32);
+  __type(value, struct tw_handshake);
+} tw_handshakes SEC(".maps") __weak;
+
+/* When a connect to a remote endpoint last succeeded. */
+#define TW_DESTINATIONS 8192
+struct tw_destination {
+  __u8 addr[16];
+  __u32 netns;
+  __u16 port;
+  __u16 reserved;
+  __u64 success_ns;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, TW_DESTINATIONS);
+  __type(key, __u32);
+  __type(value, struct tw_destination);
+} tw_destinations SEC(".maps") __weak;
+
+/* Sockets that a sweep visits: every listener, and whatever retransmitted on time-out. */
+struct tw_tracked {
+  __u32 drops; /* at the last sample */
+  __u32 snd_una;
+  __u8 reported; /* the last sample was one of trouble */
+  __u8 reserved[7];
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct tw_tracked);
+} tw_tracked SEC(".maps") __weak;
+
+/* Sockets that user space asks for in a task-file walk: their tuple with netns 0. Empty: the walk reports all. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, struct tw_tuple);
+  __type(value, __u32);
+} tw_wanted SEC(".maps") __weak;
+
+/* Ports that pass --port: one bit each. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1024);
+  __type(key, __u32);
+  __type(value, __u64);
+} tw_ports SEC(".maps") __weak;
+
+/* A second's budget for the drop records of each CPU. */
+struct tw_budget {
+  __u64 second;
+  __u64 used;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct tw_budget);
+} tw_drop_budget SEC(".maps") __weak;
+
+/* Written by the kernel side, read by it: when a connect was last refused. Races are harmless. */
+__u64 tw_refused_ns __weak = 0;
+/* Set by user space around a walk: 1 reports every TCP socket, 0 only the wanted ones. */
+__u32 tw_walk_all __weak = 0;
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Owners, and the caches that are filled where a fact is certain and read where it is needed.
+ *
+ * Most TCP events run in softirq, where the current task is whoever was on the CPU: it is never read there. It is
+ * read only in the transitions that a process makes itself (listen, connect, close).
+ */
+#ifndef TCPWHY_OWNER_BPF_H
+#define TCPWHY_OWNER_BPF_H
+
+static __always_inline void tw_fill_task(struct tw_owner *owner, const struct task_struct *task) {
+  const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+  __u32 flags = BPF_CORE_READ(task, flags);
+  __u32 pid = BPF_CORE_READ(task, tgid);
+
+  /* Kernel threads close sockets for others (delayed fput); our own walks run other sockets' backlogs. */
+  if ((flags & TW_PF_KTHREAD) || pid == tw_config.self_pid)
+    return;
+  owner->pid = pid;
+  owner->start_ns = BPF_CORE_READ(leader, start_boottime);
+  bpf_probe_read_kernel_str(owner->comm, sizeof(owner->comm), __builtin_preserve_access_index(&leader->comm));
+  if (flags & TW_PF_EXITING) {
+    owner->flags |= TW_OWNER_EXITING;
+    owner->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
+    if (!owner->exit_code)
+      owner->exit_code = BPF_CORE_READ(task, exit_code);
+  }
+}
+
+/* Only in process context, in a transition that the owner itself makes. */
+static __always_inline void tw_fill_current(struct tw_owner *owner) {
+  tw_fill_task(owner, (const struct task_struct *)bpf_get_current_task());
+  owner->source = owner->pid ? TW_OWNER_CURRENT : TW_OWNER_NONE;
+}
+
+static __always_inline struct tw_connector *tw_connector_slot(__u64 id) {
+  __u32 slot = id & (TW_CONNECTORS - 1);
+
+  return bpf_map_lookup_elem(&tw_connectors, &slot);
+}
+
+/* Whoever called connect() on this socket, if that is still remembered. */
+static __always_inline void tw_fill_connector(struct tw_owner *owner, __u64 id) {
+  struct tw_connector *slot = id ? tw_connector_slot(id) : NULL;
+
+  if (slot && slot->id == id) {
+    *owner = slot->owner;
+    owner->source = TW_OWNER_CONNECT;
+  }
+}
+
+static __always_inline void tw_remember_connector(__u64 id) {
+  struct tw_connector *slot = tw_connector_slot(id);
+
+  if (!slot)
+    return;
+  slot->id = 0;
+  __builtin_memset(&slot->owner, 0, sizeof(slot->owner));
+  tw_fill_current(&slot->owner);
+  slot->owner.flags = 0;
+  slot->id = id;
+}
+
+static __always_inline struct tw_handshake *tw_handshake_slot(__u32 client_isn, __u32 server_isn) {
+  __u32 slot = ((client_isn * 0x9e3779b1U) ^ (server_isn * 0x85ebca6bU)) >> 15;
+
+  slot &= TW_HANDSHAKES - 1;
+  return bpf_map_lookup_elem(&tw_handshakes, &slot);
+}
+
+static __always_inline struct tw_destination *tw_destination_slot(const struct tw_tuple *tuple) {
+  const __u32 *a = (const __u32 *)tuple->remote;
+  __u32 slot = (a[0] ^ a[1] ^ a[2] ^ a[3] ^ tuple->netns) * 0x9e3779b1U + tuple->remote_port * 0x85ebca6bU;
+
+  slot = (slot >> 16) & (TW_DESTINATIONS - 1);
+  return bpf_map_lookup_elem(&tw_destinations, &slot);
+}
+
+static __always_inline int tw_is_destination(const struct tw_destination *slot, const struct tw_tuple *tuple) {
+  const __u64 *a = (const __u64 *)slot->addr, *b = (const __u64 *)tuple->remote;
+
+  return a[0] == b[0] && a[1] == b[1] && slot->port == tuple->remote_port && slot->netns == tuple->netns;
+}
+
+static __always_inline __u64 tw_last_success(const struct tw_tuple *tuple) {
+  struct tw_destination *slot = tw_destination_slot(tuple);
+
+  return slot && tw_is_destination(slot, tuple) ? slot->success_ns : 0;
+}
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The contract between the kernel side and user space: every record of the stream, the configuration and the counters.
+ *
+ * Rules: only fixed-width integers and arrays; every padding byte named; host byte order; append only, kinds never
+ * reused; sizes asserted below, so both sides see the same layout. Addresses are 16 bytes, IPv4 as v4-mapped IPv6;
+ * ports in host byte order. Numbers that kernels renumber (drop and reset reasons) travel raw, the running kernel's
+ * names are read from its BTF. Ages ("_age_ms") are the time between a kernel stamp and the record, TW_NEVER where the
+ * stamp was never set.
+ */
+#ifndef TCPWHY_ABI_H
+#define TCPWHY_ABI_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define TW_ABI_VERSION 1
+#define TW_NEVER 0xffffffffU
+#define TW_COMM 16
+
+/* Kinds of records. The kernel side makes 1 to 31, user space the rest. */
+#define TW_KIND_TRANSITION 1         /* a state change of ordinary life; detectors never see it */
+#define TW_KIND_STATE 2              /* a state change that a verdict may need */
+#define TW_KIND_RETRANSMIT 3         /* tcp:tcp_retransmit_skb */
+#define TW_KIND_SYNACK_RETRANSMIT 4  /* tcp:tcp_retransmit_synack */
+#define TW_KIND_RESET_SENT 5         /* tcp:tcp_send_reset */
+#define TW_KIND_RESET_RECEIVED 6     /* tcp:tcp_receive_reset */
+#define TW_KIND_SOCKET_ERROR 7       /* sock:inet_sk_error_report */
+#define TW_KIND_DROP 8               /* skb:kfree_skb, the few reasons that explain a stall */
+#define TW_KIND_SEED 9               /* a socket that a process holds, with that process: start, or an answer to a want */
+#define TW_KIND_SAMPLE 10            /* a tracked socket, as a sweep found it */
+#define TW_KERNEL_KINDS 16           /* room in the counters */
+#define TW_KIND_TICK 32              /* the only clock of the detectors */
+#define TW_KIND_LOST 33              /* events that the kernel could not hand over */
+#define TW_KIND_SEED_END 34          /* a walk over the sockets of all processes is complete */
+#define TW_KIND_SWEEP_END 35         /* a sweep over the tracked sockets is complete */
+#define TW_KIND_PROCESS 36           /* observation of one process, an answer to a want */
+
+struct tw_header {
+  __u64 time_ns; /* CLOCK_BOOTTIME */
+  __u16 kind;    /* TW_KIND_ */
+  __u16 size;    /* of the whole record, bytes */
+  __u16 cpu;
+  __u16 reserved;
+};
+
+/* A connection as one end sees it. netns is the inode number of the namespace. */
+struct tw_tuple {
+  __u8 local[16];
+  __u8 remote[16];
+  __u16 local_port; /* 0 where not yet bound */
+  __u16 remote_port;
+  __u32 netns;
+};
+
+/* Where an owner comes from; each is certain in itself. */
+#define TW_OWNER_NONE 0
+#define TW_OWNER_CURRENT 1 /* the calling process at this very transition (process context) */
+#define TW_OWNER_CONNECT 2 /* remembered from connect() of the same socket */
+#define TW_OWNER_FILE 3    /* holds a file descriptor of the socket (task-file walk) */
+
+#define TW_OWNER_EXITING 1 /* PF_EXITING: exit_code is valid */
+
+struct tw_owner {
+  __u64 start_ns; /* of the thread-group leader, CLOCK_BOOTTIME */
+  __u32 pid;      /* thread-group id, initial pid namespace */
+  __u8 source;    /* TW_OWNER_ */
+  __u8 flags;     /* TW_OWNER_EXITING */
+  __u16 reserved;
+  __u32 exit_code; /* as wait(2) gives it: signal in the low 7 bits, else status << 8 */
+  __u32 fd;        /* TW_OWNER_FILE: the descriptor */
+  char comm[TW_COMM]; /* of the thread-group leader */
+};
+
+/* Flags of a socket. */
+#define TW_SK_FULL 0x1      /* a full socket: everything below is valid */
+#define TW_SK_DEAD 0x2      /* orphan: no process holds it (SOCK_DEAD) */
+#define TW_SK_HAS_SOCKET 0x4 /* a struct socket is attached; a child in the accept queue has none and is not DEAD */
+#define TW_SK_KEEPALIVE 0x8 /* SO_KEEPALIVE */
+#define TW_SK_LINGER 0x10   /* SO_LINGER on */
+#define TW_SK_LINGER_ZERO 0x20
+#define TW_SK_LISTENER 0x40 /* the accept-queue fields are valid */
+#define TW_SK_MINI 0x80     /* TIME_WAIT or a request: only id, tuple and state are valid */
+#define TW_SK_WRITE_QUEUE 0x100 /* unsent data waits */
+
+/* Facts of one socket at the moment of the record. Lengths in bytes, times in ms unless named otherwise. */
+struct tw_socket {
+  __u64 id; /* socket cookie, unique while the host is up; 0 where the kernel had none yet */
+  struct tw_tuple tuple;
+  __u64 cgroup_id; /* cgroup v2 of the task that called socket(); a child has its listener's */
+  __u64 bytes_acked;
+  __u64 bytes_received;
+  __u32 flags; /* TW_SK_ */
+  __u8 state;  /* TCP_ESTABLISHED 1 ... TCP_NEW_SYN_RECV 12 */
+  __u8 shutdown;
+  __u8 ca_state; /* enum tcp_ca_state */
+  __u8 timer;    /* icsk_pending: 0 none, 1 retransmit, 3 zero-window probe, 5 tail-loss probe, 6 reordering */
+  __u8 retransmits; /* icsk_retransmits: time-outs without an acknowledgment since */
+  __u8 backoff;
+  __u8 probes_out;
+  __u8 sysctl_retries2; /* of the socket's own namespace */
+  __u8 sysctl_syn_retries;
+  __u8 sysctl_synack_retries;
+  __u8 sysctl_orphan_retries;
+  __u8 own_syn_retries; /* TCP_SYNCNT, 0 unset */
+  __s32 err;
+  __s32 err_soft; /* the last ICMP or routing error that did not end the connection */
+  __u32 snd_una;
+  __u32 snd_nxt;
+  __u32 write_seq;
+  __u32 rcv_nxt;
+  __u32 copied_seq;
+  __u32 snd_wnd;
+  __u32 rcv_wnd; /* what the last advertisement leaves to the peer now */
+  __u32 mss;
+  __u32 packets_out;
+  __u32 total_retrans;
+  __u32 srtt_us;
+  __u32 rto_us;
+  __u32 rto_max_ms;
+  __u32 user_timeout_ms; /* TCP_USER_TIMEOUT, 0 unset */
+  __s32 timer_ms;        /* until the armed timer expires; negative where overdue */
+  __u32 sent_age_ms;     /* lsndtime: data sent (or sent again), and the moment of ESTABLISHED */
+  __u32 received_age_ms; /* lrcvtime: data received, and the moment of ESTABLISHED */
+  __u32 segment_age_ms;  /* rcv_tstamp: any acknowledgment received */
+  __u32 retrans_age_ms;  /* retrans_stamp: the first retransmission of this episode */
+  __u32 keepalive_ms;    /* idle time before the first probe */
+  __u32 queue;           /* accept queue: sk_ack_backlog */
+  __u32 limit;           /* sk_max_ack_backlog: the queue holds limit + 1 */
+  __u32 drops;           /* sk_drops; a refused ACK counts 2, a refused SYN 1 */
+  __u32 requests;        /* qlen: requests in SYN_RECV */
+  __u32 young;           /* of these, never retransmitted */
+  __u32 defer;           /* rskq_defer_accept */
+  __u32 head_age_ms;     /* how long the head of the accept queue waits */
+  __u32 linger2;         /* TCP_LINGER2 as signed jiffies */
+};
+
+/* A state change of ordinary life, as small as a timeline allows. */
+struct tw_transition {
+  struct tw_header header;
+  __u64 id;
+  struct tw_tuple tuple;
+  __u8 from;
+  __u8 to;
+  __u8 shutdown;
+  __u8 reserved;
+  __s32 err;
+  __u32 snd_una;
+  __u32 snd_nxt;
+  __u32 rcv_nxt;
+  __u32 copied_seq;
+  __u32 pid; /* of the owner, where this transition runs in its context; else 0 */
+  __u32 total_retrans;
+  char comm[TW_COMM];
+};
+
+struct tw_state {
+  struct tw_header header;
+  struct tw_socket socket;
+  struct tw_owner owner;
+  __u64 last_success_ns; /* SYN_SENT to CLOSE: when a connect to this remote endpoint last succeeded, 0 not known */
+  __u8 from;
+  __u8 to;
+  __u8 reserved[6];
+};
+
+#define TW_RETRANSMIT_TIMEOUT 1 /* RTO */
+#define TW_RETRANSMIT_FAST 2    /* fast retransmit, RACK */
+#define TW_RETRANSMIT_TAIL_LOSS 3
+#define TW_RETRANSMIT_SYN 4
+#define TW_RETRANSMIT_PROBE 5 /* window shut with data in flight */
+
+struct tw_retransmit {
+  struct tw_header header;
+  struct tw_socket socket;
+  struct tw_owner owner;
+  __s32 error; /* negative: the segment could not be sent (6.17 and later tell) */
+  __u8 type;   /* TW_RETRANSMIT_ */
+  __u8 reserved[3];
+};
+
+struct tw_synack_retransmit {
+  struct tw_header header;
+  struct tw_socket listener;
+  struct tw_owner client_owner; /* of the client's socket, where that is on this host and was seen to connect */
+  __u64 request_id;             /* cookie; the child inherits it */
+  __u64 client_id;              /* cookie of the client's socket with the same two ISNs; 0 not on this host */
+  __u64 client_established_ns;  /* when that socket became ESTABLISHED */
+  struct tw_tuple request;
+  __u32 client_isn;
+  __u32 server_isn;
+  __u32 synack_age_ms; /* since the first SYN-ACK */
+  __u8 acked;          /* the client's ACK came and was dropped here */
+  __u8 by_timer;       /* not by a duplicate SYN */
+  __u8 num_timeout;    /* before this one */
+  __u8 num_retrans;
+  __u32 reserved[2];
+};
+
+/* The segment that made the kernel answer with an RST, or that was dropped. Zero where there was none. */
+struct tw_segment {
+  __u32 seq;
+  __u32 ack_seq;
+  __u32 payload; /* bytes */
+  __u8 flags;    /* FIN 1, SYN 2, RST 4, PSH 8, ACK 16 */
+  __u8 valid;
+  __u16 reserved;
+};
+
+struct tw_reset_sent {
+  struct tw_header header;
+  struct tw_socket socket; /* the sender: a full socket, a listener, a TIME_WAIT minisocket, or only a tuple */
+  struct tw_owner owner;
+  struct tw_segment trigger; /* valid: a passive reset */
+  __s32 reason;              /* enum sk_rst_reason; -1 where this kernel has none */
+  __u32 reserved;
+};
+
+struct tw_reset_received {
+  struct tw_header header;
+  struct tw_socket socket;
+  struct tw_owner owner;
+};
+
+struct tw_socket_error {
+  struct tw_header header;
+  struct tw_socket socket;
+  struct tw_owner owner;
+};
+
+struct tw_drop {
+  struct tw_header header;
+  __u64 listener_id;     /* where the receiving socket is a listener */
+  struct tw_tuple tuple; /* as the receiver sees it: local is the destination */
+  struct tw_segment segment;
+  __u32 reason; /* enum skb_drop_reason */
+  __u32 queue;
+  __u32 limit;
+  __u32 drops;
+  __u32 head_age_ms;
+  __u32 reserved;
+};
+
+struct tw_seed {
+  struct tw_header header;
+  struct tw_socket socket;
+  struct tw_owner owner;
+};
+
+struct tw_sample {
+  struct tw_header header;
+  struct tw_socket socket;
+};
+
+struct tw_tick {
+  struct tw_header header;
+};
+
+struct tw_lost {
+  struct tw_header header;
+  __u64 count; /* since the last such record */
+  __u32 kind;  /* TW_KIND_ of what was lost */
+  __u32 reserved;
+};
+
+struct tw_seed_end {
+  struct tw_header header;
+  __u64 sockets;  /* visited */
+  __u32 initial;  /* 1: the walk at start */
+  __u32 complete; /* 0: the walk failed or is not to be had here; what was wanted stays unknown */
+};
+
+struct tw_sweep_end {
+  struct tw_header header;
+  __u64 sockets;
+};
+
+/* Answer to a want about a process; every field as /proc gave it. */
+struct tw_process {
+  struct tw_header header;
+  __u64 start_ns;
+  __u32 pid;
+  __u32 threads;
+  __u32 open_fds; /* TW_NEVER where it could not be read */
+  __u32 fd_limit;
+  char state; /* R S D T t Z X, '?' where it could not be read */
+  char reserved[7];
+  char wait_channel[40];
+  char cgroup[192]; /* path, cut where longer */
+};
+
+/* One struct configures every program; it is constant once they are loaded. */
+struct tw_config {
+  __u32 self_pid;      /* never an owner */
+  __u32 hz;            /* jiffies a second */
+  __u8 every_transition; /* emit TW_KIND_TRANSITION too */
+  __u8 filter_ports;   /* the port map is in force */
+  __u8 filter_local;
+  __u8 filter_remote;
+  __u8 local_net[16];
+  __u8 local_mask[16];
+  __u8 remote_net[16];
+  __u8 remote_mask[16];
+  __u32 drops_per_second; /* for each CPU; what is above is counted */
+  __u32 wake_bytes;       /* fill level that wakes the reader */
+  __u8 reset_has_reason;  /* tcp_send_reset has its third argument */
+  __u8 retransmit_has_error;
+  __u8 drop_has_socket;   /* kfree_skb has rx_sk */
+  __u8 reserved[5];
+  /* enum skb_drop_reason of the running kernel, 0 where it has no such reason */
+  __u32 reason_netfilter;
+  __u32 reason_listen_overflow;
+  __u32 reason_no_socket;
+  __u32 reason_not_specified;
+};
+
+/* For each CPU; user space adds them up. */
+struct tw_counters {
+  __u64 seen[TW_KERNEL_KINDS];    /* what the hooks saw and the filter let through */
+  __u64 lost[TW_KERNEL_KINDS];    /* did not fit into the ring buffer */
+  __u64 limited[TW_KERNEL_KINDS]; /* left out by a rate limit */
+  __u64 connects;
+  __u64 accepts;
+};
+
+#define TW_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
+#ifdef __cplusplus
+#undef TW_ASSERT_SIZE
+#define TW_ASSERT_SIZE(type, bytes) static_assert(sizeof(struct type) == (bytes), #type)
+#endif
+TW_ASSERT_SIZE(tw_header, 16);
+TW_ASSERT_SIZE(tw_tuple, 40);
+TW_ASSERT_SIZE(tw_owner, 40);
+TW_ASSERT_SIZE(tw_socket, 208);
+TW_ASSERT_SIZE(tw_transition, 112);
+TW_ASSERT_SIZE(tw_state, 280);
+TW_ASSERT_SIZE(tw_retransmit, 272);
+TW_ASSERT_SIZE(tw_synack_retransmit, 352);
+TW_ASSERT_SIZE(tw_segment, 16);
+TW_ASSERT_SIZE(tw_reset_sent, 288);
+TW_ASSERT_SIZE(tw_reset_received, 264);
+TW_ASSERT_SIZE(tw_drop, 104);
+TW_ASSERT_SIZE(tw_process, 280);
+TW_ASSERT_SIZE(tw_config, 108);
+
+#endif

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Everything comes from the distribution; scripts/setup installs it.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.0)
+
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(tsl-robin-map REQUIRED)
+
+if(TCPWHY_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+find_program(TCPWHY_BPF_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14
+             DOC "The clang that compiles the BPF programs")
+find_program(TCPWHY_BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin /usr/local/sbin DOC "bpftool: links objects, makes the skeleton")
+foreach(tool TCPWHY_BPF_CLANG TCPWHY_BPFTOOL)
+  if(NOT ${tool})
+    message(FATAL_ERROR "${tool} was not found: run scripts/setup as root, or pass -D${tool}=PATH")
+  endif()
+endforeach()

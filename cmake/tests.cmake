@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# tests/unit/<layer>/*.cpp is the program unit_<layer>, linked with that layer alone, so that a layer which uses
+# something above itself does not link. tests/detect/*.cpp is one program with the detectors and the script source.
+include(GoogleTest)
+
+# gtest and gmock are parsed once, not once a file.
+file(WRITE ${CMAKE_BINARY_DIR}/generated/gtest_pch.cpp "// what the precompiled header hangs on\n")
+add_library(tcpwhy_gtest_pch OBJECT ${CMAKE_BINARY_DIR}/generated/gtest_pch.cpp)
+target_link_libraries(tcpwhy_gtest_pch PRIVATE tcpwhy_options GTest::gmock GTest::gtest)
+target_precompile_headers(tcpwhy_gtest_pch PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+
+add_custom_target(tests COMMENT "The unit and detector tests")
+
+function(tcpwhy_test_program program folder)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${program} ${sources})
+  target_link_libraries(${program} PRIVATE ${ARGN} tcpwhy_options GTest::gmock GTest::gtest GTest::gmock_main)
+  target_precompile_headers(${program} REUSE_FROM tcpwhy_gtest_pch)
+  set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_dependencies(tests ${program})
+  gtest_discover_tests(${program} TEST_PREFIX ${program}. WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} DISCOVERY_TIMEOUT 60
+                       PROPERTIES TIMEOUT 60)
+endfunction()
+
+get_property(layers GLOBAL PROPERTY TCPWHY_LAYERS)
+foreach(layer IN LISTS layers)
+  tcpwhy_test_program(unit_${layer} ${PROJECT_SOURCE_DIR}/tests/unit/${layer} tcpwhy_${layer})
+endforeach()
+tcpwhy_test_program(detect_tests ${PROJECT_SOURCE_DIR}/tests/detect tcpwhy_detect tcpwhy_source)
+
+foreach(folder causes bench)
+  if(EXISTS ${PROJECT_SOURCE_DIR}/tests/${folder}/CMakeLists.txt)
+    add_subdirectory(${PROJECT_SOURCE_DIR}/tests/${folder})
+  endif()
+endforeach()

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The path is cut in the middle of a transfer, and comes back, or does not.
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cerrno>
+
+#include <sstream>
+
+#include "puppet.hpp"
+
+namespace {
+
+using namespace cause;
+
+// Sends as fast as it can until told to stop; then waits for what is unacknowledged to be so no more.
+// Says the end's address; "stopped BYTES"; "in flight"; then "acked MS" or "error ERRNO MS EPOCH".
+void pump(Line& line, const Endpoint& service) {
+  const int fd = connect_to(service);
+  const Endpoint own = local_of(fd);
+  line.say(own.addr + ' ' + std::to_string(own.port));
+  const std::string block(4096, 'x');
+  while (!line.heard()) (void)send(fd, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  (void)line.hear();  // "cut"
+  int64_t cut_at = now_ms();
+  // What was on its way when the path was cut is acknowledged at once; from then on nothing is.
+  sleep_ms(50);
+  (void)send(fd, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  sleep_ms(50);
+  line.say(std::to_string(bytes_in_flight(fd)));
+  (void)line.hear();  // "how much"
+  const int in_flight = bytes_in_flight(fd);
+  line.say(std::to_string(in_flight));
+  pollfd entry{fd, 0, 0};
+  const bool over = wait_until([&] { return bytes_in_flight(fd) != in_flight || poll(&entry, 1, 0) > 0; }, 40'000, 1);
+  const int64_t took = now_ms() - cut_at;
+  const double epoch = epoch_now();
+  errno = 0;
+  require(over, "the stall did not end");
+  const int error = poll(&entry, 1, 0) > 0 ? socket_error(fd) : 0;
+  std::ostringstream report;
+  report << error << ' ' << took << ' ' << std::fixed << epoch;
+  line.say(report.str());
+  if (error == 0) (void)wait_until([&] { return unacked_segments(fd) == 0; }, 10'000);
+  close(fd);
+  (void)line.hear();
+}
+
+void drain(Line& line, const std::string& addr) {
+  const int listener = listen_on(addr, 8);
+  line.say(std::to_string(local_of(listener).port));
+  const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  char block[65536];
+  pollfd entries[2] = {{fd, POLLIN, 0}, {line.fd(), POLLIN, 0}};
+  while (poll(entries, 2, -1) > 0 && entries[1].revents == 0)
+    if (recv(fd, block, sizeof block, 0) <= 0) break;
+  (void)line.hear();
+  vanish(fd);
+  close(listener);
+}
+
+struct Cut {
+  std::string cause;
+  std::vector<std::string> culprits;
+  std::function<void(const VethPair&, const Endpoint&)> cut;
+  std::function<void(const VethPair&)> mend;  // none: never
+};
+
+Cut by_firewall() {
+  return {"dropped-locally",
+          {"local-firewall"},
+          [](const VethPair& pair, const Endpoint& service) {
+            pair.right.enter();
+            run("nft add table inet cut && "
+                "nft 'add chain inet cut input { type filter hook input priority 0; }' && "
+                "nft 'add rule inet cut input tcp dport " +
+                std::to_string(service.port) + " counter drop'");
+          },
+          [](const VethPair& pair) {
+            pair.right.enter();
+            run("nft delete table inet cut");
+          }};
+}
+
+// Frames go out to an address that nobody has: no firewall, no error, nothing comes back.
+Cut by_wrong_neighbour() {
+  return {"unknown",
+          {"network", "unknown"},
+          [](const VethPair& pair, const Endpoint&) {
+            pair.left.enter();
+            run("ip neigh replace 10.77.0.2 lladdr 02:00:00:00:de:ad dev left0 nud permanent");
+          },
+          [](const VethPair& pair) {
+            pair.right.enter();
+            const std::string mac =
+                run("cat /sys/class/net/right0/address 2>/dev/null || "
+                    "ip -o link show right0 | sed 's/.*ether \\([0-9a-f:]*\\).*/\\1/'");
+            pair.left.enter();
+            run("ip neigh replace 10.77.0.2 lladdr " + mac.substr(0, 17) + " dev left0 nud permanent");
+          }};
+}
+
+void path_cut(Truth& truth, const Cut& how, int retries2) {
+  const VethPair pair = fresh_veth_pair();
+  truth.netns = {pair.left, pair.right};
+  if (retries2 > 0) sysctl("net.ipv4.tcp_retries2", std::to_string(retries2));
+  pair.right.enter();
+  const Child server = spawn("drain-server", [&](Line& line) { drain(line, "10.77.0.2"); });
+  const Endpoint service{"10.77.0.2", std::stoi(server.line.hear())};
+  pair.left.enter();
+  const Child client = spawn("pump-client", [&](Line& line) { pump(line, service); });
+  std::istringstream words(client.line.hear());
+  Endpoint own;
+  words >> own.addr >> own.port;
+  sleep_ms(400);
+  how.cut(pair, service);
+  const int64_t cut_at = now_ms();
+  client.line.say("cut");
+  const int early = std::stoi(client.line.hear());
+  sleep_ms(retries2 > 0 ? 1500 : 3500);
+  client.line.say("how much");
+  const int late = std::stoi(client.line.hear());
+  if (retries2 == 0) how.mend(pair);
+  std::istringstream end(client.line.hear());
+  int error = 0;
+  int64_t took = 0;
+  double epoch = 0;
+  end >> error >> took >> epoch;
+  errno = 0;
+  require(early > 0 && late > 0, "nothing was in flight when the path was cut");
+  require(error == (retries2 > 0 ? ETIMEDOUT : 0), "the transfer ended with error " + std::to_string(error));
+  require(now_ms() - cut_at >= 3500, "the stall was too short");
+
+  truth.process("server", server);
+  truth.process("client", client);
+  truth.measured("in_flight_bytes", Json::array().push(early).push(late));
+  truth.measured("stalled_ms", static_cast<long>(took));
+  Expect stall("stall-unacked", how.cause);
+  stall.severity("critical").culprit_kinds(how.culprits).service(service).owner(client.pid).peer(server.pid);
+  stall.count(1, 1).connection(own, service).story("a").phases({"open", "closed"});
+  stall.ended({retries2 > 0 ? "timed-out" : "recovered"});
+  stall.duration(static_cast<double>(took) - 2500, static_cast<double>(took) + 1500);
+  stall.evidence("unacked_bytes", Json::range(std::min(early, late), std::max(early, late)));
+  stall.evidence("rtos", Json::range(3, 12)).evidence("backoff", Json::range(2, 12));
+  if (retries2 > 0) {
+    const double tolerance = 0.1 * static_cast<double>(took) / 1000;
+    truth.measured("gave_up_at", epoch);
+    stall.evidence("gives_up_at",
+                   Json::object().set("epoch_min", epoch - tolerance).set("epoch_max", epoch + tolerance));
+    truth.expect(Expect("timed-out", "retransmit-timeout")
+                     .severity("critical")
+                     .culprit_kinds(how.culprits)
+                     .service(service)
+                     .owner(client.pid)
+                     .peer(server.pid)
+                     .count(1, 1)
+                     .connection(own, service)
+                     .phases({"event"})
+                     .story("a"));
+  }
+  truth.expect(stall);
+  server.quit();  // without a packet
+  client.quit();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using cause::Truth;
+  return cause::main_of(
+      argc, argv, "i6", "the path is cut in the middle of a transfer",
+      {
+          {"cut", "by a firewall of this host; restored", [](Truth& t) { path_cut(t, by_firewall(), 0); }, 40},
+          {"blackhole", "frames vanish; restored", [](Truth& t) { path_cut(t, by_wrong_neighbour(), 0); }, 40},
+          {"timeout", "by a firewall, tcp_retries2=3: the kernel gives up",
+           [](Truth& t) { path_cut(t, by_firewall(), 3); }, 40},
+          {"blackhole-timeout", "frames vanish, tcp_retries2=4", [](Truth& t) { path_cut(t, by_wrong_neighbour(), 4); },
+           50},
+      });
+}

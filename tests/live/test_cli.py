@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line of `tcpwhy trace`, on the running kernel: how it starts, filters, speaks and ends."""
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from actor import Actor, idle_reset, reset_incident
+from tracer import Tracer, schema_errors
+
+WAIT_S = 4
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    """Two servers and a client in one namespace, and a pair in another."""
+    client = Actor("flt-client")
+    actors = {
+        "client": client,
+        "a": Actor("flt-a", netns_of=client),
+        "b": Actor("flt-b", netns_of=client),
+        "far-client": (far := Actor("far-client")),
+        "far": Actor("far-server", netns_of=far),
+    }
+    yield actors
+    for actor in actors.values():
+        actor.end()
+
+
+class Incident:
+    """A listener, and the reset that its server can make."""
+
+    def __init__(self, crowd, server, client, addr, listen_addr=None):
+        self.server, self.client, self.addr = crowd[server], crowd[client], addr
+        self.port = int(self.server.do("listen", listen_addr or addr))
+
+    def make(self):
+        return reset_incident(self.server, self.client, self.addr, self.port)
+
+    def told(self, tracer):
+        return any(f["finding"] == "reset" and f.get("service", {}).get("port") == self.port for f in tracer.findings())
+
+
+def narrowed(tool, wanted, unwanted, *arguments):
+    """With these arguments, `wanted` is told and `unwanted` is not."""
+    with Tracer(tool, *arguments) as tracer:
+        for incident in [*unwanted, *wanted]:  # what must not be told comes first: it had its time
+            incident.make()
+        tracer.wait_for(lambda: all(incident.told(tracer) for incident in wanted), WAIT_S)
+        tracer.stop()
+        assert tracer.problems() == []
+        said = "\n".join(tracer.out)
+        for incident in wanted:
+            assert incident.told(tracer), f"{arguments} hides :{incident.port}\n{said}"
+        for incident in unwanted:
+            assert not incident.told(tracer), f"{arguments} lets :{incident.port} through\n{said}"
+
+
+def test_no_filter_tells_all(tool, crowd):
+    narrowed(tool, [Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "b", "client", "::1"),
+                    Incident(crowd, "far", "far-client", "127.0.0.1")], [])
+
+
+def test_filter_port(tool, crowd):
+    one, other = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "b", "client", "127.0.0.1")
+    narrowed(tool, [one], [other], "--port", one.port)
+
+
+def test_filter_port_twice(tool, crowd):
+    one, other = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "b", "client", "127.0.0.1")
+    far = Incident(crowd, "far", "far-client", "127.0.0.1")
+    unwanted = [far] if far.port not in (one.port, other.port) else []
+    narrowed(tool, [one, other], unwanted, "--port", one.port, "--port", other.port)
+
+
+@pytest.mark.parametrize("option", ["--local", "--remote"])
+@pytest.mark.parametrize(("wanted", "unwanted", "value"), [
+    ("127.0.0.2", "127.0.0.1", "127.0.0.2"),
+    ("127.1.0.2", "127.0.0.1", "127.1.0.0/16"),
+    ("127.0.0.2", "127.0.0.1", "::ffff:127.0.0.2"),
+    ("::1", "127.0.0.1", "::1"),
+    ("::1", "127.0.0.1", "::/64"),
+    ("127.0.0.1", "::1", "127.0.0.0/8"),
+    ("127.0.0.1", "::1", "0.0.0.0/0"),
+])
+def test_filter_address(tool, crowd, option, wanted, unwanted, value):
+    narrowed(tool, [Incident(crowd, "a", "client", wanted)], [Incident(crowd, "b", "client", unwanted)], option, value)
+
+
+@pytest.mark.parametrize("option", ["--local", "--remote"])
+def test_filter_address_of_a_v4_mapped_connection(tool, crowd, option):
+    """The server listens on ::, the client comes over IPv4."""
+    mapped = Incident(crowd, "a", "client", "127.0.0.2", listen_addr="::")
+    narrowed(tool, [mapped], [Incident(crowd, "b", "client", "::1")], option, "127.0.0.2")
+
+
+@pytest.mark.parametrize("option", ["--pid", "--comm"])
+def test_filter_process(tool, crowd, option):
+    one, other = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "b", "client", "127.0.0.1")
+    narrowed(tool, [one], [other], option, one.server.pid if option == "--pid" else one.server.comm)
+
+
+@pytest.mark.parametrize("option", ["--pid", "--comm"])
+def test_filter_process_of_the_client(tool, crowd, option):
+    near, far = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "far", "far-client", "127.0.0.1")
+    narrowed(tool, [near], [far], option, near.client.pid if option == "--pid" else near.client.comm)
+
+
+def test_filter_netns(tool, crowd):
+    near, far = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "far", "far-client", "127.0.0.1")
+    narrowed(tool, [far], [near], "--netns", far.server.netns)
+
+
+def test_filter_keeps_the_pair(tool, crowd):
+    """A filter on one end's process does not hide who the other end is."""
+    one = Incident(crowd, "a", "client", "127.0.0.1")
+    with Tracer(tool, "--pid", one.server.pid) as tracer:
+        one.make()
+        tracer.wait_for(lambda: one.told(tracer), WAIT_S)
+        tracer.stop()
+        finding = next(f for f in tracer.findings() if f["finding"] == "reset")
+        pids = {(finding["owner"] or {}).get("pid"), ((finding["peer"] or {}).get("owner") or {}).get("pid")}
+        assert pids == {one.server.pid, one.client.pid}
+
+
+def test_filters_join(tool, crowd):
+    """Different filters must all hold."""
+    one, other = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "b", "client", "127.0.0.1")
+    narrowed(tool, [], [one, other], "--port", one.port, "--pid", other.server.pid)
+
+
+# ---------------------------------------------------------------- ends
+
+def test_for_ends_by_itself(tool):
+    with Tracer(tool, "--for", "1s") as tracer:
+        start = time.monotonic()
+        tracer.wait_end()
+        assert 0.5 <= time.monotonic() - start <= 4
+        assert tracer.problems() == []
+        assert tracer.summary()["connections"] >= 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_with_a_summary(tool, number):
+    with Tracer(tool) as tracer:
+        assert tracer.stop(number) == 0
+        assert tracer.problems() == []
+
+
+def test_text_ends_with_a_summary(tool, crowd):
+    one = Incident(crowd, "a", "client", "127.0.0.1")
+    with Tracer(tool, "--netns", one.client.netns, json_lines=False) as tracer:
+        one.make()
+        assert tracer.wait_for(lambda: any("reset" in line for line in tracer.out), WAIT_S), "\n".join(tracer.out)
+        before_the_end = len(tracer.out)
+        assert tracer.stop() == 0
+        assert len(tracer.out) > before_the_end, "no summary"
+
+
+def bpf_objects():
+    out = {}
+    for kind in ("prog", "link", "map"):
+        listed = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=True).stdout
+        out[kind] = {entry["id"] for entry in json.loads(listed or "[]")}
+    return out
+
+
+@pytest.mark.skipif(shutil.which("bpftool", path="/usr/sbin:/usr/bin:/sbin:/bin") is None, reason="needs bpftool")
+def test_nothing_stays_attached_after_kill(tool):
+    before = bpf_objects()
+    with Tracer(tool) as tracer:
+        during = bpf_objects()
+        assert during["prog"] - before["prog"], "nothing was attached"
+        os.kill(tracer.pid, signal.SIGKILL)
+        tracer.wait_end()
+    mine = {kind: during[kind] - before[kind] for kind in during}
+    end = time.monotonic() + 5
+    left = mine
+    while any(left.values()) and time.monotonic() < end:
+        now = bpf_objects()
+        left = {kind: mine[kind] & now[kind] for kind in mine}
+        time.sleep(0.05)
+    assert not any(left.values()), f"still there: {left}"
+
+
+# ---------------------------------------------------------------- errors
+
+def run(tool, *arguments, **kwargs):
+    return subprocess.run([str(tool), *arguments], capture_output=True, text=True, timeout=20, check=False, **kwargs)
+
+
+def test_not_root(tool):
+    """Says what it lacks and what to do, exit code 1, nothing on stdout."""
+    folder = tempfile.mkdtemp()
+    try:
+        os.chmod(folder, 0o755)
+        copy = shutil.copy(tool, folder)  # where nobody may read it
+        os.chmod(copy, 0o755)
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "trace", "--for", "1s"],
+                              capture_output=True, text=True, timeout=20, check=False)
+    finally:
+        shutil.rmtree(folder)
+    assert done.returncode == 1, done.stderr
+    assert "root" in done.stderr and "CAP_BPF" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [
+    ["trace", "--format", "yaml"],
+    ["trace", "--bogus"],
+    ["trace", "--remote", "300.1.2.3"],
+    ["trace", "--remote", "10.0.0.0/33"],
+    ["trace", "--local", "fd00::/129"],
+    ["trace", "--port", "99999"],
+    ["trace", "--port", "http!"],
+    ["trace", "--pid", "-1"],
+    ["trace", "--for", "banana"],
+    ["trace", "--for", "0s"],
+    ["trace", "--severity", "loud"],
+    ["trace", "--threshold", "nonsense=1s"],
+    ["trace", "--threshold", "stall-unacked"],
+    ["trace", "--threshold", "stall-unacked=soon"],
+    ["trace", "stray-word"],
+    ["nosuchcommand"],
+    [],
+])
+def test_wrong_usage(tool, arguments):
+    done = run(tool, *arguments)
+    assert done.returncode == 2, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    assert done.stderr.strip(), "says nothing"
+    assert "terminate called" not in done.stderr
+    offending = arguments[-1].split("=")[0] if arguments else ""
+    assert offending.lstrip("-") in done.stderr, f"does not name {offending}: {done.stderr}"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["trace", "--help"]])
+def test_help(tool, arguments):
+    done = run(tool, *arguments)
+    assert done.returncode == 0
+    assert "trace" in done.stdout
+    if arguments[0] == "trace":
+        for option in ("--for", "--format", "--events", "--severity", "--threshold", "--port", "--local", "--remote", "--pid",
+                       "--comm", "--cgroup", "--netns"):
+            assert option in done.stdout
+
+
+# ---------------------------------------------------------------- what is shown
+
+def test_events(tool, crowd):
+    """--events shows what a healthy connection does, too; without it nothing is said."""
+    quiet, loud = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "b", "client", "127.0.0.1")
+    with Tracer(tool, "--netns", quiet.client.netns, json_lines=False) as tracer:
+        idle_reset(quiet.server, quiet.client, quiet.addr, quiet.port)
+        tracer.wait_for(lambda: False, 0.5)
+        tracer.stop()
+        assert not any(str(quiet.port) in line for line in tracer.out), "\n".join(tracer.out)
+    with Tracer(tool, "--netns", loud.client.netns, "--events", json_lines=False) as tracer:
+        idle_reset(loud.server, loud.client, loud.addr, loud.port)
+        seen = tracer.wait_for(lambda: any(str(loud.port) in line for line in tracer.out), WAIT_S)
+        tracer.stop()
+        assert seen, "\n".join(tracer.out)
+
+
+def test_severity_of_text(tool, crowd):
+    """Text hides info unless asked, and warnings when only critical is wanted."""
+    one = Incident(crowd, "a", "client", "127.0.0.1")
+    for arguments, shown in (((), False), (("--severity", "info"), True), (("--severity", "critical"), False)):
+        with Tracer(tool, "--netns", one.client.netns, *arguments, json_lines=False) as tracer:
+            idle_reset(one.server, one.client, one.addr, one.port)
+            tracer.wait_for(lambda: any(str(one.port) in line for line in tracer.out), WAIT_S if shown else 0.7)
+            tracer.stop()
+            assert any(str(one.port) in line for line in tracer.out) == shown, f"{arguments}\n" + "\n".join(tracer.out)
+
+
+def test_json_has_all_severities(tool, crowd):
+    one = Incident(crowd, "a", "client", "127.0.0.1")
+    with Tracer(tool, "--netns", one.client.netns) as tracer:
+        idle_reset(one.server, one.client, one.addr, one.port)
+        tracer.wait_for(lambda: one.told(tracer), WAIT_S)
+        tracer.stop()
+        assert tracer.problems() == []
+        assert [f["severity"] for f in tracer.findings() if f["finding"] == "reset"][:1] == ["info"]
+
+
+def test_threshold_off(tool, crowd):
+    one = Incident(crowd, "a", "client", "127.0.0.1")
+    narrowed(tool, [], [one], "--threshold", "reset=off")
+
+
+def test_each_line_comes_at_once(tool, crowd):
+    """Lines are there while it runs, not when it ends: stdout is a pipe here."""
+    one = Incident(crowd, "a", "client", "127.0.0.1")
+    with Tracer(tool, "--netns", one.client.netns) as tracer:
+        one.make()
+        assert tracer.wait_for(lambda: one.told(tracer), WAIT_S), "nothing came while it ran"
+        assert not any(schema_errors(line) for line in tracer.out)
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [(None, True), ("1", False)])
+def test_colour_only_on_a_terminal(tool, crowd, no_color, coloured):
+    one = Incident(crowd, "a", "client", "127.0.0.1")
+    master, slave = pty.openpty()
+    env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm-256color"}
+    if no_color:
+        env["NO_COLOR"] = no_color
+    process = subprocess.Popen([str(tool), "trace", "--netns", str(one.client.netns)], stdout=slave, stderr=subprocess.PIPE, env=env)
+    os.close(slave)
+    try:
+        for line in process.stderr:
+            if b"attached" in line:
+                break
+        one.make()
+        time.sleep(0.5)  # the screen has no line to wait for
+        process.send_signal(signal.SIGINT)
+        seen = b""
+        while True:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # the terminal's other end is closed
+                break
+            if not chunk:
+                break
+            seen += chunk
+        process.wait(10)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stderr.close()
+        os.close(master)
+    assert str(one.port).encode() in seen
+    assert (b"\x1b[" in seen) == coloured
+
+
+def test_no_colour_in_a_pipe(tool, crowd):
+    one = Incident(crowd, "a", "client", "127.0.0.1")
+    with Tracer(tool, "--netns", one.client.netns, json_lines=False) as tracer:
+        one.make()
+        tracer.wait_for(lambda: any(str(one.port) in line for line in tracer.out), WAIT_S)
+        tracer.stop()
+        assert "\x1b" not in "\n".join(tracer.out)

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Events: the records of the stream as C++ values. Everything above this layer sees these and never the ABI.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "user/util/address.h"
+#include "user/util/time.h"
+
+namespace tcpwhy::abi {
+
+// RFC 9293 3.3.2 under the kernel's names and numbers (include/net/tcp_states.h).
+enum class TcpState : std::uint8_t {
+  unknown = 0,
+  established = 1,
+  syn_sent,
+  syn_recv,
+  fin_wait1,
+  fin_wait2,
+  time_wait,
+  close,
+  close_wait,
+  last_ack,
+  listen,
+  closing,
+  new_syn_recv,
+};
+std::string_view to_string(TcpState state);
+
+// A socket cookie: unique while the host is up, inherited by a child from its request. 0: not known.
+enum class SocketId : std::uint64_t { none = 0 };
+
+// A connection as one end sees it. netns is the namespace's inode number.
+struct Tuple {
+  util::Endpoint local;
+  util::Endpoint remote;
+  std::uint32_t netns = 0;
+  bool operator==(const Tuple&) const = default;
+  [[nodiscard]] Tuple mirrored() const { return {remote, local, netns}; }
+};
+
+enum class OwnerSource : std::uint8_t { none, current, connect, file };
+
+struct Owner {
+  OwnerSource source = OwnerSource::none;
+  std::uint32_t pid = 0;
+  std::string comm;
+  util::BootTime start{};
+  bool exiting = false;
+  std::uint32_t exit_code = 0;  // as wait(2) gives it
+  [[nodiscard]] bool known() const { return source != OwnerSource::none && pid != 0; }
+};
+
+// Facts of one socket at the moment of the record. An age is absent where its stamp was never set.
+struct Socket {
+  SocketId id = SocketId::none;
+  Tuple tuple;
+  TcpState state = TcpState::unknown;
+  bool full = false;        // everything below is valid
+  bool mini = false;        // TIME_WAIT or a request: id, tuple and state only
+  bool orphan = false;      // SOCK_DEAD
+  bool has_socket = false;  // a child in the accept queue has none and is no orphan
+  bool keepalive = false;
+  bool linger = false;
+  bool linger_zero = false;
+  bool listener = false;  // the accept-queue fields are valid
+  std::uint64_t cgroup_id = 0;
+  std::uint64_t bytes_acked = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint8_t shutdown = 0;
+  std::uint8_t ca_state = 0;
+  std::uint8_t timer = 0;  // icsk_pending
+  std::uint8_t retransmits = 0;
+  std::uint8_t backoff = 0;
+  std::uint8_t probes_out = 0;
+  std::uint8_t retries2 = 0;  // sysctls of its namespace
+  std::uint8_t syn_retries = 0;
+  std::uint8_t synack_retries = 0;
+  std::uint8_t orphan_retries = 0;
+  std::uint8_t own_syn_retries = 0;
+  int err = 0;
+  int err_soft = 0;
+  std::uint32_t snd_una = 0;
+  std::uint32_t snd_nxt = 0;
+  std::uint32_t write_seq = 0;
+  std::uint32_t rcv_nxt = 0;
+  std::uint32_t copied_seq = 0;
+  std::uint32_t snd_wnd = 0;
+  std::uint32_t rcv_wnd = 0;
+  std::uint32_t mss = 0;
+  std::uint32_t packets_out = 0;
+  std::uint32_t total_retrans = 0;
+  util::Duration srtt{};
+  util::Duration rto{};
+  util::Duration rto_max{};
+  util::Duration user_timeout{};  // zero: unset
+  util::Duration timer_left{};    // until the armed timer expires
+  std::optional<util::Duration> sent_age;
+  std::optional<util::Duration> received_age;
+  std::optional<util::Duration> segment_age;
+  std::optional<util::Duration> retrans_age;
+  util::Duration keepalive_time{};
+  std::uint32_t queue = 0;
+  std::uint32_t limit = 0;
+  std::uint32_t drops = 0;
+  std::uint32_t requests = 0;
+  std::uint32_t young = 0;
+  std::uint32_t defer = 0;
+  std::optional<util::Duration> head_age;
+
+  [[nodiscard]] std::uint32_t unacked() const { return write_seq - snd_una; }
+  [[nodiscard]] std::uint32_t in_flight() const { return snd_nxt - snd_una; }
+  [[nodiscard]] std::uint32_t unread() const { return rcv_nxt - copied_seq; }
+  [[nodiscard]] bool over_limit() const { return listener && queue > limit; }
+};
+
+struct Segment {
+  std::uint32_t seq = 0;
+  std::uint32_t ack_seq = 0;
+  std::uint32_t payload = 0;
+  bool fin = false, syn = false, rst = false, ack = false;
+};
+
+// A state change of ordinary life. Detectors never see it: findings are the same with and without.
+struct Transition {
+  SocketId id = SocketId::none;
+  Tuple tuple;
+  TcpState from{}, to{};
+  int err = 0;
+  std::uint32_t snd_una = 0, snd_nxt = 0, rcv_nxt = 0, copied_seq = 0;
+  std::uint32_t total_retrans = 0;
+  std::uint32_t pid = 0;
+  std::string comm;
+};
+struct StateChange {
+  Socket socket;
+  Owner owner;
+  TcpState from{}, to{};
+  std::optional<util::BootTime> last_success;  // SYN_SENT to CLOSE: the destination's last successful connect
+};
+enum class RetransmitType : std::uint8_t { timeout = 1, fast, tail_loss, syn, probe };
+struct Retransmit {
+  Socket socket;
+  Owner owner;
+  RetransmitType type{};
+  int error = 0;
+};
+struct SynAckRetransmit {
+  Socket listener;
+  Owner client_owner;
+  SocketId request = SocketId::none;
+  SocketId client = SocketId::none;  // the client's socket, where it is on this host
+  std::optional<util::BootTime> client_established;
+  Tuple tuple;  // of the request
+  std::uint32_t client_isn = 0, server_isn = 0;
+  util::Duration since_synack{};
+  bool acked = false, by_timer = false;
+  std::uint8_t num_timeout = 0, num_retrans = 0;  // before this one
+};
+struct ResetSent {
+  Socket socket;  // full, a listener, a TIME_WAIT minisocket, or only a tuple
+  Owner owner;
+  std::optional<Segment> trigger;  // present: a passive reset
+  int reason = -1;                 // enum sk_rst_reason of the kernel that ran; -1 it had none
+};
+struct ResetReceived {
+  Socket socket;
+  Owner owner;
+};
+struct SocketError {
+  Socket socket;
+  Owner owner;
+};
+struct Drop {
+  SocketId listener = SocketId::none;
+  Tuple tuple;  // as the receiver would see it
+  Segment segment;
+  std::uint32_t reason = 0;  // enum skb_drop_reason of the kernel that ran
+  std::uint32_t queue = 0, limit = 0, drops = 0;
+  std::optional<util::Duration> head_age;
+};
+struct Seed {
+  Socket socket;
+  Owner owner;
+};
+struct Sample {
+  Socket socket;
+};
+struct Tick {};
+struct Lost {
+  std::string_view kind;
+  std::uint64_t count = 0;
+};
+struct SeedEnd {
+  bool initial = false;
+  bool complete = false;
+};
+struct SweepEnd {
+  std::uint64_t sockets = 0;
+};
+struct ProcessState {
+  std::uint32_t pid = 0;
+  util::BootTime start{};
+  std::uint32_t threads = 0;
+  std::optional<std::uint32_t> open_fds;
+  std::optional<std::uint32_t> fd_limit;
+  char state = '?';  // R S D T t Z X
+  std::string wait_channel;
+  std::string cgroup;
+};
+
+struct Event {
+  util::BootTime time{};
+  std::variant<Tick, Transition, StateChange, Retransmit, SynAckRetransmit, ResetSent, ResetReceived, SocketError, Drop,
+               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState>
+      body;
+};
+
+// "state", "retransmit", ...: the names of kinds in the summary, the events and the losses.
+std::string_view name_of(const Event& event);
+std::string_view kind_name(std::uint32_t kind);
+
+}  // namespace tcpwhy::abi

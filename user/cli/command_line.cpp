@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/command_line.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+#include <vector>
+
+#include "user/util/version.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+constexpr const char* kFooter = R"(
+Examples:
+  tcpwhy trace                           watch the whole host until Ctrl-C
+  tcpwhy trace --for 30s --port 443      half a minute of what uses port 443
+  tcpwhy trace --format json | jq .      one JSON object a line
+
+`tcpwhy COMMAND --help` has the rest.
+
+Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
+)";
+
+// The command that the words went to, for "see ... --help".
+std::string help_command(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? "tcpwhy --help" : fmt::format("tcpwhy {} --help", chosen.front()->get_name());
+}
+
+std::string all_commands(const CLI::App& app) {
+  std::string list;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", command->get_name());
+  }
+  return list;
+}
+
+// CLI11 leaves two empty lines between groups and one at the end.
+std::string tidy(std::string help) {
+  for (std::size_t at = 0; (at = help.find("\n\n\n", at)) != std::string::npos;) {
+    help.erase(at, 1);
+  }
+  help.erase(help.find_last_not_of('\n') + 1);
+  return help + '\n';
+}
+
+}  // namespace
+
+CommandLine::CommandLine()
+    : app_("tcpwhy says why a TCP connection is stuck: what is wrong, who is at fault, how it knows.", "tcpwhy") {
+  app_.set_version_flag("--version", fmt::format("tcpwhy {}", util::version()), "Print the version and exit");
+  app_.set_help_flag("-h,--help", "Print this help and exit");
+  app_.get_formatter()->column_width(28);
+  app_.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app_.require_subcommand(1);
+  app_.footer(kFooter);
+  CLI::App* trace = add_trace(app_, trace_options_);
+  trace->final_callback([this] { chosen_trace_ = trace_options_; });
+}
+
+void CommandLine::parse(int argc, const char* const* argv) { app_.parse(argc, argv); }
+
+// CLI11 has a code of its own for each mistake; a script wants to know only that the command line was wrong.
+Answer CommandLine::answer(const CLI::ParseError& error) const {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    std::ostringstream out;
+    app_.exit(error, out, out);
+    return {tidy(out.str()), "", kRan};
+  }
+  std::string what = error.what();
+  if (app_.get_subcommands().empty()) {
+    const std::vector<std::string> words = app_.remaining();
+    if (words.empty()) {
+      return {"", tidy(app_.help()), kUsage};
+    }
+    what = words.front().starts_with('-')
+               ? fmt::format("there is no option '{}' before the command", words.front())
+               : fmt::format("there is no command '{}': the commands are {}", words.front(), all_commands(app_));
+  }
+  return {"", fmt::format("tcpwhy: {}\n(see {})\n", what, help_command(app_)), kUsage};
+}
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The command line: what may be said, its help, and what was said.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "user/cli/options.h"
+
+namespace tcpwhy::cli {
+
+// What parsing alone already answers: help, the version, or what is wrong with the command line.
+struct Answer {
+  std::string to_stdout;
+  std::string to_stderr;
+  int exit_code = kRan;
+};
+
+class CommandLine {
+ public:
+  CommandLine();
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  // Throws CLI::ParseError for anything that is not a command to run: answer() turns it into words.
+  void parse(int argc, const char* const* argv);
+  [[nodiscard]] Answer answer(const CLI::ParseError& error) const;
+
+  // The command that was given, with its options.
+  [[nodiscard]] const std::optional<TraceOptions>& trace() const { return chosen_trace_; }
+
+ private:
+  CLI::App app_;
+  TraceOptions trace_options_;
+  std::optional<TraceOptions> chosen_trace_;
+};
+
+// One function a command: adds it with its options to `app`; parsing fills `options`.
+CLI::App* add_trace(CLI::App& app, TraceOptions& options);
+
+}  // namespace tcpwhy::cli

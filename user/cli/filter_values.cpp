@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/filter_values.h"
+
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <limits>
+#include <string_view>
+
+#include "user/detect/catalogue.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+using util::Error;
+using util::Result;
+
+template <typename T>
+std::optional<T> parse_number(std::string_view text) {
+  T number{};
+  const auto [stopped, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc{} || stopped != text.data() + text.size()) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+template <typename T>
+Result<T> parse_from_one(const std::string& text, std::string_view what, std::string_view example) {
+  const std::optional<T> number = parse_number<T>(text);
+  if (!number || *number == 0) {
+    return Error{fmt::format("'{}' is not a {}", text, what), 0,
+                 fmt::format("write a number from 1 to {}, as in {}", std::numeric_limits<T>::max(), example)};
+  }
+  return *number;
+}
+
+Result<std::uint64_t> inode_of(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) {
+    return Error{fmt::format("cannot read {}: {}", path, std::strerror(errno)), errno, ""};
+  }
+  return status.st_ino;
+}
+
+bool is_on_filesystem(const std::string& path, decltype(statfs::f_type) magic) {
+  struct statfs status {};
+  return statfs(path.c_str(), &status) == 0 && status.f_type == magic;
+}
+
+std::string all_slugs() {
+  std::string list;
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", row.slug);
+  }
+  return list;
+}
+
+Result<std::uint32_t> netns_inode(const std::string& path, const std::string& text, const std::string& hint) {
+  const Result<std::uint64_t> inode = inode_of(path);
+  if (!inode) {
+    const int code = inode.error().code;
+    return Error{fmt::format("cannot find network namespace '{}': {}", text, std::strerror(code)), code,
+                 code == EACCES || code == EPERM ? "run as root" : hint};
+  }
+  if (!is_on_filesystem(path, NSFS_MAGIC)) {
+    return Error{fmt::format("{} is not a network namespace", path), 0, hint};
+  }
+  return static_cast<std::uint32_t>(*inode);  // the kernel numbers namespaces with 32 bits
+}
+
+}  // namespace
+
+Result<std::uint16_t> parse_port(const std::string& text) { return parse_from_one<std::uint16_t>(text, "port", "443"); }
+
+Result<std::uint32_t> parse_pid(const std::string& text) {
+  const std::optional<std::int32_t> pid = parse_number<std::int32_t>(text);
+  if (!pid || *pid <= 0) {
+    return Error{fmt::format("'{}' is not a process id", text), 0,
+                 "write a number from 1 up, as in 4410; --comm takes a name"};
+  }
+  return static_cast<std::uint32_t>(*pid);
+}
+
+Result<util::Duration> parse_positive_duration(const std::string& text) {
+  util::Duration duration{};
+  if (!util::parse_duration(text, duration) || duration <= util::Duration::zero()) {
+    return Error{fmt::format("'{}' is not a duration", text), 0,
+                 "write a number above 0 and its unit, as in 200ms, 1.5s, 10s, 3min or 2h"};
+  }
+  return duration;
+}
+
+Result<std::size_t> parse_size(const std::string& text) {
+  const Error no_size{fmt::format("'{}' is not a size", text), 0, "write a number of bytes, or one with k, M or G: 8M"};
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const std::optional<std::size_t> number = parse_number<std::size_t>(std::string_view{text}.substr(0, digits));
+  const std::string_view unit = std::string_view{text}.substr(digits);
+  struct Shift {
+    std::string_view unit;
+    unsigned bits;
+  };
+  static constexpr Shift kShifts[] = {{"", 0},   {"k", 10},   {"K", 10}, {"KiB", 10}, {"M", 20},
+                                      {"m", 20}, {"MiB", 20}, {"G", 30}, {"GiB", 30}};
+  for (const Shift& shift : kShifts) {
+    if (number && shift.unit == unit && *number != 0 &&
+        *number <= std::numeric_limits<std::size_t>::max() >> shift.bits) {
+      return *number << shift.bits;
+    }
+  }
+  return no_size;
+}
+
+Result<Threshold> parse_threshold(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos) {
+    return Error{fmt::format("'{}' is not a threshold", text), 0,
+                 "write FINDING=DURATION or FINDING=off, as in stall-unacked=5s"};
+  }
+  const std::string slug = text.substr(0, equals);
+  const std::string value = text.substr(equals + 1);
+  const detect::CatalogueRow* row = detect::find_in_catalogue(slug);
+  if (row == nullptr) {
+    return Error{fmt::format("there is no finding '{}'", slug), 0, "the findings are " + all_slugs()};
+  }
+  if (value == "off") {
+    return Threshold{slug, std::nullopt};
+  }
+  if (!row->threshold) {
+    return Error{fmt::format("{} does not wait for a time to pass", slug), 0,
+                 fmt::format("it can only be switched off: {}=off", slug)};
+  }
+  Result<util::Duration> duration = parse_positive_duration(value);
+  if (!duration) {
+    return std::move(duration.error());
+  }
+  return Threshold{slug, *duration};
+}
+
+Result<std::uint64_t> resolve_cgroup(const std::string& text, const HostPaths& paths) {
+  // A hybrid host keeps its cgroup v2 tree in "unified".
+  const std::string candidates[] = {text, paths.cgroup + "/" + text, paths.cgroup + "/unified/" + text};
+  bool exists = false;
+  for (const std::string& path : candidates) {
+    if (&path == candidates && !path.starts_with('/')) {
+      continue;
+    }
+    const Result<std::uint64_t> inode = inode_of(path);
+    if (inode && is_on_filesystem(path, CGROUP2_SUPER_MAGIC)) {
+      return *inode;
+    }
+    exists = exists || inode.has_value();
+  }
+  if (exists) {
+    return Error{fmt::format("'{}' is not a folder of cgroup v2", text), 0,
+                 fmt::format("name one below the mount of type cgroup2 (usually {})", paths.cgroup)};
+  }
+  return Error{fmt::format("no cgroup '{}'", text), ENOENT,
+               fmt::format("write its path below {}, as in system.slice/nginx.service; the third field of "
+                           "/proc/PID/cgroup is a process's",
+                           paths.cgroup)};
+}
+
+Result<std::uint32_t> resolve_netns(const std::string& text, const HostPaths& paths) {
+  constexpr std::string_view kPid = "pid:";
+  if (const std::optional<std::uint32_t> inode = parse_number<std::uint32_t>(text); inode && *inode != 0) {
+    return *inode;
+  }
+  if (text.starts_with(kPid)) {
+    const std::string digits = text.substr(kPid.size());
+    Result<std::uint32_t> pid = parse_pid(digits);
+    if (!pid) {
+      return std::move(pid.error());
+    }
+    return netns_inode(fmt::format("{}/{}/ns/net", paths.proc, *pid), text, "is the process still running?");
+  }
+  const std::string hint =
+      "write a name of `ip netns list`, pid:N for that of a process, or an inode number as `lsns -t net` shows it";
+  if (text.empty() || text.find('/') != std::string::npos) {
+    return Error{fmt::format("'{}' is not the name of a network namespace", text), 0, hint};
+  }
+  return netns_inode(paths.netns + "/" + text, text, hint);
+}
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The words of the command line turned into values. An Error says what is wrong with the word and what to write instead.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "user/util/result.h"
+#include "user/util/time.h"
+
+namespace tcpwhy::cli {
+
+util::Result<std::uint16_t> parse_port(const std::string& text);
+util::Result<std::uint32_t> parse_pid(const std::string& text);
+util::Result<util::Duration> parse_positive_duration(const std::string& text);
+// "8M", "512k", "1048576"
+util::Result<std::size_t> parse_size(const std::string& text);
+// SLUG=DURATION or SLUG=off (nullopt), the slug one of the catalogue.
+using Threshold = std::pair<std::string, std::optional<util::Duration>>;
+util::Result<Threshold> parse_threshold(const std::string& text);
+
+// Where the host keeps what --cgroup and --netns name.
+struct HostPaths {
+  std::string cgroup = "/sys/fs/cgroup";
+  std::string netns = "/run/netns";
+  std::string proc = "/proc";
+};
+// A cgroup v2 folder, absolute or below the mount: its id, which is its inode.
+util::Result<std::uint64_t> resolve_cgroup(const std::string& text, const HostPaths& paths = {});
+// An inode number, a name of `ip netns`, or pid:N: the inode of the network namespace.
+util::Result<std::uint32_t> resolve_netns(const std::string& text, const HostPaths& paths = {});
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/logging.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+
+namespace tcpwhy::cli {
+
+void set_up_logging() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const bool plain = no_color != nullptr && *no_color != '\0';
+  auto logger = spdlog::stderr_color_st("tcpwhy", plain ? spdlog::color_mode::never : spdlog::color_mode::automatic);
+  logger->set_pattern("%n %^%l%$: %v");
+  logger->flush_on(spdlog::level::trace);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The options of `tcpwhy trace` and their help.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <bit>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "user/cli/command_line.h"
+#include "user/cli/filter_values.h"
+#include "user/detect/catalogue.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+constexpr const char* kFilters = "Filters (each may be given several times; either end of a connection may match)";
+constexpr const char* kOutput = "Output";
+constexpr const char* kLimits = "Thresholds and limits";
+
+constexpr std::size_t kSmallestBuffer = 256U << 10;
+constexpr std::size_t kLargestBuffer = std::size_t{1} << 30;
+
+// An Error becomes CLI11's: "--port: '99999' is not a port: write a number ...".
+[[noreturn]] void refuse(const std::string& option, const util::Error& error) {
+  throw CLI::ValidationError(option, error.hint.empty() ? error.what : fmt::format("{}: {}", error.what, error.hint));
+}
+
+template <typename T>
+T accept(const std::string& option, util::Result<T> value) {
+  if (!value) {
+    refuse(option, value.error());
+  }
+  return std::move(*value);
+}
+
+// An option that takes one word at a time and may be repeated; `keep` gets each word.
+CLI::Option* add_words(CLI::App& app, const std::string& option, const std::string& help,
+                       const std::function<void(const std::string&)>& keep) {
+  return app
+      .add_option_function<Words>(
+          option,
+          [keep](const Words& words) {
+            for (const std::string& word : words) {
+              keep(word);
+            }
+          },
+          help)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+// A filter: each word parsed and added to its list.
+template <typename T, typename Parse>
+CLI::Option* add_filter(CLI::App& app, const std::string& option, const std::string& value_name,
+                        const std::string& help, std::vector<T>& list, Parse parse) {
+  return add_words(app, option, help,
+                   [&list, option, parse](const std::string& word) { list.push_back(accept<T>(option, parse(word))); })
+      ->type_name(value_name)
+      ->group(kFilters);
+}
+
+util::Result<std::string> parse_comm(const std::string& text) {
+  constexpr std::size_t kLongest = 15;  // TASK_COMM_LEN less its final zero
+  if (text.empty() || text.size() > kLongest) {
+    return util::Error{fmt::format("'{}' cannot be the name of a process", text), 0,
+                       fmt::format("the kernel keeps its first {} characters: see /proc/PID/comm", kLongest)};
+  }
+  return text;
+}
+
+void add_filters(CLI::App& app, core::Filter& filter) {
+  add_filter(app, "--port", "PORT", "Port of either end; --port 80,443 is either", filter.ports, parse_port)
+      ->delimiter(',');
+  add_filter(app, "--local", "ADDRESS[/BITS]", "Local address or prefix, IPv4 or IPv6", filter.local, util::parse_cidr)
+      ->delimiter(',');
+  add_filter(app, "--remote", "ADDRESS[/BITS]", "Remote address or prefix, IPv4 or IPv6", filter.remote,
+             util::parse_cidr)
+      ->delimiter(',');
+  add_filter(app, "--pid", "PID", "Process id", filter.pids, parse_pid)->delimiter(',');
+  add_filter(app, "--comm", "NAME", "Process name, exactly as in /proc/PID/comm", filter.comms, parse_comm);
+  add_filter(app, "--cgroup", "PATH", "cgroup v2, its path below /sys/fs/cgroup or in full", filter.cgroups,
+             [](const std::string& word) { return resolve_cgroup(word); });
+  add_filter(app, "--netns", "NETNS", "Network namespace: a name of `ip netns`, pid:N, or an inode number",
+             filter.netns, [](const std::string& word) { return resolve_netns(word); });
+}
+
+void add_output(CLI::App& app, TraceOptions& options) {
+  static const std::map<std::string, Format> kFormats = {{"text", Format::text}, {"json", Format::json}};
+  static const std::map<std::string, core::Severity> kSeverities = {
+      {"info", core::Severity::info}, {"warning", core::Severity::warning}, {"critical", core::Severity::critical}};
+  app.add_option_function<std::string>(
+         "--format",
+         [&options](const std::string& word) {
+           const auto entry = kFormats.find(word);
+           if (entry == kFormats.end()) {
+             refuse("--format", {fmt::format("there is no format '{}'", word), 0, "write text or json"});
+           }
+           options.format = entry->second;
+         },
+         "text (default) or json, one object a line")
+      ->type_name("FORMAT")
+      ->group(kOutput);
+  app.add_option_function<std::string>(
+         "--severity",
+         [&options](const std::string& word) {
+           const auto entry = kSeverities.find(word);
+           if (entry == kSeverities.end()) {
+             refuse("--severity",
+                    {fmt::format("there is no severity '{}'", word), 0, "write info, warning or critical"});
+           }
+           options.severity = entry->second;
+         },
+         "Show findings from this one up: info, warning or critical\n(default: warning in text, info in json)")
+      ->type_name("SEVERITY")
+      ->group(kOutput);
+  app.add_flag("--events", options.events, "Show each event, too")->group(kOutput);
+}
+
+std::size_t parse_buffer(const std::string& text) {
+  const std::size_t bytes = accept("--buffer", parse_size(text));
+  if (!std::has_single_bit(bytes) || bytes < kSmallestBuffer || bytes > kLargestBuffer) {
+    refuse("--buffer", {fmt::format("{} is not a power of two from 256k to 1G", text), 0, "write 4M, 8M, 16M ..."});
+  }
+  return bytes;
+}
+
+std::string readable_file(const std::string& path) {
+  if (access(path.c_str(), R_OK) != 0) {
+    refuse("--btf", {fmt::format("cannot read {}", path), 0, "name a file with the BTF of the running kernel"});
+  }
+  return path;
+}
+
+void add_limits(CLI::App& app, TraceOptions& options) {
+  add_words(app, "--threshold", "When a finding opens, or that it never does (see below);\nmay be given several times",
+            [&options](const std::string& word) {
+              auto [slug, duration] = accept("--threshold", parse_threshold(word));
+              options.thresholds[slug] = duration;
+            })
+      ->type_name("FINDING=DURATION|off")
+      ->group(kLimits);
+  app.add_option_function<std::string>(
+         "--max-connections",
+         [&options](const std::string& word) {
+           options.max_connections = accept("--max-connections", parse_size(word));
+         },
+         fmt::format(
+             "Most connections followed at once (default {}); more are\nforgotten, the oldest first, and counted",
+             options.max_connections))
+      ->type_name("NUMBER")
+      ->group(kLimits);
+  app.add_option_function<std::string>(
+         "--buffer", [&options](const std::string& word) { options.buffer_bytes = parse_buffer(word); },
+         "Room for events on their way from the kernel, a power of two\n(default 8M); make it larger where events are "
+         "lost")
+      ->type_name("SIZE")
+      ->group(kLimits);
+  app.add_option_function<std::string>(
+         "--btf", [&options](const std::string& word) { options.btf_file = readable_file(word); },
+         "BTF of the running kernel, where it does not have its own")
+      ->type_name("FILE")
+      ->group(kLimits);
+}
+
+std::string footer() {
+  std::string text = R"(
+Durations: 200ms, 1.5s, 10s, 3min, 2h.
+
+Findings that wait for a time to pass, with their defaults for --threshold:
+)";
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    if (row.threshold) {
+      text += fmt::format("  {:<28}  {:>6}  {}\n", row.slug, util::human(*row.threshold), row.threshold_means);
+    }
+  }
+  text += "Those that do not can only be switched off, with FINDING=off:\n";
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    if (!row.threshold) {
+      text += fmt::format("  {:<28}  {}\n", row.slug, row.meaning);
+    }
+  }
+  return text + R"(
+Examples:
+  tcpwhy trace                                       the whole host, until Ctrl-C
+  tcpwhy trace --for 30s --port 443                  half a minute of what uses port 443
+  tcpwhy trace --remote 10.0.0.0/8 --comm nginx      one program's connections into one network
+  tcpwhy trace --cgroup system.slice/nginx.service   one service
+  tcpwhy trace --threshold stall-unacked=5s --threshold half-open-risk=off
+  tcpwhy trace --format json --for 1min > findings.jsonl
+
+Findings go to standard output, everything else to standard error; a line with the word "attached" there says that
+watching has begun. Stops at --for, Ctrl-C or SIGTERM, and then sums up. Needs root (or CAP_BPF and CAP_PERFMON).
+Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
+)";
+}
+
+}  // namespace
+
+CLI::App* add_trace(CLI::App& app, TraceOptions& options) {
+  CLI::App* trace = app.add_subcommand("trace", "Watch this host and tell each finding as it happens (needs root)");
+  trace->group("Commands");
+  trace->formatter(std::make_shared<CLI::Formatter>());
+  trace->set_help_flag("-h,--help", "Print this help and exit");
+  trace->get_formatter()->column_width(40);
+  trace
+      ->add_option_function<std::string>(
+          "--for",
+          [&options](const std::string& word) { options.run_for = accept("--for", parse_positive_duration(word)); },
+          "Stop after this time (default: run until Ctrl-C)")
+      ->type_name("DURATION");
+  add_filters(*trace, options.filter);
+  add_output(*trace, options);
+  add_limits(*trace, options);
+  trace->footer(footer());
+  return trace;
+}
+
+}  // namespace tcpwhy::cli

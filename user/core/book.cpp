@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/core/book.h"
+
+#include <algorithm>
+
+namespace tcpwhy::core {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kJudgeAgain = 500ms;
+// A finding waits for the answer to its want, but not longer than this: then what is not known stays unknown.
+constexpr auto kWaitForAnswer = 1s;
+// A condition that returns within this is the same one: it never flaps.
+constexpr auto kLinger = 1s;
+constexpr std::size_t kExamples = 5;
+constexpr std::size_t kSeenPerGroup = 100000;
+
+std::string process_key(const Process& p) {
+  return std::to_string(p.pid) + "@" + std::to_string(p.start.time_since_epoch().count());
+}
+
+}  // namespace
+
+ConnectionView view_of(const Connection& c) {
+  return {c.number, c.tuple.local, c.tuple.remote, c.tuple.netns, c.role, abi::to_string(c.state)};
+}
+
+std::optional<ListenerView> view_of(const Listener* l) {
+  if (!l) return std::nullopt;
+  return ListenerView{l->tuple.local, l->tuple.netns, l->queue, l->limit, l->owners};
+}
+
+// Cases ---------------------------------------------------------------------------------------------------------------
+
+Book::Key Book::key_of(const Detector& detector, Subject subject) const {
+  std::uint64_t order = static_cast<std::uint64_t>(subject.listener);
+  if (const Connection* c = facts_.connection(subject.connection)) order = c->number;
+  return {detector.rank(), detector.slug(), order};
+}
+
+void Book::raise(Detector& detector, Subject subject, util::BootTime since) {
+  const auto [it, is_new] = entries_.try_emplace(key_of(detector, subject));
+  Case& c = it->second.c;
+  c.touched = facts_.now();
+  if (!is_new) {
+    c.times += 1;
+    it->second.judged = {};
+    it->second.ended.reset();
+    return;
+  }
+  c.detector = &detector;
+  c.subject = subject;
+  c.since = since;
+  c.raised = facts_.now();
+}
+
+void Book::close(const Detector& detector, Subject subject, Ended how) {
+  const auto it = entries_.find(key_of(detector, subject));
+  if (it != entries_.end() && !it->second.ended) it->second.ended = how;
+}
+
+void Book::withdraw(const Detector& detector, Subject subject) {
+  const auto it = entries_.find(key_of(detector, subject));
+  if (it != entries_.end() && it->second.group.empty()) entries_.erase(it);
+}
+
+const Case* Book::find(const Detector& detector, Subject subject) const {
+  const auto it = entries_.find(key_of(detector, subject));
+  return it == entries_.end() ? nullptr : &it->second.c;
+}
+
+std::vector<Subject> Book::open_subjects(const Detector& detector) const {
+  std::vector<Subject> result;
+  for (auto it = entries_.lower_bound(Key{detector.rank(), detector.slug(), 0}); it != entries_.end(); ++it) {
+    if (it->first.slug != detector.slug()) break;
+    if (!it->second.ended) result.push_back(it->second.c.subject);
+  }
+  return result;
+}
+
+// Asks once who holds the two ends and how the culprit does; true when there is nothing (more) to wait for.
+bool Book::answered(Entry& entry, const Verdict& verdict, bool& waiting) {
+  if (entry.asked) {
+    waiting = facts_.seed_walks() == entry.asked_walks && facts_.now() - entry.asked_at < kWaitForAnswer;
+    return !waiting;
+  }
+  entry.asked = true;
+  entry.asked_at = facts_.now();
+  entry.asked_walks = facts_.seed_walks();
+  Wants asked;
+  if (const Connection* c = facts_.connection(entry.c.subject.connection)) {
+    const Connection* peer = facts_.peer_of(*c);
+    if (c->owner_basis != OwnerBasis::observed && !c->ending) asked.sockets.push_back(c->tuple);
+    if (!peer || peer->owner_basis != OwnerBasis::observed) asked.sockets.push_back(c->tuple.mirrored());
+  }
+  const Listener* listener = facts_.listener(entry.c.subject.listener);
+  if (!listener) listener = facts_.listener(verdict.listener);
+  if (listener && !listener->ended) asked.sockets.push_back(listener->tuple);
+  if (verdict.culprit.process) asked.processes.push_back(verdict.culprit.process->pid);
+  waiting = !asked.empty();
+  wants_.sockets.insert(wants_.sockets.end(), asked.sockets.begin(), asked.sockets.end());
+  wants_.processes.insert(wants_.processes.end(), asked.processes.begin(), asked.processes.end());
+  return !waiting;
+}
+
+Book::Told Book::tell(const Entry& entry, Verdict verdict) const {
+  Told told;
+  told.since = entry.c.since;
+  const Listener* listener = facts_.listener(entry.c.subject.listener);
+  if (!listener) listener = facts_.listener(verdict.listener);
+  if (const Connection* c = facts_.connection(entry.c.subject.connection)) {
+    told.connection = view_of(*c);
+    told.owner = c->owner();
+    if (const Connection* peer = facts_.peer_of(*c)) told.peer = PeerView{view_of(*peer), peer->owner()};
+    if (!listener) listener = facts_.listener(c->listener);
+  }
+  told.listener = view_of(listener);
+  if (!told.connection && listener && !listener->owners.empty()) told.owner = listener->owners.front();
+  if (verdict.culprit.process) {
+    const abi::ProcessState* state = facts_.process(verdict.culprit.process->pid);
+    if (state && (verdict.culprit.process->start == state->start || verdict.culprit.process->start == util::BootTime{})) {
+      verdict.culprit.process->cgroup = state->cgroup;
+    }
+  }
+  if (verdict.confidence == Confidence::likely && facts_.lost_since(entry.c.since)) {
+    verdict.confidence = Confidence::unsure;
+    verdict.evidence.set("events_lost", facts_.lost_total());
+  }
+  told.verdict = std::move(verdict);
+  return told;
+}
+
+void Book::judge(const Key& key, Entry& entry) {
+  entry.judged = facts_.now();
+  const Scene scene{facts_, *this, settings_.identity.wall};
+  std::optional<Verdict> verdict = entry.c.detector->judge(entry.c, scene);
+  if (!verdict) return;
+  bool waiting = false;
+  // Only what will be read is worth a walk over the host's processes.
+  if (verdict->severity > Severity::info && entry.group.empty() && !answered(entry, *verdict, waiting)) {
+    entry.judged = {};
+    return;
+  }
+  entry.told = tell(entry, std::move(*verdict));
+  place(key, entry);
+}
+
+// Groups --------------------------------------------------------------------------------------------------------------
+
+std::string Book::culprit_key(const Told& told) {
+  const Culprit& culprit = told.verdict.culprit;
+  const std::string service = told.verdict.service ? util::to_string(*told.verdict.service) : std::string{};
+  const std::string kind{to_string(culprit.kind)};
+  if (culprit.process) return kind + " " + process_key(*culprit.process);
+  if (culprit.remote) return kind + " " + util::to_string(culprit.remote->addr);
+  return kind + " " + service;
+}
+
+std::string Book::group_key(const Detector& detector, const Told& told) const {
+  std::string key{detector.slug()};
+  key += ' ';
+  key += told.verdict.cause;
+  key += ' ';
+  key += culprit_key(told);
+  if (told.verdict.service) key += " " + util::to_string(*told.verdict.service);
+  const std::uint32_t netns = told.connection ? told.connection->netns : told.listener ? told.listener->netns : 0;
+  key += " " + std::to_string(netns);
+  if (told.verdict.direction) key += told.verdict.direction == Direction::sent ? " s" : " r";
+  // Ordinary ones must not be counted into one that is not.
+  if (detector.instant()) key += told.verdict.severity == Severity::info ? " i" : " w";
+  return key;
+}
+
+void Book::place(const Key& key, Entry& entry) {
+  Detector& detector = *entry.c.detector;
+  const std::string wanted = group_key(detector, *entry.told);
+  if (!entry.group.empty() && entry.group != wanted) {
+    const auto old = groups_.find(entry.group);
+    // A better explanation of the same one trouble: the finding changes its cause and keeps its id.
+    if (old != groups_.end() && old->second.total == 1 && !detector.instant() && !groups_.contains(wanted)) {
+      auto node = groups_.extract(old);
+      node.key() = wanted;
+      node.mapped().changed = true;
+      groups_.insert(std::move(node));
+      entry.group = wanted;
+    }
+  }
+  if (entry.group.empty()) entry.group = wanted;
+  const auto [it, is_new] = groups_.try_emplace(entry.group);
+  Group& group = it->second;
+  if (is_new) {
+    group.detector = &detector;
+    group.since = entry.told->since;
+    group.opened = facts_.now();
+    group.culprit = culprit_key(*entry.told);
+  }
+  group.active[key] = *entry.told;
+  if (group.seen.size() < kSeenPerGroup && group.seen.insert(key.order).second) {
+    group.total += 1;
+    group.fresh += 1;
+    if (entry.told->connection && group.examples.size() < kExamples) group.examples.push_back(*entry.told->connection);
+  }
+  group.since = std::min(group.since, entry.told->since);
+}
+
+void Book::leave(const Key& key, Entry& entry, Ended how) {
+  const auto it = groups_.find(entry.group);
+  if (it == groups_.end()) return;
+  Group& group = it->second;
+  if (group.active.size() == 1 && group.active.contains(key)) group.primary = group.active.begin()->second;
+  group.active.erase(key);
+  group.last_end = facts_.now();
+  group.ended = how;
+}
+
+void Book::refresh(Group& group) {
+  if (group.active.empty()) return;
+  const Told* oldest = nullptr;
+  Severity severity = Severity::info;
+  for (const auto& [key, told] : group.active) {
+    if (!oldest || told.since < oldest->since) oldest = &told;
+    severity = std::max(severity, told.verdict.severity);
+  }
+  group.primary = *oldest;
+  group.severity = std::max(group.severity, severity);
+  group.peak = std::max<std::uint64_t>(group.peak, group.active.size());
+  group.culprit = culprit_key(group.primary);
+}
+
+Finding Book::finding_of(const Group& group, Phase phase) const {
+  const Told& p = group.primary;
+  const bool instant = group.detector->instant();
+  Finding f;
+  f.id = group.id;
+  f.story = group.story;
+  f.time = facts_.now();
+  f.since = group.since;
+  f.duration = instant ? util::Duration{} : (group.active.empty() ? group.last_end : facts_.now()) - group.since;
+  f.slug = group.detector->slug();
+  f.cause = p.verdict.cause;
+  f.severity = group.severity;
+  f.phase = phase;
+  if (phase == Phase::closed) f.ended = group.ended;
+  f.direction = p.verdict.direction;
+  f.confidence = p.verdict.confidence;
+  f.culprit = p.verdict.culprit;
+  f.connection = p.connection;
+  f.owner = p.owner;
+  f.peer = p.peer;
+  f.listener = p.listener;
+  f.service = p.verdict.service;
+  f.count = instant ? group.total : std::max<std::uint64_t>(1, group.active.size());
+  f.count_total = std::max<std::uint64_t>(1, group.total);
+  f.examples = group.examples;
+  f.evidence = p.verdict.evidence;
+  group.detector->describe(f);
+  return f;
+}
+
+// Lines ---------------------------------------------------------------------------------------------------------------
+
+void Book::join_story(Group& group) {
+  const util::BootTime now = facts_.now();
+  const int rank = group.detector->rank();
+  // Where nobody is named there is nothing that joins.
+  const std::string key = group.primary.verdict.culprit.kind == CulpritKind::unknown
+                              ? "unknown " + std::to_string(group.id)
+                              : group.culprit;
+  Story& story = stories_[key];
+  if (story.root == 0 || now - story.last > settings_.window || rank < story.rank) {
+    story.root = group.id;
+    story.rank = rank;
+  }
+  story.last = now;
+  group.story = story.root;
+}
+
+bool Book::emit(Group& group, Phase phase, std::vector<Finding>& out) {
+  const bool first = group.id == 0;
+  Finding probe = finding_of(group, phase);
+  if (first && !settings_.filter.passes(probe)) return false;
+  if (first) {
+    group.id = next_id_++;
+    opened_[std::string{probe.slug}] += 1;
+  }
+  worst_ = std::max(worst_.value_or(Severity::info), group.severity);
+  join_story(group);
+  probe.id = group.id;
+  probe.story = group.story;
+  probe.role = group.story == group.id ? StoryRole::root : StoryRole::symptom;
+  group.last_line = facts_.now();
+  group.told_severity = group.severity;
+  group.told_count = probe.count;
+  group.told_duration = probe.duration;
+  group.fresh = 0;
+  group.changed = false;
+  out.push_back(std::move(probe));
+  return true;
+}
+
+void Book::condition_line(Group& group, std::vector<Finding>& out) {
+  if (group.id == 0) {
+    if (!group.active.empty()) emit(group, Phase::open, out);
+    return;
+  }
+  if (group.active.empty()) return;
+  const util::Duration duration = facts_.now() - group.since;
+  const bool longer = duration >= std::max<util::Duration>(2s, group.told_duration * 2);
+  if (group.severity > group.told_severity || group.active.size() >= 2 * group.told_count || longer || group.changed)
+    emit(group, Phase::update, out);
+}
+
+void Book::instant_line(Group& group, std::vector<Finding>& out, bool last) {
+  if (group.id == 0) {
+    if (group.total > 0) emit(group, Phase::event, out);
+    return;
+  }
+  if (group.fresh == 0) return;
+  if (last || group.severity > group.told_severity || facts_.now() - group.last_line >= settings_.window)
+    emit(group, Phase::update, out);
+}
+
+std::vector<std::string> Book::groups_in_order() const {
+  std::vector<std::string> order;
+  for (const auto& [key, group] : groups_) order.push_back(key);
+  std::stable_sort(order.begin(), order.end(), [this](const std::string& a, const std::string& b) {
+    const Group& x = groups_.at(a);
+    const Group& y = groups_.at(b);
+    if ((x.id == 0) != (y.id == 0)) return x.id != 0;
+    if (x.id != y.id) return x.id < y.id;
+    if (x.detector->rank() != y.detector->rank()) return x.detector->rank() < y.detector->rank();
+    return x.since < y.since;
+  });
+  return order;
+}
+
+std::vector<Finding> Book::settle() {
+  const util::BootTime now = facts_.now();
+  for (auto& [key, entry] : entries_)
+    if (now - entry.judged >= kJudgeAgain || entry.judged == util::BootTime{}) judge(key, entry);
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    Entry& entry = it->second;
+    const bool told_instant = entry.c.detector->instant() && !entry.group.empty();
+    const bool forgotten = entry.c.subject.connection != abi::SocketId::none && !facts_.connection(entry.c.subject.connection);
+    if (forgotten && !entry.ended) entry.ended = Ended::closed;
+    if (entry.ended && !told_instant) leave(it->first, entry, *entry.ended);
+    it = entry.ended || told_instant ? entries_.erase(it) : std::next(it);
+  }
+  std::vector<Finding> out;
+  for (const std::string& key : groups_in_order()) {
+    Group& group = groups_.at(key);
+    refresh(group);
+    const bool instant = group.detector->instant();
+    if (instant)
+      instant_line(group, out, false);
+    else
+      condition_line(group, out);
+    if (instant) group.active.clear();
+    const bool over = instant ? now - group.last_line >= settings_.window && group.fresh == 0 && group.id != 0
+                              : group.active.empty() && now - group.last_end >= kLinger;
+    const bool hidden = group.id == 0 && (instant || group.active.empty());
+    if (!over && !hidden) continue;
+    if (over && !instant && group.id != 0) emit(group, Phase::closed, out);
+    groups_.erase(key);
+  }
+  std::erase_if(stories_, [&](const auto& s) { return now - s.second.last > 2 * settings_.window && s.second.root != 0 &&
+                                                      std::none_of(groups_.begin(), groups_.end(), [&](const auto& g) {
+                                                        return g.second.story == s.second.root;
+                                                      }); });
+  return out;
+}
+
+std::vector<Finding> Book::finish() {
+  std::vector<Finding> out = settle();
+  for (const std::string& key : groups_in_order()) {
+    Group& group = groups_.at(key);
+    refresh(group);
+    if (group.detector->instant()) {
+      instant_line(group, out, true);
+    } else if (group.id != 0) {
+      if (!group.active.empty()) group.last_end = facts_.now(), group.ended = Ended::trace_end;
+      emit(group, Phase::closed, out);
+    }
+  }
+  groups_.clear();
+  entries_.clear();
+  return out;
+}
+
+}  // namespace tcpwhy::core

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The book: cases in, findings out. It waits for answers to wants, aggregates cases by (slug, cause, culprit, service
+// endpoint), gives phases, counts and ids, and joins findings that one culprit explains into a story.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "user/core/detector.h"
+#include "user/core/settings.h"
+
+namespace tcpwhy::core {
+
+class Book {
+ public:
+  Book(const Facts& facts, const Settings& settings) : facts_(facts), settings_(settings) {}
+
+  // Opens the case, or touches the one that is open. since: when the trouble began.
+  void raise(Detector& detector, Subject subject, util::BootTime since);
+  // The trouble of this subject is over. Without effect where there is no such case.
+  void close(const Detector& detector, Subject subject, Ended how);
+  // As if it had never been raised; without effect on a finding that is already told.
+  void withdraw(const Detector& detector, Subject subject);
+  [[nodiscard]] const Case* find(const Detector& detector, Subject subject) const;
+  [[nodiscard]] std::vector<Subject> open_subjects(const Detector& detector) const;
+
+  // Judges what is due and returns the lines of this moment, in order.
+  std::vector<Finding> settle();
+  // The end of the run: what is open is closed with trace-end.
+  std::vector<Finding> finish();
+  Wants take_wants() { return std::exchange(wants_, {}); }
+
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& opened() const { return opened_; }
+  [[nodiscard]] std::optional<Severity> worst() const { return worst_; }
+
+ private:
+  struct Key {
+    int rank = 0;
+    std::string_view slug;
+    std::uint64_t order = 0;  // connection number or listener id
+    auto operator<=>(const Key&) const = default;
+  };
+  // What a verdict says of one case, kept after its connection is forgotten.
+  struct Told {
+    Verdict verdict;
+    std::optional<ConnectionView> connection;
+    std::optional<Process> owner;
+    std::optional<PeerView> peer;
+    std::optional<ListenerView> listener;
+    util::BootTime since{};
+  };
+  struct Entry {
+    Case c;
+    std::optional<Told> told;
+    std::string group;
+    util::BootTime judged{};
+    bool asked = false;
+    util::BootTime asked_at{};
+    std::uint64_t asked_walks = 0;
+    std::optional<Ended> ended;
+  };
+  struct Group {
+    Detector* detector = nullptr;
+    std::uint64_t id = 0;  // 0: not told yet
+    std::uint64_t story = 0;
+    std::string culprit;
+    std::map<Key, Told> active;
+    Told primary;
+    std::vector<ConnectionView> examples;
+    std::set<std::uint64_t> seen;  // orders already counted
+    std::uint64_t total = 0;
+    std::uint64_t fresh = 0;  // since the last line
+    util::BootTime since{};
+    util::BootTime opened{};
+    util::BootTime last_line{};
+    util::BootTime last_end{};
+    Ended ended = Ended::recovered;
+    Severity severity = Severity::info;
+    Severity told_severity = Severity::info;
+    std::uint64_t told_count = 0;
+    util::Duration told_duration{};
+    bool changed = false;
+    std::uint64_t peak = 0;
+  };
+  struct Story {
+    std::uint64_t root = 0;
+    int rank = 0;
+    util::BootTime last{};
+  };
+
+  [[nodiscard]] Key key_of(const Detector& detector, Subject subject) const;
+  void judge(const Key& key, Entry& entry);
+  bool answered(Entry& entry, const Verdict& verdict, bool& waiting);
+  [[nodiscard]] Told tell(const Entry& entry, Verdict verdict) const;
+  void place(const Key& key, Entry& entry);
+  void leave(const Key& key, Entry& entry, Ended how);
+  [[nodiscard]] std::string group_key(const Detector& detector, const Told& told) const;
+  [[nodiscard]] static std::string culprit_key(const Told& told);
+  void refresh(Group& group);
+  void lines_of(Group& group, std::vector<Finding>& out);
+  void condition_line(Group& group, std::vector<Finding>& out);
+  void instant_line(Group& group, std::vector<Finding>& out, bool last);
+  bool emit(Group& group, Phase phase, std::vector<Finding>& out);
+  [[nodiscard]] Finding finding_of(const Group& group, Phase phase) const;
+  void join_story(Group& group);
+  [[nodiscard]] std::vector<std::string> groups_in_order() const;
+
+  const Facts& facts_;
+  const Settings& settings_;
+  std::map<Key, Entry> entries_;
+  std::map<std::string, Group> groups_;
+  std::map<std::string, Story> stories_;
+  std::map<std::string, std::uint64_t> opened_;
+  std::optional<Severity> worst_;
+  std::uint64_t next_id_ = 1;
+  Wants wants_;
+};
+
+// Views of facts, as findings print them.
+ConnectionView view_of(const Connection& connection);
+std::optional<ListenerView> view_of(const Listener* listener);
+
+}  // namespace tcpwhy::core

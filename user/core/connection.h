@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Connection and Listener: facts (counts, times, states, owners), never judgments. One Connection is one end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "user/abi/event.h"
+#include "user/core/finding.h"
+
+namespace tcpwhy::core {
+
+// How sure an owner is.
+enum class OwnerBasis : std::uint8_t {
+  none,
+  inherited,  // an accepted connection: its listener's owner, while nobody better is known
+  observed,   // made the call itself, or holds the descriptor
+};
+
+struct SentReset {
+  util::BootTime time{};
+  abi::Socket socket;
+  std::optional<abi::Segment> trigger;
+  int reason = -1;
+  abi::TcpState state_before = abi::TcpState::unknown;
+};
+
+struct ReceivedReset {
+  util::BootTime time{};
+  abi::Socket socket;
+};
+
+struct Ending {
+  util::BootTime time{};
+  abi::TcpState from{};
+  int err = 0;
+};
+
+struct Connection {
+  std::uint64_t number = 0;                  // never reused within a run
+  abi::SocketId key = abi::SocketId::none;   // the table's key: the cookie, or one of our own where there is none
+  abi::Tuple tuple;
+  ConnectionRole role = ConnectionRole::unknown;
+  abi::TcpState state = abi::TcpState::unknown;
+  util::BootTime first_seen{};
+  util::BootTime last_seen{};
+  bool before_trace = false;  // existed when the trace began, or its begin was not seen
+
+  std::vector<Process> owners;
+  OwnerBasis owner_basis = OwnerBasis::none;
+  std::optional<Process> destroyed_by;  // ss -K and the like: not the owner
+  std::optional<ProcessExit> owner_exit;  // the owner was dying when it made this end's last transition
+
+  abi::Socket socket;  // the newest facts, as of socket_time
+  util::BootTime socket_time{};
+
+  // Handshake
+  std::uint32_t syn_retransmits = 0;
+  util::BootTime first_syn_retransmit{};
+  std::uint32_t synack_timer_retransmits = 0;
+  std::uint32_t synack_duplicate_syns = 0;
+  bool client_acked = false;  // the request's ACK came and was dropped here
+  std::optional<util::BootTime> client_established;
+  abi::SocketId listener = abi::SocketId::none;
+  abi::SocketId client = abi::SocketId::none;
+  std::uint32_t overflow_drops = 0;  // segments of this connection that a full listener refused
+
+  // Established: an episode of time-outs without progress
+  bool episode = false;
+  std::uint32_t episode_una = 0;
+  util::BootTime episode_start{};    // when the segment that is not acknowledged was sent, at the latest
+  util::BootTime episode_proof{};    // the last record that showed no progress
+  std::uint32_t episode_timeouts = 0;
+
+  std::optional<SentReset> reset_sent;
+  std::optional<ReceivedReset> reset_received;
+  std::optional<util::BootTime> established;  // seen to become so
+  std::optional<Ending> ending;
+
+  [[nodiscard]] std::optional<Process> owner() const {
+    return owners.empty() ? std::nullopt : std::optional{owners.front()};
+  }
+};
+
+struct Listener {
+  abi::SocketId id = abi::SocketId::none;
+  abi::Tuple tuple;  // local only
+  std::vector<Process> owners;
+  util::BootTime first_seen{};
+  std::optional<util::BootTime> ended;
+  std::optional<Process> ended_by;
+  std::optional<ProcessExit> ended_exit;
+
+  // Accept queue, as of observed
+  util::BootTime observed{};
+  std::uint32_t queue = 0;
+  std::uint32_t limit = 0;
+  std::uint32_t drops = 0;
+  std::uint32_t requests = 0;
+  std::uint32_t young = 0;
+  std::optional<util::Duration> head_age;
+
+  // Refusals: an episode ends when the queue has drained
+  bool drops_known = false;
+  std::optional<util::BootTime> first_refusal;
+  util::BootTime last_refusal{};
+  std::uint64_t refused_acks = 0;  // seen one by one
+  std::uint64_t refused_drops = 0;  // what sk_drops grew by while over the limit
+
+  [[nodiscard]] bool over_limit() const { return queue > limit; }
+};
+
+}  // namespace tcpwhy::core

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The contract of a detector. It sees events and facts, raises cases about one connection or listener, and judges a case
+// when asked; the book does the rest (aggregation, phases, stories). Judging is a pure function of case and facts.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "user/core/facts.h"
+#include "user/core/finding.h"
+#include "user/core/want.h"
+
+namespace tcpwhy::core {
+
+// Whom a case is about.
+struct Subject {
+  abi::SocketId connection = abi::SocketId::none;
+  abi::SocketId listener = abi::SocketId::none;
+  auto operator<=>(const Subject&) const = default;
+};
+
+struct Verdict {
+  std::string_view cause;
+  Severity severity = Severity::info;
+  Confidence confidence = Confidence::likely;
+  Culprit culprit;
+  std::optional<util::Endpoint> service;
+  std::optional<Direction> direction;
+  Evidence evidence;
+  // Where the other end is not in the table (a refused destination): what to print as listener.
+  abi::SocketId listener = abi::SocketId::none;
+};
+
+class Detector;
+
+struct Case {
+  Detector* detector = nullptr;
+  Subject subject;
+  util::BootTime since{};   // when the trouble began
+  util::BootTime raised{};  // when it was first raised
+  util::BootTime touched{};
+  std::uint64_t times = 1;  // how often raised
+};
+
+class Book;
+
+struct Scene {
+  const Facts& facts;
+  Book& book;
+  util::WallOffset wall;
+  [[nodiscard]] util::BootTime now() const { return facts.now(); }
+};
+
+class Detector {
+ public:
+  virtual ~Detector() = default;
+  [[nodiscard]] virtual std::string_view slug() const = 0;
+  // Nearness to the culprit within a story: the lowest is the root.
+  [[nodiscard]] virtual int rank() const = 0;
+  // Over in an instant: phase "event". Else a condition that opens and closes.
+  [[nodiscard]] virtual bool instant() const = 0;
+  // Facts are already brought up to date with the event.
+  virtual void on_event(const abi::Event& event, Scene& scene) = 0;
+  virtual void on_tick(Scene&) {}
+  // Absent: nothing to say yet; the case stays and is asked again.
+  [[nodiscard]] virtual std::optional<Verdict> judge(const Case& c, const Scene& scene) const = 0;
+  // The sentences; may add evidence that only the aggregate knows (attempts).
+  virtual void describe(Finding& finding) const = 0;
+};
+
+}  // namespace tcpwhy::core

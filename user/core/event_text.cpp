@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/core/event_text.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace tcpwhy::core {
+namespace {
+
+std::string ends(const abi::Tuple& t) { return util::to_string(t.local) + " -> " + util::to_string(t.remote); }
+
+std::string by(const abi::Owner& o) { return o.known() ? fmt::format(" {}[{}]", o.comm, o.pid) : std::string{}; }
+
+std::string sequences(const abi::Socket& s) {
+  return fmt::format("unacked {} unread {} window {}/{}", s.unacked(), s.unread(), s.snd_wnd, s.rcv_wnd);
+}
+
+std::string_view type_name(abi::RetransmitType type) {
+  static constexpr std::array<std::string_view, 6> kNames{"?", "time-out", "fast", "tail loss", "SYN", "window probe"};
+  return kNames[static_cast<std::size_t>(type)];
+}
+
+struct Words {
+  const KernelNames& names;
+
+  std::string operator()(const abi::Transition& e) const {
+    const std::string who = e.pid ? fmt::format(" {}[{}]", e.comm, e.pid) : std::string{};
+    return fmt::format("{} {} to {}{}", ends(e.tuple), abi::to_string(e.from), abi::to_string(e.to), who);
+  }
+  std::string operator()(const abi::StateChange& e) const {
+    return fmt::format("{} {} to {} err {} {}{}{}", ends(e.socket.tuple), abi::to_string(e.from), abi::to_string(e.to),
+                       e.socket.err, sequences(e.socket), by(e.owner), e.owner.exiting ? " (exiting)" : "");
+  }
+  std::string operator()(const abi::Retransmit& e) const {
+    return fmt::format("{} {} {} timeouts {} rto {} {}{}{}", ends(e.socket.tuple), abi::to_string(e.socket.state),
+                       type_name(e.type), e.socket.retransmits, util::human(e.socket.rto), sequences(e.socket), by(e.owner),
+                       e.error ? fmt::format(" not sent (error {})", -e.error) : "");
+  }
+  std::string operator()(const abi::SynAckRetransmit& e) const {
+    return fmt::format("{} by {} acked {} time-outs {} sent again {} queue {} of {}", ends(e.tuple),
+                       e.by_timer ? "timer" : "duplicate SYN", e.acked ? "yes" : "no", e.num_timeout, e.num_retrans,
+                       e.listener.queue, e.listener.limit);
+  }
+  std::string operator()(const abi::ResetSent& e) const {
+    return fmt::format("{} {} {}{} {}", ends(e.socket.tuple), abi::to_string(e.socket.state), e.trigger ? "passive" : "active",
+                       by(e.owner), names.reset_reason(e.reason));
+  }
+  std::string operator()(const abi::ResetReceived& e) const {
+    return fmt::format("{} {} {}{}", ends(e.socket.tuple), abi::to_string(e.socket.state), sequences(e.socket), by(e.owner));
+  }
+  std::string operator()(const abi::SocketError& e) const {
+    return fmt::format("{} {} err {} {}{}", ends(e.socket.tuple), abi::to_string(e.socket.state), e.socket.err,
+                       sequences(e.socket), by(e.owner));
+  }
+  std::string operator()(const abi::Drop& e) const {
+    return fmt::format("{} {} payload {}{}", ends(e.tuple.mirrored()), names.drop_reason(e.reason), e.segment.payload,
+                       e.listener != abi::SocketId::none ? fmt::format(" queue {} of {}", e.queue, e.limit) : "");
+  }
+  std::string operator()(const abi::Sample& e) const {
+    if (e.socket.listener)
+      return fmt::format("{} LISTEN queue {} of {} drops {}", util::to_string(e.socket.tuple.local), e.socket.queue,
+                         e.socket.limit, e.socket.drops);
+    return fmt::format("{} {} timeouts {} {}", ends(e.socket.tuple), abi::to_string(e.socket.state), e.socket.retransmits,
+                       sequences(e.socket));
+  }
+  std::string operator()(const abi::Lost& e) const { return fmt::format("{} events of kind {} were lost", e.count, e.kind); }
+  std::string operator()(const abi::ProcessState& e) const {
+    return fmt::format("{} state {} threads {}", e.pid, e.state, e.threads);
+  }
+  std::string operator()(const abi::Seed&) const { return {}; }
+  std::string operator()(const abi::Tick&) const { return {}; }
+  std::string operator()(const abi::SeedEnd&) const { return {}; }
+  std::string operator()(const abi::SweepEnd&) const { return {}; }
+};
+
+}  // namespace
+
+std::string event_text(const abi::Event& event, const KernelNames& names) {
+  return std::visit(Words{names}, event.body);
+}
+
+}  // namespace tcpwhy::core

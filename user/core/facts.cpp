@@ -1,0 +1,591 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/core/facts.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace tcpwhy::core {
+namespace {
+
+using abi::TcpState;
+using namespace std::chrono_literals;
+
+// How long a closed connection is remembered: late resets and its other end still ask for it.
+constexpr auto kRememberClosed = 15s;
+constexpr auto kRememberDrops = 5min;
+constexpr std::size_t kMaxFirewallEntries = 65536;
+constexpr std::size_t kMaxRefused = 4096;
+constexpr std::size_t kMaxGoneListeners = 4096;
+constexpr std::size_t kMaxOwners = 64;
+// An accept queue that refused nothing for so long and is within its limit has drained.
+constexpr auto kDrained = 2s;
+// Keys of connections without a cookie: cookies count from 1 and never get here.
+constexpr std::uint64_t kOwnKeys = 1ULL << 63;
+
+bool is_open(const Connection& c) { return !c.ending; }
+
+void add_owner(std::vector<Process>& owners, const Process& process) {
+  for (Process& known : owners) {
+    if (!known.same(process)) continue;
+    if (process.exit) known.exit = process.exit;
+    return;
+  }
+  if (owners.size() < kMaxOwners) owners.push_back(process);
+}
+
+}  // namespace
+
+ProcessExit exit_of(std::uint32_t status) {
+  const int signal = static_cast<int>(status & 0x7f);
+  return {signal ? 0 : static_cast<int>((status >> 8) & 0xff), signal};
+}
+
+Process process_of(const abi::Owner& owner) {
+  Process process;
+  process.pid = owner.pid;
+  process.comm = owner.comm;
+  process.start = owner.start;
+  if (owner.exiting) process.exit = exit_of(owner.exit_code);
+  return process;
+}
+
+std::size_t PairHash::operator()(const PairKey& key) const {
+  std::uint64_t words[4];
+  std::memcpy(words, key.a.addr.bytes.data(), 16);
+  std::memcpy(words + 2, key.b.addr.bytes.data(), 16);
+  std::uint64_t hash = 0x9e3779b97f4a7c15ULL * (static_cast<std::uint64_t>(key.a.port) << 16 | key.b.port);
+  for (const std::uint64_t word : words) hash = (hash ^ word) * 0xff51afd7ed558ccdULL, hash ^= hash >> 32;
+  return hash;
+}
+
+void Facts::apply(const abi::Event& event) {
+  now_ = std::max(now_, event.time);
+  std::visit([this](const auto& body) { on(body); }, event.body);
+}
+
+// Connections ---------------------------------------------------------------------------------------------------------
+
+Connection* Facts::find(abi::SocketId key) {
+  const auto it = connections_.find(static_cast<std::uint64_t>(key));
+  return it == connections_.end() ? nullptr : &it->second.connection;
+}
+const Connection* Facts::connection(abi::SocketId key) const { return const_cast<Facts*>(this)->find(key); }
+
+Connection* Facts::find_at(const abi::Tuple& tuple) {
+  Connection* best = nullptr;
+  const auto [first, last] = pairs_.equal_range(PairKey::of(tuple));
+  for (auto it = first; it != last; ++it) {
+    Connection* c = find(it->second);
+    if (!c || c->tuple.local != tuple.local || c->tuple.remote != tuple.remote) continue;
+    if (tuple.netns && c->tuple.netns && tuple.netns != c->tuple.netns) continue;
+    if (!best || c->number > best->number) best = c;
+  }
+  return best;
+}
+const Connection* Facts::connection_at(const abi::Tuple& tuple) const { return const_cast<Facts*>(this)->find_at(tuple); }
+
+const Connection* Facts::peer_of(const Connection& connection) const {
+  const Connection* best = nullptr;
+  const auto [first, last] = pairs_.equal_range(PairKey::of(connection.tuple));
+  for (auto it = first; it != last; ++it) {
+    const Connection* c = this->connection(it->second);
+    if (!c || c->tuple.local != connection.tuple.remote || c->tuple.remote != connection.tuple.local) continue;
+    if (c->number == connection.number) continue;
+    // A loopback connection has both ends in one namespace.
+    if (connection.tuple.local.addr.is_loopback() && c->tuple.netns != connection.tuple.netns) continue;
+    if (c->ending && c->ending->time + kRememberClosed < connection.first_seen) continue;
+    if (!best || (is_open(*c) && !is_open(*best)) || (is_open(*c) == is_open(*best) && c->number > best->number)) best = c;
+  }
+  return best;
+}
+
+Connection& Facts::make(abi::SocketId key, const abi::Tuple& tuple) {
+  if (connections_.size() >= max_connections_) evict();
+  if (key == abi::SocketId::none) key = abi::SocketId{next_key_++};
+  Slot& slot = connections_[static_cast<std::uint64_t>(key)];
+  slot.age = ages_.insert(ages_.end(), key);
+  Connection& c = slot.connection;
+  c.key = key;
+  c.number = next_number_++;
+  c.tuple = tuple;
+  c.first_seen = now_;
+  pairs_.emplace(PairKey::of(tuple), key);
+  return c;
+}
+
+void Facts::erase(abi::SocketId key) {
+  const auto it = connections_.find(static_cast<std::uint64_t>(key));
+  if (it == connections_.end()) return;
+  const auto [first, last] = pairs_.equal_range(PairKey::of(it->second.connection.tuple));
+  for (auto pair = first; pair != last; ++pair) {
+    if (pair->second != key) continue;
+    pairs_.erase(pair);
+    break;
+  }
+  ages_.erase(it->second.age);
+  episodes_.erase(static_cast<std::uint64_t>(key));
+  closed_.erase(static_cast<std::uint64_t>(key));
+  connections_.erase(it);
+}
+
+void Facts::evict() {
+  if (ages_.empty()) return;
+  evicted_ += 1;
+  erase(ages_.front());
+}
+
+void Facts::own(Connection& c, const abi::Owner& owner) {
+  if (!owner.known()) return;
+  const Process process = process_of(owner);
+  if (c.owner_basis != OwnerBasis::observed) c.owners.clear();
+  c.owner_basis = OwnerBasis::observed;
+  add_owner(c.owners, process);
+}
+
+// An accepted connection has its listener's owners until somebody is seen to hold it.
+void Facts::inherit(Connection& c) {
+  if (c.owner_basis != OwnerBasis::none || c.role == ConnectionRole::client) return;
+  const Listener* l = c.listener != abi::SocketId::none ? listener(c.listener) : nullptr;
+  if (!l) l = listener_at(c.tuple.local, c.tuple.netns);
+  if (!l) l = gone_listener_at(c.tuple.local, c.tuple.netns);
+  if (!l) return;
+  c.role = ConnectionRole::server;
+  if (c.listener == abi::SocketId::none) c.listener = l->id;
+  if (l->owners.empty()) return;
+  c.owners = l->owners;
+  for (Process& owner : c.owners) owner.exit.reset();
+  c.owner_basis = OwnerBasis::inherited;
+}
+
+void Facts::seed(std::uint64_t id, const Process& process) {
+  if (seeds_.size() >= max_connections_) return;
+  // The walk goes process by process: the one of the record before is the usual answer.
+  if (seed_processes_.empty() || !seed_processes_.back().same(process)) seed_processes_.push_back(process);
+  const auto index = static_cast<std::uint32_t>(seed_processes_.size() - 1);
+  const auto [it, is_new] = seeds_.emplace(id, index);
+  if (!is_new && it->second != index) more_seeds_.emplace(id, index);
+}
+
+bool Facts::own_from_seed(Connection& c, abi::SocketId id) {
+  const auto it = seeds_.find(static_cast<std::uint64_t>(id));
+  if (id == abi::SocketId::none || it == seeds_.end()) return false;
+  add_owner(c.owners, seed_processes_[it->second]);
+  const auto [first, last] = more_seeds_.equal_range(it->first);
+  for (auto more = first; more != last; ++more) add_owner(c.owners, seed_processes_[more->second]);
+  c.owner_basis = OwnerBasis::observed;
+  return true;
+}
+
+// A connection that was known by its addresses only (a refused segment, an RST without a socket) gets its cookie.
+Connection* Facts::adopt(const abi::Socket& socket) {
+  Connection* known = find_at(socket.tuple);
+  if (!known || static_cast<std::uint64_t>(known->key) < kOwnKeys || known->ending) return nullptr;
+  const auto old_key = known->key;
+  auto node = connections_.extract(static_cast<std::uint64_t>(old_key));
+  const auto [first, last] = pairs_.equal_range(PairKey::of(known->tuple));
+  for (auto it = first; it != last; ++it)
+    if (it->second == old_key) it->second = socket.id;
+  *node.mapped().age = socket.id;
+  node.key() = static_cast<std::uint64_t>(socket.id);
+  node.mapped().connection.key = socket.id;
+  return &connections_.insert(std::move(node)).position->second.connection;
+}
+
+// The connection of a record: by cookie; else by addresses, where it has no cookie.
+Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
+  Connection* c = socket.id != abi::SocketId::none ? find(socket.id) : find_at(socket.tuple);
+  if (!c && socket.id != abi::SocketId::none) c = adopt(socket);
+  const bool is_new = c == nullptr;
+  if (is_new) c = &make(socket.id, socket.tuple);
+  const auto slot = connections_.find(static_cast<std::uint64_t>(c->key));
+  ages_.splice(ages_.end(), ages_, slot->second.age);
+  c->last_seen = now_;
+  if (c->tuple != socket.tuple && socket.tuple.local.port != 0 && socket.tuple.remote.port != 0) {
+    // A connect gets its port late; a disconnected socket may be reused for another destination.
+    const auto [first, last] = pairs_.equal_range(PairKey::of(c->tuple));
+    for (auto it = first; it != last; ++it)
+      if (it->second == c->key) {
+        pairs_.erase(it);
+        break;
+      }
+    c->tuple = socket.tuple;
+    pairs_.emplace(PairKey::of(c->tuple), c->key);
+  }
+  if (socket.full) {
+    c->socket = socket;
+    c->socket_time = now_;
+    c->state = socket.state;
+  }
+  if (is_new) {
+    c->before_trace = own_from_seed(*c, socket.id);
+  }
+  own(*c, owner);
+  if (owner.source == abi::OwnerSource::connect || socket.state == TcpState::syn_sent) c->role = ConnectionRole::client;
+  inherit(*c);
+  return *c;
+}
+
+void Facts::progress(Connection& c, const abi::Socket& s) {
+  const bool stuck = s.retransmits > 0 && s.packets_out > 0;
+  if (!stuck || (c.episode && s.snd_una != c.episode_una)) {
+    c.episode = false;
+    c.episode_timeouts = 0;
+    episodes_.erase(static_cast<std::uint64_t>(c.key));
+  }
+  if (!stuck) return;
+  if (!c.episode) {
+    c.episode = true;
+    c.episode_una = s.snd_una;
+    // The head segment was sent at least one time-out before its first retransmission (retrans_stamp).
+    const auto first_retransmission = now_ - s.retrans_age.value_or(util::Duration{});
+    const auto first_rto = util::Duration{s.rto.count() >> std::min<int>(s.backoff, 20)};
+    c.episode_start = first_retransmission - first_rto;
+    episodes_.insert(static_cast<std::uint64_t>(c.key));
+  }
+  c.episode_proof = now_;
+  c.episode_timeouts = std::max<std::uint32_t>(c.episode_timeouts, s.retransmits);
+}
+
+void Facts::for_each_episode(const std::function<void(const Connection&)>& visit) const {
+  for (const std::uint64_t key : episodes_)
+    if (const Connection* c = connection(abi::SocketId{key})) visit(*c);
+}
+
+// Listeners -----------------------------------------------------------------------------------------------------------
+
+const Listener* Facts::listener(abi::SocketId id) const {
+  const auto it = listeners_.find(static_cast<std::uint64_t>(id));
+  return it == listeners_.end() ? nullptr : &it->second;
+}
+
+namespace {
+// 3: the very address, 2: a wildcard; 0: not this one.
+int match(const Listener& l, const util::Endpoint& endpoint) {
+  if (l.tuple.local.port != endpoint.port) return 0;
+  if (l.tuple.local.addr == endpoint.addr) return 3;
+  return l.tuple.local.addr.is_unspecified() ? 2 : 0;
+}
+}  // namespace
+
+const Listener* Facts::listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const {
+  const Listener* here = nullptr;
+  const Listener* elsewhere = nullptr;
+  int here_score = 0, others = 0;
+  const auto [first, last] = listeners_by_port_.equal_range(endpoint.port);
+  for (auto it = first; it != last; ++it) {
+    const Listener* l = listener(it->second);
+    if (!l || l->ended) continue;
+    const int score = match(*l, endpoint);
+    if (!score) continue;
+    if (!netns || l->tuple.netns == netns) {
+      if (score > here_score) here = l, here_score = score;
+    } else if (score == 3) {
+      elsewhere = l, others += 1;
+    }
+  }
+  if (here) return here;
+  // A peer in another namespace of this host; ambiguous addresses name nobody.
+  return others == 1 && !endpoint.addr.is_loopback() ? elsewhere : nullptr;
+}
+
+const Listener* Facts::gone_listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const {
+  const Listener* best = nullptr;
+  const auto [first, last] = listeners_by_port_.equal_range(endpoint.port);
+  for (auto it = first; it != last; ++it) {
+    const Listener* l = listener(it->second);
+    if (!l || !l->ended || !match(*l, endpoint)) continue;
+    if (netns && l->tuple.netns != netns && endpoint.addr.is_loopback()) continue;
+    if (!best || *l->ended > *best->ended) best = l;
+  }
+  return best;
+}
+
+Listener& Facts::listen(const abi::Socket& socket) {
+  const auto [it, is_new] = listeners_.try_emplace(static_cast<std::uint64_t>(socket.id));
+  Listener& l = it->second;
+  if (is_new) {
+    l.id = socket.id;
+    l.first_seen = now_;
+    listeners_by_port_.emplace(socket.tuple.local.port, socket.id);
+  }
+  l.tuple = socket.tuple;
+  l.tuple.remote = {};
+  l.ended.reset();
+  return l;
+}
+
+void Facts::observe(Listener& l, const abi::Socket& s) {
+  const std::uint32_t grown = l.drops_known ? s.drops - l.drops : 0;
+  l.observed = now_;
+  l.queue = s.queue;
+  l.limit = s.limit;
+  l.requests = s.requests;
+  l.young = s.young;
+  l.head_age = s.head_age;
+  l.drops = s.drops;
+  l.drops_known = true;
+  // sk_drops also counts what else a listener drops: only what grows while the queue is over its limit is a refusal.
+  if (grown > 0 && (l.over_limit() || (l.first_refusal && now_ - l.last_refusal < 2s))) refusal(l, 0, grown);
+}
+
+void Facts::refusal(Listener& l, std::uint64_t acks, std::uint64_t drops) {
+  if (!l.first_refusal) {
+    l.first_refusal = now_;
+    refusing_.insert(static_cast<std::uint64_t>(l.id));
+    l.refused_acks = 0;
+    l.refused_drops = 0;
+  }
+  l.last_refusal = now_;
+  l.refused_acks += acks;
+  l.refused_drops += drops;
+}
+
+// Events --------------------------------------------------------------------------------------------------------------
+
+void Facts::on(const abi::StateChange& e) {
+  if (e.to == TcpState::listen) {
+    Listener& l = listen(e.socket);
+    l.owners.clear();
+    if (e.owner.known()) add_owner(l.owners, process_of(e.owner));
+    observe(l, e.socket);
+    return;
+  }
+  if (e.from == TcpState::listen) {
+    Listener& l = listen(e.socket);
+    l.ended = now_;
+    if (e.owner.known()) {
+      l.ended_by = process_of(e.owner);
+      if (e.owner.exiting) l.ended_exit = exit_of(e.owner.exit_code);
+      add_owner(l.owners, *l.ended_by);
+    }
+    return;
+  }
+  // An abort from outside (ss -K) runs in that program's context: not the owner.
+  const bool destroyed = e.to == TcpState::close && e.socket.err == ECONNABORTED;
+  Connection& c = touch(e.socket, destroyed ? abi::Owner{} : e.owner);
+  if (destroyed && e.owner.source == abi::OwnerSource::current) c.destroyed_by = process_of(e.owner);
+  if (e.owner.exiting && e.owner.source == abi::OwnerSource::current && !destroyed) c.owner_exit = exit_of(e.owner.exit_code);
+  c.state = e.to;
+  if (e.to == TcpState::established) c.established = now_;
+  if (e.from == TcpState::syn_sent) c.role = ConnectionRole::client;
+  if (e.from == TcpState::syn_recv && c.role == ConnectionRole::unknown) c.role = ConnectionRole::server;
+  if (e.to == TcpState::close) {
+    c.ending = Ending{now_, e.from, e.socket.err};
+    if (c.reset_sent && c.reset_sent->state_before == TcpState::unknown) c.reset_sent->state_before = e.from;
+    c.episode = false;
+    episodes_.erase(static_cast<std::uint64_t>(c.key));
+    closed_.insert(static_cast<std::uint64_t>(c.key));
+  } else if (e.to == TcpState::established) {
+    progress(c, e.socket);
+  }
+}
+
+void Facts::on(const abi::Retransmit& e) {
+  Connection& c = touch(e.socket, e.owner);
+  if (e.type == abi::RetransmitType::syn) {
+    c.syn_retransmits += 1;
+    if (c.syn_retransmits == 1) c.first_syn_retransmit = now_;
+  } else if (e.type == abi::RetransmitType::timeout) {
+    progress(c, e.socket);
+  }
+}
+
+// The client's end of a request, where it is on this host.
+void Facts::client_end(const abi::SynAckRetransmit& e) {
+  if (e.client == abi::SocketId::none) return;
+  Connection* client = find(e.client);
+  if (!client) {
+    client = &make(e.client, e.tuple.mirrored());
+    client->state = TcpState::established;
+    // The client may live in another namespace; its own records will tell which.
+    client->tuple.netns = e.tuple.local.addr.is_loopback() ? e.tuple.netns : 0;
+  }
+  client->role = ConnectionRole::client;
+  client->last_seen = now_;
+  if (!client->established) client->established = e.client_established;
+  own(*client, e.client_owner);
+  if (client->owners.empty()) own_from_seed(*client, e.client);
+}
+
+void Facts::on(const abi::SynAckRetransmit& e) {
+  Listener& l = listen(e.listener);
+  observe(l, e.listener);
+  abi::Socket request;
+  request.id = e.request;
+  request.tuple = e.tuple;
+  request.state = TcpState::new_syn_recv;
+  request.mini = true;
+  Connection& c = touch(request, {});
+  c.state = TcpState::new_syn_recv;
+  c.role = ConnectionRole::server;
+  c.listener = e.listener.id;
+  c.client = e.client;
+  if (e.client_established) c.client_established = e.client_established;
+  c.client_acked = c.client_acked || e.acked;
+  if (e.by_timer)
+    c.synack_timer_retransmits = std::max<std::uint32_t>(c.synack_timer_retransmits + 1, e.num_timeout + 1U);
+  else
+    c.synack_duplicate_syns += 1;
+  inherit(c);
+  client_end(e);
+  if (e.acked && e.listener.defer == 0 && e.listener.over_limit()) refusal(l, 0, 0);
+}
+
+void Facts::on(const abi::ResetSent& e) {
+  // The answer to a SYN where nobody listens: no connection ever was.
+  const bool no_socket = e.socket.state == TcpState::unknown;
+  if (no_socket && e.trigger && e.trigger->syn && !e.trigger->ack) {
+    if (refused_.size() >= kMaxRefused) refused_.clear();
+    refused_[e.socket.tuple.local].last_stack_rst = now_;
+    return;
+  }
+  const bool listener_sent = e.socket.state == TcpState::listen;
+  abi::Socket socket = e.socket;
+  if (listener_sent) {
+    // The tuple is the segment's: the connection is not the listener's socket.
+    observe(listen([&] {
+              abi::Socket s = e.socket;
+              if (const Listener* known = listener(e.socket.id)) s.tuple = known->tuple;
+              return s;
+            }()),
+            e.socket);
+    socket = {};
+    socket.tuple = e.socket.tuple;
+    socket.mini = true;
+  }
+  Connection& c = touch(socket, e.owner);
+  if (listener_sent) {
+    c.listener = e.socket.id;
+    c.role = ConnectionRole::server;
+    inherit(c);
+  }
+  SentReset sent{now_, e.socket, e.trigger, e.reason, TcpState::unknown};
+  if (c.ending && now_ - c.ending->time < 2s) sent.state_before = c.ending->from;
+  else if (e.socket.state != TcpState::close) sent.state_before = e.socket.state;
+  c.reset_sent = std::move(sent);
+}
+
+void Facts::on(const abi::ResetReceived& e) {
+  Connection& c = touch(e.socket, e.owner);
+  c.reset_received = ReceivedReset{now_, e.socket};
+}
+
+void Facts::on(const abi::SocketError& e) { touch(e.socket, e.owner); }
+
+void Facts::on(const abi::Drop& e) {
+  if (e.listener != abi::SocketId::none) {
+    const auto it = listeners_.find(static_cast<std::uint64_t>(e.listener));
+    if (it == listeners_.end()) return;
+    Listener& l = it->second;
+    refusal(l, 1, 0);
+    l.observed = now_;
+    l.queue = e.queue;
+    l.limit = e.limit;
+    l.head_age = e.head_age;
+    l.drops = e.drops;
+    l.drops_known = true;
+    abi::Socket request;
+    request.tuple = e.tuple;
+    request.mini = true;
+    Connection& c = touch(request, {});
+    if (c.state == TcpState::unknown) c.state = TcpState::new_syn_recv;
+    c.role = ConnectionRole::server;
+    c.listener = e.listener;
+    c.overflow_drops += 1;
+    inherit(c);
+    return;
+  }
+  if (firewall_.size() >= kMaxFirewallEntries) firewall_.clear();
+  const PairKey key = PairKey::of(e.tuple);
+  FirewallDrops& drops = firewall_[key];
+  if (drops.count == 0) drops.first = now_;
+  drops.count += 1;
+  drops.last = now_;
+  (e.tuple.local == key.a ? drops.last_to_a : drops.last_to_b) = now_;
+}
+
+void Facts::on(const abi::Seed& e) {
+  const Process process = process_of(e.owner);
+  if (e.socket.state == TcpState::listen) {
+    Listener& l = listen(e.socket);
+    if (process.pid) add_owner(l.owners, process);
+    observe(l, e.socket);
+    return;
+  }
+  if (!process.pid || e.socket.id == abi::SocketId::none) return;
+  if (!seeded_) {
+    seed(static_cast<std::uint64_t>(e.socket.id), process);
+    return;
+  }
+  // An answer to a want: the facts are the newest there are.
+  touch(e.socket, e.owner);
+}
+
+void Facts::on(const abi::Sample& e) {
+  if (e.socket.listener) {
+    observe(listen(e.socket), e.socket);
+    return;
+  }
+  Connection* c = find(e.socket.id);
+  if (!c) return;
+  c->socket = e.socket;
+  c->socket_time = now_;
+  c->state = e.socket.state;
+  if (e.socket.state != TcpState::syn_sent) progress(*c, e.socket);
+}
+
+void Facts::on(const abi::Lost& e) {
+  lost_total_ += e.count;
+  last_loss_ = now_;
+}
+
+void Facts::on(const abi::SeedEnd& e) {
+  seeded_ = seeded_ || e.initial;
+  seed_walks_ += 1;
+}
+
+void Facts::on(const abi::SweepEnd&) { sweeps_ += 1; }
+
+void Facts::on(const abi::ProcessState& e) { processes_[e.pid] = e; }
+
+void Facts::drained() {
+  for (auto it = refusing_.begin(); it != refusing_.end();) {
+    const auto found = listeners_.find(*it);
+    const bool over = found == listeners_.end() || found->second.ended ||
+                      (!found->second.over_limit() && now_ - found->second.last_refusal >= kDrained);
+    if (over && found != listeners_.end()) found->second.first_refusal.reset();
+    it = over ? refusing_.erase(it) : std::next(it);
+  }
+}
+
+void Facts::on(const abi::Tick&) {
+  drained();
+  // Forgetting is bounded work: closed connections are few, firewall entries are looked at a bucket at a time.
+  for (auto it = closed_.begin(); it != closed_.end();) {
+    const Connection* c = connection(abi::SocketId{*it});
+    const std::uint64_t key = *it++;
+    if (!c || (c->ending && now_ - c->ending->time > kRememberClosed)) erase(abi::SocketId{key});
+  }
+  if (!firewall_.empty() && now_.time_since_epoch() / 1s % 60 == 0)
+    std::erase_if(firewall_, [this](const auto& entry) { return now_ - entry.second.last > kRememberDrops; });
+  if (listeners_.size() > kMaxGoneListeners)
+    std::erase_if(listeners_, [this](const auto& entry) { return entry.second.ended && now_ - *entry.second.ended > 1h; });
+}
+
+const FirewallDrops* Facts::firewall_drops(const abi::Tuple& tuple) const {
+  const auto it = firewall_.find(PairKey::of(tuple));
+  return it == firewall_.end() ? nullptr : &it->second;
+}
+
+const RefusedEndpoint* Facts::refused(const util::Endpoint& endpoint) const {
+  const auto it = refused_.find(endpoint);
+  return it == refused_.end() ? nullptr : &it->second;
+}
+
+const abi::ProcessState* Facts::process(std::uint32_t pid) const {
+  const auto it = processes_.find(pid);
+  return it == processes_.end() ? nullptr : &it->second;
+}
+
+}  // namespace tcpwhy::core

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Facts: everything known of the host's connections and listeners, built from the stream alone. Events go in through
+// apply(); detectors read. Nothing here judges.
+#pragma once
+
+#include <tsl/robin_map.h>
+
+#include <functional>
+#include <list>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "user/abi/event.h"
+#include "user/core/connection.h"
+#include "user/core/kernel_names.h"
+
+namespace tcpwhy::core {
+
+// Both ends of a connection in one order, so that either end finds it.
+struct PairKey {
+  util::Endpoint a;
+  util::Endpoint b;
+  auto operator<=>(const PairKey&) const = default;
+  static PairKey of(const abi::Tuple& t) { return t.local < t.remote ? PairKey{t.local, t.remote} : PairKey{t.remote, t.local}; }
+};
+struct PairHash {
+  std::size_t operator()(const PairKey& key) const;
+};
+
+// Segments of one connection that a firewall on this host dropped.
+struct FirewallDrops {
+  std::uint64_t count = 0;
+  util::BootTime first{};
+  util::BootTime last{};
+  util::BootTime last_to_a{};  // receiver is PairKey::a
+  util::BootTime last_to_b{};
+};
+
+struct RefusedEndpoint {
+  util::BootTime last_stack_rst{};  // an RST of this host's own stack answered a SYN to it
+};
+
+class Facts {
+ public:
+  Facts(KernelNames names, std::size_t max_connections) : names_(std::move(names)), max_connections_(max_connections) {}
+
+  void apply(const abi::Event& event);
+
+  [[nodiscard]] util::BootTime now() const { return now_; }
+  [[nodiscard]] const KernelNames& names() const { return names_; }
+
+  // Null where it is not known (any more).
+  [[nodiscard]] const Connection* connection(abi::SocketId key) const;
+  [[nodiscard]] const Connection* connection_at(const abi::Tuple& tuple) const;
+  // The other end, where it is on this host: same addresses mirrored, in any namespace, not closed long before.
+  [[nodiscard]] const Connection* peer_of(const Connection& connection) const;
+  [[nodiscard]] const Listener* listener(abi::SocketId id) const;
+  // The listener that a segment to this endpoint reaches: exact address first, then wildcard; any namespace where netns
+  // is 0, or where the endpoint is in no listener of that namespace and exactly one other has it.
+  [[nodiscard]] const Listener* listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const;
+  // The last listener that was there and is gone, in this run.
+  [[nodiscard]] const Listener* gone_listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const;
+  [[nodiscard]] const FirewallDrops* firewall_drops(const abi::Tuple& tuple) const;
+  [[nodiscard]] const RefusedEndpoint* refused(const util::Endpoint& endpoint) const;
+  [[nodiscard]] const abi::ProcessState* process(std::uint32_t pid) const;
+
+  // Events lost at or after the time.
+  [[nodiscard]] bool lost_since(util::BootTime time) const { return lost_total_ > 0 && last_loss_ >= time; }
+  [[nodiscard]] std::uint64_t lost_total() const { return lost_total_; }
+  [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
+  [[nodiscard]] std::uint64_t connections_total() const { return next_number_ - 1; }
+  [[nodiscard]] std::uint64_t seed_walks() const { return seed_walks_; }
+  [[nodiscard]] std::uint64_t sweeps() const { return sweeps_; }
+  [[nodiscard]] bool seeded() const { return seeded_; }
+
+  [[nodiscard]] const std::unordered_map<std::uint64_t, Listener>& listeners() const { return listeners_; }
+  void for_each_episode(const std::function<void(const Connection&)>& visit) const;
+
+ private:
+  struct Slot {
+    Connection connection;
+    std::list<abi::SocketId>::iterator age;
+  };
+
+  void on(const abi::StateChange&);
+  void on(const abi::Retransmit&);
+  void on(const abi::SynAckRetransmit&);
+  void on(const abi::ResetSent&);
+  void on(const abi::ResetReceived&);
+  void on(const abi::SocketError&);
+  void on(const abi::Drop&);
+  void on(const abi::Seed&);
+  void on(const abi::Sample&);
+  void on(const abi::Lost&);
+  void on(const abi::SeedEnd&);
+  void on(const abi::SweepEnd&);
+  void on(const abi::ProcessState&);
+  void on(const abi::Tick&);
+  void on(const abi::Transition&) {}  // ordinary life: no verdict rests on it
+
+  Connection& touch(const abi::Socket& socket, const abi::Owner& owner);
+  Connection& make(abi::SocketId key, const abi::Tuple& tuple);
+  Connection* find(abi::SocketId key);
+  Connection* find_at(const abi::Tuple& tuple);
+  void own(Connection& connection, const abi::Owner& owner);
+  void inherit(Connection& connection);
+  void evict();
+  void erase(abi::SocketId key);
+  Listener& listen(const abi::Socket& socket);
+  void refusal(Listener& listener, std::uint64_t acks, std::uint64_t drops);
+  void observe(Listener& listener, const abi::Socket& socket);
+  void client_end(const abi::SynAckRetransmit& event);
+  void progress(Connection& connection, const abi::Socket& socket);
+  Connection* adopt(const abi::Socket& socket);
+  void drained();
+  void seed(std::uint64_t id, const Process& process);
+  bool own_from_seed(Connection& connection, abi::SocketId id);
+
+  KernelNames names_;
+  std::size_t max_connections_;
+  util::BootTime now_{};
+  std::uint64_t next_number_ = 1;
+  std::uint64_t next_key_ = 1ULL << 63;
+  std::uint64_t evicted_ = 0;
+  std::uint64_t lost_total_ = 0;
+  std::uint64_t seed_walks_ = 0;
+  std::uint64_t sweeps_ = 0;
+  bool seeded_ = false;
+  util::BootTime last_loss_{};
+  std::unordered_map<std::uint64_t, Slot> connections_;
+  std::list<abi::SocketId> ages_;  // least recently seen first
+  std::unordered_multimap<PairKey, abi::SocketId, PairHash> pairs_;
+  std::set<std::uint64_t> episodes_;
+  std::set<std::uint64_t> closed_;
+  std::set<std::uint64_t> refusing_;  // listeners in an episode of refusals
+  // Connections that were there at start, by cookie: their holders as indexes into seed_processes_, the first in the
+  // flat table, the rare further ones beside it. There may be hundreds of thousands.
+  tsl::robin_map<std::uint64_t, std::uint32_t> seeds_;
+  std::unordered_multimap<std::uint64_t, std::uint32_t> more_seeds_;
+  std::vector<Process> seed_processes_;
+  std::unordered_map<std::uint64_t, Listener> listeners_;
+  std::multimap<std::uint16_t, abi::SocketId> listeners_by_port_;
+  std::unordered_map<PairKey, FirewallDrops, PairHash> firewall_;
+  std::map<util::Endpoint, RefusedEndpoint> refused_;
+  std::map<std::uint32_t, abi::ProcessState> processes_;
+};
+
+// The ProcessExit of a wait(2) status.
+ProcessExit exit_of(std::uint32_t wait_status);
+Process process_of(const abi::Owner& owner);
+
+}  // namespace tcpwhy::core

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The running kernel's names for numbers that every release renumbers, read from its BTF; part of a recording.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace tcpwhy::core {
+
+struct KernelNames {
+  std::map<std::uint32_t, std::string> drop_reasons;   // without SKB_DROP_REASON_: "NETFILTER_DROP"
+  std::map<std::uint32_t, std::string> reset_reasons;  // without SK_RST_REASON_: "TCP_ABORT_ON_CLOSE"
+
+  [[nodiscard]] std::string_view drop_reason(std::uint32_t number) const {
+    const auto it = drop_reasons.find(number);
+    return it == drop_reasons.end() ? std::string_view{} : it->second;
+  }
+  // Empty where the kernel has no reset reasons (number is -1).
+  [[nodiscard]] std::string_view reset_reason(int number) const {
+    const auto it = number < 0 ? reset_reasons.end() : reset_reasons.find(static_cast<std::uint32_t>(number));
+    return it == reset_reasons.end() ? std::string_view{} : it->second;
+  }
+};
+
+}  // namespace tcpwhy::core

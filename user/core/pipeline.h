@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The one-way flow: record -> decode -> facts -> detectors -> book -> sinks. The same for a live run and a replay.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "user/core/book.h"
+
+namespace tcpwhy::core {
+
+// What leaves the pipeline. Called in stream order, on the caller's thread.
+struct Outlets {
+  std::function<void(const std::vector<Finding>&)> findings;
+  std::function<void(const abi::Event&)> event;  // each event of the kernel, ordinary ones too; may be empty
+};
+
+class Pipeline {
+ public:
+  Pipeline(Settings settings, std::vector<std::unique_ptr<Detector>> detectors, Outlets outlets);
+
+  // One record. What cannot be read is counted, never fatal.
+  void feed(std::span<const std::byte> record);
+  // Closes what is open and gives the last findings.
+  void finish();
+
+  // What the findings need to know; a live source answers, a replay ignores it.
+  Wants take_wants() { return book_.take_wants(); }
+  [[nodiscard]] Summary summary() const;
+  [[nodiscard]] std::uint64_t unreadable() const { return unreadable_; }
+  [[nodiscard]] const Facts& facts() const { return facts_; }
+
+ private:
+  Settings settings_;
+  Facts facts_;
+  Book book_;
+  std::vector<std::unique_ptr<Detector>> detectors_;
+  Outlets outlets_;
+  std::map<std::string, std::uint64_t, std::less<>> counts_;
+  std::uint64_t unreadable_ = 0;
+  util::BootTime started_{};
+};
+
+}  // namespace tcpwhy::core

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Wants: what a finding needs to know that no event tells. The live source answers each with records in the stream (the
+// answer, then the end of the walk), so that a replay, which ignores wants, sees the same.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "user/abi/event.h"
+
+namespace tcpwhy::core {
+
+struct Wants {
+  // Who holds the socket with this tuple (netns is ignored)? A listener is asked for with its own address and a remote
+  // of zeros. Answer: Seed records (one for each process that holds it), then SeedEnd.
+  std::vector<abi::Tuple> sockets;
+  // State, threads, descriptors of a process. Answer: one ProcessState.
+  std::vector<std::uint32_t> processes;
+
+  [[nodiscard]] bool empty() const { return sockets.empty() && processes.empty(); }
+};
+
+}  // namespace tcpwhy::core

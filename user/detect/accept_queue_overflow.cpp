@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// accept-queue-overflow: the kernel refused a SYN or the ACK of a handshake because the listener's accept queue is full.
+#include <fmt/format.h>
+
+#include "user/detect/detectors.h"
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using namespace std::chrono_literals;
+using core::Severity;
+
+class AcceptQueueOverflow final : public core::Detector {
+ public:
+  explicit AcceptQueueOverflow(util::Duration head_waits) : head_waits_(head_waits) {}
+
+  std::string_view slug() const override { return "accept-queue-overflow"; }
+  int rank() const override { return 10; }
+  bool instant() const override { return false; }
+
+  void on_event(const abi::Event& event, core::Scene& scene) override {
+    if (const auto* drop = std::get_if<abi::Drop>(&event.body); drop && drop->listener != abi::SocketId::none)
+      check(drop->listener, scene);
+    else if (const auto* sample = std::get_if<abi::Sample>(&event.body); sample && sample->socket.listener)
+      check(sample->socket.id, scene);
+    else if (const auto* synack = std::get_if<abi::SynAckRetransmit>(&event.body))
+      check(synack->listener.id, scene);
+    else if (const auto* change = std::get_if<abi::StateChange>(&event.body);
+             change && change->from == abi::TcpState::listen)
+      scene.book.close(*this, {abi::SocketId::none, change->socket.id},
+                       change->owner.exiting ? core::Ended::process_exit : core::Ended::closed);
+  }
+
+  void on_tick(core::Scene& scene) override {
+    for (const core::Subject& subject : scene.book.open_subjects(*this)) {
+      const core::Listener* l = scene.facts.listener(subject.listener);
+      if (!l || !l->first_refusal) scene.book.close(*this, subject, core::Ended::drained);
+    }
+  }
+
+  std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
+    const core::Listener* l = scene.facts.listener(c.subject.listener);
+    if (!l) return std::nullopt;
+    const bool not_accepting = l->head_age && l->queue > 0 && *l->head_age >= head_waits_;
+    // A moment must pass before a burst, a slow and a dead reader can be told apart.
+    if (!not_accepting && scene.now() - c.since < head_waits_) return std::nullopt;
+    core::Verdict v;
+    v.confidence = core::Confidence::certain;
+    v.service = l->tuple.local;
+    v.listener = l->id;
+    v.culprit = blame_owner(l->owners);
+    add_queue(v.evidence, *l, scene.facts);
+    if (not_accepting) {
+      v.cause = "not-accepting";
+      v.severity = Severity::critical;
+    } else {
+      v.cause = l->over_limit() || scene.now() - l->last_refusal < head_waits_ ? "too-slow" : "backlog-too-small";
+      v.severity = Severity::warning;
+      v.confidence = core::Confidence::likely;
+    }
+    return v;
+  }
+
+  void describe(core::Finding& f) const override {
+    const std::string who = f.listener ? owners_words(f.listener->owners) : "its process";
+    const std::string where = f.listener ? util::to_string(f.listener->endpoint) : "a listener";
+    const std::string refused = count_words(static_cast<std::uint64_t>(f.evidence.number("refused")), "segment", "segments");
+    core::Words& w = f.words;
+    if (f.cause == "not-accepting") {
+      w.summary = fmt::format("{} has accepted nothing on {} for {} or more; the kernel refuses new connections.", who, where,
+                              util::human(std::chrono::milliseconds{f.evidence.number("head_waiting_ms")}));
+      w.advice = {fmt::format("find what blocks {}'s accept loop (its stack, its event loop, its thread pool)", who),
+                  "a longer listen backlog or net.core.somaxconn only hides it"};
+    } else if (f.cause == "too-slow") {
+      w.summary = fmt::format("{} accepts connections on {} more slowly than they arrive; the kernel refuses some.", who, where);
+      w.advice = {fmt::format("give {} more workers or less work between two accept() calls", who),
+                  "compare the arrival rate with the accept rate before raising the backlog"};
+    } else {
+      w.summary = fmt::format("a burst of connections was larger than the listen backlog of {} at {}.", who, where);
+      w.advice = {fmt::format("raise the backlog that {} gives to listen() (now {}; net.core.somaxconn is its ceiling)", who,
+                              f.evidence.number("limit"))};
+    }
+    w.cause = f.listener ? fmt::format("accept queue of {}: {} wait, limit {}", where, f.evidence.number("queue"),
+                                       f.evidence.number("limit"))
+                         : std::string{};
+    w.effect = fmt::format("{} of clients refused so far; each client waits 1 s, 3 s, 7 s ... for its next try", refused);
+    w.evidence = fmt::format("queue {} over limit {}, {} refused{}", f.evidence.number("queue"), f.evidence.number("limit"),
+                             refused, f.evidence.has("process_state") ? ", process " + f.evidence.text("process_state") : "");
+  }
+
+ private:
+  void check(abi::SocketId id, core::Scene& scene) {
+    const core::Listener* l = scene.facts.listener(id);
+    if (l && !l->ended && l->first_refusal) scene.book.raise(*this, {abi::SocketId::none, id}, *l->first_refusal);
+  }
+
+  util::Duration head_waits_;
+};
+
+}  // namespace
+
+std::unique_ptr<core::Detector> make_accept_queue_overflow(const Thresholds& thresholds) {
+  return std::make_unique<AcceptQueueOverflow>(thresholds.of("accept-queue-overflow", 1s));
+}
+
+}  // namespace tcpwhy::detect

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// connect-refused: an RST answered a SYN. Told after a second, for a program that then reaches the same port at another
+// address (::1 refused, 127.0.0.1 answers) has no problem.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <deque>
+#include <set>
+
+#include "user/detect/detectors.h"
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using namespace std::chrono_literals;
+using core::CulpritKind;
+using core::Severity;
+
+constexpr auto kFallback = 1s;
+constexpr auto kRefusalWindow = 10s;
+constexpr std::size_t kRefusalsForCritical = 3;
+constexpr std::size_t kMaxDestinations = 4096;
+
+class ConnectRefused final : public core::Detector {
+ public:
+  std::string_view slug() const override { return "connect-refused"; }
+  int rank() const override { return 45; }
+  bool instant() const override { return true; }
+
+  void on_event(const abi::Event& event, core::Scene& scene) override {
+    const auto* change = std::get_if<abi::StateChange>(&event.body);
+    if (!change || change->from != abi::TcpState::syn_sent) return;
+    const core::Connection* c = scene.facts.connection(change->socket.id);
+    if (!c) return;
+    if (change->to == abi::TcpState::established) {
+      if (c->owner()) successes_.push_back({event.time, c->owner()->pid, c->tuple.remote});
+    } else if (change->to == abi::TcpState::close && change->socket.err == ECONNREFUSED && c->reset_received) {
+      note(*change, c->owner(), event.time);
+      scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, event.time);
+    }
+  }
+
+  void on_tick(core::Scene& scene) override {
+    while (!successes_.empty() && scene.now() - successes_.front().time > 2 * kFallback) successes_.pop_front();
+    std::erase_if(destinations_, [&](const auto& d) { return scene.now() - d.second.last > 6 * kRefusalWindow; });
+  }
+
+  std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
+    const core::Connection* client = scene.facts.connection(c.subject.connection);
+    if (!client || scene.now() - c.since < kFallback) return std::nullopt;
+    core::Verdict v;
+    v.service = client->tuple.remote;
+    v.confidence = core::Confidence::certain;
+    judge_cause(v, *client, scene);
+    v.severity = severity_of(*client, c.since, v);
+    v.evidence.set("errno", "ECONNREFUSED");
+    if (const auto it = destinations_.find(client->tuple.remote); it != destinations_.end())
+      v.evidence.set("callers", it->second.callers.size());
+    return v;
+  }
+
+  void describe(core::Finding& f) const override {
+    f.evidence.set("attempts", f.count_total);
+    const std::string where = f.service ? util::to_string(*f.service) : remote_words(f);
+    const std::string who = f.evidence.number("callers") > 1
+                                ? count_words(static_cast<std::uint64_t>(f.evidence.number("callers")), "process", "processes")
+                                : core::name_of(f.owner);
+    const std::string attempts = count_words(f.count_total, "connect", "connects");
+    core::Words& w = f.words;
+    w.effect = fmt::format("{} of {} failed at once", attempts, who);
+    w.evidence = fmt::format("an RST answered the SYN; {} refused", attempts);
+    if (f.cause == "listener-gone") {
+      const std::string had = f.culprit.process ? core::name_of(*f.culprit.process) : "its process";
+      w.summary = fmt::format("{} refused: nothing listens on {} since {} {}.", attempts, where, had,
+                              f.evidence.has("listener_ended") ? f.evidence.text("listener_ended") : "closed it");
+      w.cause = fmt::format("{} had the listener and it is gone", had);
+      w.advice = {fmt::format("restart {}; find out why it ended (journalctl, core dumps, the OOM killer in dmesg)", had)};
+    } else if (f.cause == "local-firewall") {
+      w.summary = fmt::format("{} to {} refused by a firewall of this host.", attempts, where);
+      w.cause = "the RST did not come from the TCP stack of the destination, which is this host";
+      w.advice = {"nft list ruleset (or iptables -L -v): which reject rule matches this port?"};
+    } else if (f.cause == "no-listener") {
+      w.summary = fmt::format("{} refused: nothing listens on {}.", attempts, where);
+      w.cause = "no process on this host has this port open";
+      w.advice = {fmt::format("is the service running, and on this address? ss -ltn 'sport = :{}'", f.service ? f.service->port : 0)};
+    } else {
+      w.summary = fmt::format("{} refused {} of {}.", where, attempts, who);
+      w.cause = "the remote host has nobody on this port, or a firewall there answers with an RST";
+      w.advice = {"is the service on the remote host running?"};
+    }
+  }
+
+ private:
+  struct Success {
+    util::BootTime time;
+    std::uint32_t pid;
+    util::Endpoint remote;
+  };
+  struct Destination {
+    std::deque<util::BootTime> refusals;
+    std::set<std::uint32_t> callers;
+    util::BootTime last{};
+    std::optional<util::BootTime> last_success;
+  };
+
+  void note(const abi::StateChange& change, const std::optional<core::Process>& owner, util::BootTime now) {
+    if (destinations_.size() >= kMaxDestinations) destinations_.clear();
+    Destination& d = destinations_[change.socket.tuple.remote];
+    d.refusals.push_back(now);
+    while (now - d.refusals.front() > kRefusalWindow) d.refusals.pop_front();
+    if (owner && d.callers.size() < 1000) d.callers.insert(owner->pid);
+    d.last = now;
+    if (change.last_success) d.last_success = change.last_success;
+  }
+
+  static void judge_cause(core::Verdict& v, const core::Connection& client, const core::Scene& scene) {
+    const util::Endpoint& to = client.tuple.remote;
+    const core::RefusedEndpoint* by_stack = scene.facts.refused(to);
+    const bool stack_refused = by_stack && client.reset_received && by_stack->last_stack_rst + 100ms > client.reset_received->time;
+    const core::Listener* gone = scene.facts.gone_listener_at(to, client.tuple.netns);
+    const bool here = to.addr.is_loopback() || stack_refused;
+    if (here && !stack_refused) {
+      v.cause = "local-firewall";
+      v.culprit = blame(CulpritKind::local_firewall);
+      v.confidence = core::Confidence::likely;
+    } else if (gone && here) {
+      v.cause = "listener-gone";
+      v.listener = gone->id;
+      v.culprit = gone->ended_by ? blame(*gone->ended_by) : blame_owner(gone->owners);
+      if (v.culprit.process && gone->ended_exit) v.culprit.process->exit = gone->ended_exit;
+      if (v.culprit.process) v.evidence.set("listener_pid", v.culprit.process->pid);
+      v.evidence.set("listener_ended", core::EvidenceValue{gone->ended_exit ? exit_words(*gone->ended_exit) : std::string{"closed it"}});
+      v.evidence.set("listener_gone_ms", util::to_ms(scene.now() - *gone->ended));
+    } else if (here) {
+      v.cause = "no-listener";
+      v.culprit = blame(CulpritKind::unknown);
+    } else {
+      v.cause = "refused-by-remote";
+      v.culprit = blame_remote(to);
+    }
+  }
+
+  Severity severity_of(const core::Connection& client, util::BootTime refused, const core::Verdict& v) const {
+    const auto owner = client.owner();
+    const bool fell_back = owner && std::any_of(successes_.begin(), successes_.end(), [&](const Success& s) {
+                             return s.pid == owner->pid && s.remote.port == client.tuple.remote.port &&
+                                    s.remote.addr != client.tuple.remote.addr && s.time >= refused && s.time - refused <= kFallback;
+                           });
+    if (fell_back) return Severity::info;
+    const auto it = destinations_.find(client.tuple.remote);
+    if (it == destinations_.end()) return Severity::warning;
+    const Destination& d = it->second;
+    const bool was_there = v.cause == "listener-gone" || d.last_success;
+    const bool works = d.last_success && d.last - *d.last_success < kRefusalWindow &&
+                       (d.refusals.empty() || *d.last_success > d.refusals.front());
+    return was_there && !works && d.refusals.size() >= kRefusalsForCritical ? Severity::critical : Severity::warning;
+  }
+
+  std::deque<Success> successes_;
+  std::map<util::Endpoint, Destination> destinations_;
+};
+
+}  // namespace
+
+std::unique_ptr<core::Detector> make_connect_refused(const Thresholds&) { return std::make_unique<ConnectRefused>(); }
+
+}  // namespace tcpwhy::detect

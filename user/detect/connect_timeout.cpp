@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// connect-timeout: a connect ended without an RST and without success.
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "user/detect/detectors.h"
+#include "user/detect/unanswered.h"
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using core::CulpritKind;
+using core::Severity;
+
+class ConnectTimeout final : public core::Detector {
+ public:
+  std::string_view slug() const override { return "connect-timeout"; }
+  int rank() const override { return 50; }
+  bool instant() const override { return true; }
+
+  void on_event(const abi::Event& event, core::Scene& scene) override {
+    const auto* change = std::get_if<abi::StateChange>(&event.body);
+    if (!change || change->from != abi::TcpState::syn_sent || change->to != abi::TcpState::close) return;
+    const core::Connection* c = scene.facts.connection(change->socket.id);
+    if (!c || c->reset_received || !is_failure(*c)) return;
+    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, c->first_seen);
+  }
+
+  std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
+    const core::Connection* client = scene.facts.connection(c.subject.connection);
+    if (!client || !client->ending) return std::nullopt;
+    const int err = client->ending->err;
+    core::Verdict v = unanswered_syn(*client, c.since, scene);
+    v.severity = err == 0 ? Severity::warning : Severity::critical;
+    v.evidence.set("errno", core::EvidenceValue{err ? errno_name(err) : std::string{"none: the program closed it"}});
+    if (out_of_ports(*client)) {
+      v.cause = "ports-exhausted";
+      v.culprit = blame(CulpritKind::kernel_limit);
+      v.confidence = core::Confidence::likely;
+      v.severity = Severity::critical;
+      v.evidence.set("errno", "EADDRNOTAVAIL");
+    } else if (err == ECONNREFUSED || err == EHOSTUNREACH || err == ENETUNREACH || err == EACCES || err == EPERM) {
+      judge_icmp(v, *client, err);
+    }
+    return v;
+  }
+
+  void describe(core::Finding& f) const override {
+    const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
+    const std::string err = f.evidence.text("errno");
+    core::Words& w = f.words;
+    w.evidence = fmt::format("{}; SYN sent again {}", err,
+                             count_words(static_cast<std::uint64_t>(f.evidence.number("syn_retransmits")), "time", "times"));
+    w.effect = fmt::format("{} failed", count_words(f.count_total, "connect", "connects"));
+    explain_unanswered(f);
+    if (f.cause == "ports-exhausted") {
+      w.summary = fmt::format("{} cannot connect to {}: no local port is free.", who, remote_words(f));
+      w.cause = "every port of net.ipv4.ip_local_port_range is in use towards this destination";
+      w.evidence = "connect() failed before a SYN was sent and without a local port";
+      w.advice = {"ss -tan state time-wait | wc -l: who opens and closes so many connections? Reuse connections",
+                  "net.ipv4.ip_local_port_range widens the range; net.ipv4.tcp_tw_reuse=1 lets TIME_WAIT ports be used again"};
+    } else if (f.cause == "rejected") {
+      w.summary = fmt::format("the connect of {} to {} was rejected by ICMP ({}).", who, remote_words(f), err);
+      w.cause = "a firewall or router answers with an ICMP error instead of an RST";
+      w.advice = {"look for a reject rule on the way, this host's own rules first (nft list ruleset)"};
+    } else if (f.severity == Severity::critical) {
+      w.summary = fmt::format("the connect of {} to {} failed: {}.", who, remote_words(f), err);
+    } else {
+      w.summary = fmt::format("{} gave up its connect to {} after {} without an answer.", who, remote_words(f),
+                              util::human(std::chrono::milliseconds{f.evidence.number("waiting_ms")}));
+    }
+  }
+
+ private:
+  static bool out_of_ports(const core::Connection& c) {
+    return c.tuple.local.port == 0 && c.syn_retransmits == 0 && c.ending && c.ending->err == 0;
+  }
+
+  // An ICMP error ended it. A reject rule on this host also shows as a dropped segment.
+  static void judge_icmp(core::Verdict& v, const core::Connection& client, int err) {
+    const bool by_rule_here = v.cause == "dropped-locally";
+    if (v.cause == "accept-queue-full") return;
+    v.confidence = core::Confidence::certain;
+    if (by_rule_here || err == ECONNREFUSED || (err == EHOSTUNREACH && client.syn_retransmits == 0)) {
+      v.cause = "rejected";
+      if (!by_rule_here) v.culprit = blame_remote(client.tuple.remote);
+    } else {
+      v.cause = "unreachable";
+      v.culprit = blame(CulpritKind::network);
+    }
+  }
+
+  // A program may close a connect within its first second (address fallback): that is no failure.
+  static bool is_failure(const core::Connection& c) {
+    if (!c.ending) return false;
+    return c.ending->err != 0 ? c.ending->err != ECONNABORTED && c.ending->err != ECONNRESET
+                              : c.syn_retransmits > 0 || out_of_ports(c);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<core::Detector> make_connect_timeout(const Thresholds&) { return std::make_unique<ConnectTimeout>(); }
+
+}  // namespace tcpwhy::detect

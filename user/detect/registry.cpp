@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The detectors of this build: one line each.
+#include "user/detect/detectors.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+struct Row {
+  std::string_view slug;
+  std::unique_ptr<core::Detector> (*make)(const Thresholds&);
+};
+
+constexpr Row kDetectors[] = {
+    {"accept-queue-overflow", make_accept_queue_overflow},
+    {"synack-retransmit-unexpected", make_synack_retransmit_unexpected},
+    {"synack-retransmit", make_synack_retransmit},
+    {"connect-stalled", make_connect_stalled},
+    {"connect-timeout", make_connect_timeout},
+    {"connect-refused", make_connect_refused},
+    {"stall-unacked", make_stall_unacked},
+    {"reset", make_reset},
+    {"timed-out", make_timed_out},
+};
+
+}  // namespace
+
+bool Thresholds::off(std::string_view slug) const {
+  const auto it = given_.find(slug);
+  return it != given_.end() && !it->second;
+}
+
+util::Duration Thresholds::of(std::string_view slug, util::Duration otherwise) const {
+  const auto it = given_.find(slug);
+  return it != given_.end() && it->second ? *it->second : otherwise;
+}
+
+std::vector<std::unique_ptr<core::Detector>> make_all(const Thresholds& thresholds) {
+  std::vector<std::unique_ptr<core::Detector>> result;
+  for (const Row& row : kDetectors)
+    if (!thresholds.off(row.slug)) result.push_back(row.make(thresholds));
+  return result;
+}
+
+}  // namespace tcpwhy::detect

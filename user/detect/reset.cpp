@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// reset: an RST ended a connection. Where both ends are on this host, one finding tells it from the sender's end with the
+// receiver as peer. An RST that arrives waits a moment for its sender: on loopback it is traced first.
+#include <fmt/format.h>
+
+#include <array>
+#include <csignal>
+
+#include "user/detect/detectors.h"
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using namespace std::chrono_literals;
+using abi::TcpState;
+using core::Connection;
+using core::ConnectionRole;
+using core::CulpritKind;
+using core::SentReset;
+using core::Severity;
+
+// The other end's event is at most a softirq away; the tick after next has it.
+constexpr auto kOtherEnd = 300ms;
+
+bool has_payload(const SentReset& sent) { return sent.trigger && sent.trigger->payload > 0; }
+bool by_listener(const SentReset& sent) { return sent.socket.state == TcpState::listen; }
+bool without_socket(const SentReset& sent) { return sent.socket.state == TcpState::unknown; }
+
+bool owner_died(const Connection& c) { return c.owner_exit.has_value(); }
+
+// The end that aborts is the one that asked and was owed the answer.
+bool is_client_abort(const Connection& c) { return c.role == ConnectionRole::client; }
+
+bool never_accepted(const Connection& c, const SentReset& sent) {
+  if (by_listener(sent)) return c.client_acked || c.overflow_drops > 0 || has_payload(sent) || sent.socket.over_limit();
+  // A child in the accept queue has no socket yet and is no orphan.
+  return sent.socket.full && !sent.socket.has_socket && !sent.socket.orphan && !sent.trigger;
+}
+
+struct Row {
+  std::string_view cause;
+  bool (*applies)(const Connection&, const SentReset&, std::string_view reason);
+};
+
+// In the order of precedence: the kernel's own statement where it names one cause only, then the rest.
+constexpr std::array kCauses{
+    Row{"memory", [](const Connection&, const SentReset&, std::string_view reason) { return reason == "TCP_ABORT_ON_MEMORY"; }},
+    Row{"never-accepted", [](const Connection& c, const SentReset& s, std::string_view) { return never_accepted(c, s); }},
+    Row{"socket-destroyed",
+        [](const Connection& c, const SentReset& s, std::string_view) {
+          return !s.trigger && (c.destroyed_by || (s.socket.full && s.socket.state != TcpState::close && !s.socket.orphan));
+        }},
+    Row{"process-exit",
+        [](const Connection& c, const SentReset& s, std::string_view) {
+          return !s.trigger && owner_died(c) && (!is_client_abort(c) || c.owner_exit->signal != 0);
+        }},
+    Row{"client-abandoned",
+        [](const Connection& c, const SentReset& s, std::string_view) {
+          const bool aborted = s.socket.unread() > 0 || outstanding_of(s.socket).reply_owed || s.socket.unacked() > 0;
+          return !s.trigger && is_client_abort(c) && s.socket.full && aborted && s.socket.shutdown == 3;
+        }},
+    Row{"linger-zero",
+        [](const Connection&, const SentReset& s, std::string_view) {
+          return !s.trigger && s.socket.linger_zero && s.socket.state == TcpState::close;
+        }},
+    Row{"close-with-unread-data",
+        [](const Connection&, const SentReset& s, std::string_view reason) {
+          return !s.trigger && (reason == "TCP_ABORT_ON_CLOSE" || (s.socket.unread() > 0 && s.socket.shutdown == 3));
+        }},
+    Row{"data-after-close",
+        [](const Connection& c, const SentReset& s, std::string_view reason) {
+          if (!s.trigger) return reason == "TCP_ABORT_ON_DATA";
+          if (reason == "TCP_ABORT_ON_DATA") return true;
+          if (!has_payload(s)) return false;
+          return s.socket.state == TcpState::time_wait || (s.socket.full && (s.socket.shutdown & 1) != 0) ||
+                 (without_socket(s) && c.ending.has_value());
+        }},
+    Row{"disconnect",
+        [](const Connection&, const SentReset& s, std::string_view) {
+          return !s.trigger && s.socket.full && s.socket.state == TcpState::close && s.socket.has_socket && s.socket.shutdown != 3;
+        }},
+    Row{"time-wait", [](const Connection&, const SentReset& s, std::string_view) { return s.socket.state == TcpState::time_wait; }},
+    Row{"stray-segment", [](const Connection&, const SentReset& s, std::string_view) { return s.trigger.has_value(); }},
+};
+
+class Reset final : public core::Detector {
+ public:
+  std::string_view slug() const override { return "reset"; }
+  int rank() const override { return 46; }
+  bool instant() const override { return true; }
+
+  void on_event(const abi::Event& event, core::Scene& scene) override {
+    if (const auto* sent = std::get_if<abi::ResetSent>(&event.body)) {
+      on_sent(*sent, event.time, scene);
+    } else if (const auto* received = std::get_if<abi::ResetReceived>(&event.body)) {
+      // In SYN_SENT it is a refused connect.
+      if (received->socket.state != TcpState::syn_sent)
+        scene.book.raise(*this, {received->socket.id, abi::SocketId::none}, event.time);
+    }
+  }
+
+  std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
+    const Connection* end = scene.facts.connection(c.subject.connection);
+    if (!end || scene.now() - c.raised < kOtherEnd) return std::nullopt;
+    if (end->reset_sent) return judge_sent(*end, scene);
+    if (end->reset_received) return judge_received(*end, scene);
+    return std::nullopt;
+  }
+
+  void describe(core::Finding& f) const override {
+    if (f.direction == core::Direction::received)
+      describe_received(f);
+    else
+      describe_sent(f);
+    if (f.count_total > 1) f.words.effect += fmt::format("{}{} connections so far", f.words.effect.empty() ? "" : "; ", f.count_total);
+  }
+
+ private:
+  void on_sent(const abi::ResetSent& event, util::BootTime time, core::Scene& scene) {
+    const Connection* c = event.socket.id != abi::SocketId::none && event.socket.state != TcpState::listen
+                              ? scene.facts.connection(event.socket.id)
+                              : scene.facts.connection_at(event.socket.tuple);
+    if (!c || !c->reset_sent || c->reset_sent->time != time) return;
+    // Part of a time-out or of a connect that was never one; told there.
+    const std::string_view reason = scene.facts.names().reset_reason(event.reason);
+    if (reason == "TCP_KEEPALIVE_TIMEOUT" || (event.socket.full && event.socket.err == ETIMEDOUT)) return;
+    if (event.socket.state == TcpState::syn_sent || (event.trigger && event.trigger->syn && !event.trigger->ack)) return;
+    // One RST for each segment that still comes: the first tells.
+    scene.book.raise(*this, {c->key, abi::SocketId::none}, time);
+    if (const Connection* peer = scene.facts.peer_of(*c)) scene.book.withdraw(*this, {peer->key, abi::SocketId::none});
+  }
+
+  static bool sent_by_peer(const Connection& end, const core::Scene& scene) {
+    const Connection* peer = scene.facts.peer_of(end);
+    return peer && peer->reset_sent && end.reset_received && end.reset_received->time - peer->reset_sent->time < 2s &&
+           peer->reset_sent->time - end.reset_received->time < 2s;
+  }
+
+  static std::string_view cause_of(const Connection& c, const core::Scene& scene) {
+    const std::string_view reason = scene.facts.names().reset_reason(c.reset_sent->reason);
+    for (const Row& row : kCauses)
+      if (row.applies(c, *c.reset_sent, reason)) return row.cause;
+    return "unknown";
+  }
+
+  // What the receiver lost: from its own socket where it is here, else from what the sender threw away.
+  static Outstanding loss_of_receiver(const Connection& sender, const core::Scene& scene) {
+    const Connection* peer = scene.facts.peer_of(sender);
+    if (peer && peer->reset_received) return outstanding_of(peer->reset_received->socket);
+    Outstanding o;
+    const SentReset& sent = *sender.reset_sent;
+    if (has_payload(sent)) o.unacked = sent.trigger->payload;
+    o.reply_owed = !sent.trigger && sender.role == ConnectionRole::server && sent.socket.full && sent.socket.unread() > 0;
+    return o;
+  }
+
+  std::optional<core::Verdict> judge_sent(const Connection& c, const core::Scene& scene) const {
+    const SentReset& sent = *c.reset_sent;
+    core::Verdict v;
+    v.cause = cause_of(c, scene);
+    v.direction = core::Direction::sent;
+    v.service = service_of(c);
+    v.listener = c.listener;
+    const Outstanding lost = loss_of_receiver(c, scene);
+    v.severity = severity_of(v.cause, lost);
+    v.culprit = culprit_of(v.cause, c, scene);
+    const bool kernel_says = v.cause != "stray-segment" && v.cause != "unknown";
+    v.confidence = kernel_says ? core::Confidence::certain : core::Confidence::likely;
+    if (const std::string_view reason = scene.facts.names().reset_reason(sent.reason); !reason.empty())
+      v.evidence.set("reason", core::EvidenceValue{std::string{reason}});
+    if (sent.state_before != TcpState::unknown)
+      v.evidence.set("state_before", core::EvidenceValue{std::string{abi::to_string(sent.state_before)}});
+    const Outstanding own = outstanding_of(sent.socket);
+    if (sent.socket.full) v.evidence.set("unread_bytes", unread_of(sent));
+    if (sent.socket.full) v.evidence.set("unacked_bytes", own.unacked);
+    v.evidence.set("reply_owed", lost.reply_owed);
+    v.evidence.set("peer_unacked_bytes", lost.unacked);
+    v.evidence.set("sender", "local");
+    if (c.owner_exit) {
+      v.evidence.set("exit_code", c.owner_exit->code);
+      v.evidence.set("exit_signal", c.owner_exit->signal);
+    }
+    if (c.before_trace) v.evidence.set("history", "began before the trace");
+    return v;
+  }
+
+  // Closing keeps the sequence numbers; a FIN that was received is no unread data.
+  static std::uint32_t unread_of(const SentReset& sent) {
+    const std::uint32_t unread = sent.socket.unread();
+    return sent.state_before == TcpState::close_wait && unread > 0 ? unread - 1 : unread;
+  }
+
+  std::optional<core::Verdict> judge_received(const Connection& c, const core::Scene& scene) const {
+    // Told from the sender's end.
+    if (sent_by_peer(c, scene)) return std::nullopt;
+    const Outstanding lost = outstanding_of(c.reset_received->socket);
+    core::Verdict v;
+    v.cause = "peer-abort";
+    v.direction = core::Direction::received;
+    v.service = service_of(c);
+    v.listener = c.listener;
+    const bool owed = lost.unacked > 0 || (lost.reply_owed && c.role != ConnectionRole::server);
+    v.severity = owed ? Severity::critical : Severity::warning;
+    v.confidence = core::Confidence::certain;
+    v.culprit = blame_remote(c.tuple.remote);
+    v.evidence.set("state_before", core::EvidenceValue{std::string{abi::to_string(c.reset_received->socket.state)}});
+    v.evidence.set("unacked_bytes", lost.unacked);
+    v.evidence.set("unread_bytes", lost.unread);
+    v.evidence.set("reply_owed", lost.reply_owed);
+    v.evidence.set("sender", "remote");
+    if (c.tuple.remote.addr.is_loopback()) {
+      // Nobody on this host was seen to send it.
+      v.culprit = blame(CulpritKind::local_firewall);
+      v.confidence = core::Confidence::likely;
+    }
+    return v;
+  }
+
+  static Severity severity_of(std::string_view cause, const Outstanding& lost) {
+    if (cause == "client-abandoned" || cause == "stray-segment" || cause == "time-wait") return Severity::info;
+    if (cause == "memory" || cause == "orphan-limit") return Severity::critical;
+    const bool lost_something = lost.unacked > 0 || lost.reply_owed;
+    if (cause == "linger-zero" && !lost_something) return Severity::info;
+    return lost_something ? Severity::critical : Severity::warning;
+  }
+
+  static core::Culprit culprit_of(std::string_view cause, const Connection& c, const core::Scene& scene) {
+    if (cause == "memory" || cause == "orphan-limit") return blame(CulpritKind::kernel_limit);
+    if (cause == "socket-destroyed") return c.destroyed_by ? blame(*c.destroyed_by) : blame(CulpritKind::unknown);
+    if (cause == "stray-segment" || cause == "time-wait") return blame(CulpritKind::unknown);
+    if (cause == "never-accepted") {
+      const core::Listener* l = scene.facts.listener(c.listener);
+      if (!l) return blame_owner(c.owners);
+      core::Culprit culprit = l->ended_by ? blame(*l->ended_by) : blame_owner(l->owners);
+      if (culprit.process && l->ended_exit) culprit.process->exit = l->ended_exit;
+      return culprit;
+    }
+    core::Culprit culprit = blame_owner(c.owners);
+    if (culprit.process && c.owner_exit) culprit.process->exit = c.owner_exit;
+    return culprit;
+  }
+
+  static std::string receiver_words(const core::Finding& f) {
+    if (f.peer && f.peer->owner) return core::name_of(*f.peer->owner);
+    return remote_words(f);
+  }
+
+  static std::string lost_words(const core::Finding& f, std::string_view key) {
+    std::string words;
+    if (const std::int64_t unacked = f.evidence.number(key); unacked > 0)
+      words = fmt::format("{} not acknowledged", bytes_words(static_cast<std::uint64_t>(unacked)));
+    if (f.evidence.flag("reply_owed")) words += words.empty() ? "was owed a reply" : " and was owed a reply";
+    else if (!words.empty()) words = "had " + words;
+    return words;
+  }
+
+  static void describe_received(core::Finding& f) {
+    const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
+    const std::string lost = lost_words(f, "unacked_bytes");
+    core::Words& w = f.words;
+    w.summary = fmt::format("{} reset the connection of {}.", remote_words(f), who);
+    w.cause = f.culprit.kind == CulpritKind::local_firewall ? "no socket of this host sent the RST: a firewall rule did"
+                                                            : "the remote end, or a device on the way, sent an RST";
+    w.effect = lost.empty() ? fmt::format("{} had nothing outstanding", who) : fmt::format("{} {}", who, lost);
+    w.evidence = fmt::format("RST received in {}", f.evidence.text("state_before"));
+    w.advice = {fmt::format("look at the other end's log at this second; run tcpwhy there to learn which of its processes closed")};
+  }
+
+  static void describe_sent(core::Finding& f) {
+    const std::string who = f.culprit.process ? core::name_of(*f.culprit.process) : f.owner ? core::name_of(*f.owner) : "the kernel";
+    const std::string to = receiver_words(f);
+    const std::string lost = lost_words(f, "peer_unacked_bytes");
+    core::Words& w = f.words;
+    w.summary = summary_of(f, who, to);
+    w.cause = cause_words(f, who);
+    w.effect = lost.empty() ? std::string{} : fmt::format("{} {}", to, lost);
+    w.evidence = fmt::format("RST sent{}{}",
+                             f.evidence.has("state_before") ? " in " + f.evidence.text("state_before") : "",
+                             f.evidence.has("reason") ? ", the kernel's reason: " + f.evidence.text("reason") : "");
+    w.advice = {advice_of(f, who)};
+  }
+
+  static std::string exit_of(const core::Finding& f) {
+    return f.culprit.process && f.culprit.process->exit ? exit_words(*f.culprit.process->exit) : "exited";
+  }
+
+  static std::string summary_of(const core::Finding& f, const std::string& who, const std::string& to) {
+    if (f.cause == "never-accepted") return fmt::format("{} was reset: {} never accepted its connection.", to, who);
+    if (f.cause == "process-exit") return fmt::format("{} was reset: {} {}.", to, who, exit_of(f));
+    if (f.cause == "socket-destroyed") return fmt::format("{} was reset: the socket was destroyed{}.", to,
+                                                          f.culprit.process ? " by " + who : " from outside (ss -K or the like)");
+    if (f.cause == "data-after-close") return fmt::format("{} was reset: it sent data after {} had closed.", to, who);
+    if (f.cause == "client-abandoned") return fmt::format("{} abandoned its request to {}.", who, to);
+    if (f.cause == "stray-segment" || f.cause == "time-wait")
+      return fmt::format("a late segment of {} met no connection and was answered with an RST.", to);
+    return fmt::format("{} reset its connection with {}.", who, to);
+  }
+
+  static std::string cause_words(const core::Finding& f, const std::string& who) {
+    const auto unread = static_cast<std::uint64_t>(f.evidence.number("unread_bytes"));
+    if (f.cause == "never-accepted")
+      return f.listener && f.listener->queue > f.listener->limit
+                 ? queue_words(*f.listener)
+                 : fmt::format("the connection waited in the accept queue of {} and was never accepted", who);
+    if (f.cause == "process-exit") return fmt::format("{} {} with the connection open", who, exit_of(f));
+    if (f.cause == "close-with-unread-data") return fmt::format("{} closed with {} unread", who, bytes_words(unread));
+    if (f.cause == "data-after-close") return fmt::format("{} closed before the other end had finished sending", who);
+    if (f.cause == "linger-zero") return fmt::format("{} closed with SO_LINGER 0, which discards what is in flight", who);
+    if (f.cause == "client-abandoned") return fmt::format("{} closed before it had read the whole reply ({} unread)", who, bytes_words(unread));
+    if (f.cause == "memory") return "the kernel is out of memory for TCP, or has too many orphans";
+    if (f.cause == "socket-destroyed") return "somebody asked the kernel to destroy the socket";
+    if (f.cause == "disconnect") return fmt::format("{} disconnected the socket (connect with AF_UNSPEC, or shutdown)", who);
+    if (f.cause == "time-wait") return "the connection was already in TIME_WAIT here";
+    if (f.cause == "stray-segment") return "no connection here knows this segment: it expired, or never was";
+    return "not enough evidence";
+  }
+
+  static std::string advice_of(const core::Finding& f, const std::string& who) {
+    if (f.cause == "never-accepted") return fmt::format("find what keeps {} from accepting; see accept-queue-overflow", who);
+    if (f.cause == "process-exit") return fmt::format("find out why {} ended: its log, journalctl, core dumps, the OOM killer in dmesg", who);
+    if (f.cause == "close-with-unread-data") return fmt::format("{} must read what it was sent before it closes", who);
+    if (f.cause == "data-after-close") return fmt::format("{} closes too early: shutdown(SHUT_WR), then read to the end, then close", who);
+    if (f.cause == "linger-zero") return fmt::format("remove SO_LINGER 0 from {} where data may be in flight", who);
+    if (f.cause == "memory") return "net.ipv4.tcp_mem, net.ipv4.tcp_max_orphans; which process holds the memory (ss -tm)?";
+    if (f.cause == "socket-destroyed") return "who runs ss -K or a socket killer on this host?";
+    return "nothing to do where it is rare";
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<core::Detector> make_reset(const Thresholds&) { return std::make_unique<Reset>(); }
+
+}  // namespace tcpwhy::detect

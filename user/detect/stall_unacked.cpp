@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// stall-unacked: data is in flight and nothing is acknowledged, through two time-outs and a second at least.
+//
+// Opened only by a record that proves it (another time-out, or a sweep that found the same byte unacknowledged): that no
+// event came proves nothing, for an acknowledgment makes none.
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "user/core/give_up.h"
+#include "user/detect/detectors.h"
+#include "user/detect/unanswered.h"
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using namespace std::chrono_literals;
+using core::Severity;
+
+class StallUnacked final : public core::Detector {
+ public:
+  explicit StallUnacked(util::Duration opens) : opens_(opens) {}
+
+  std::string_view slug() const override { return "stall-unacked"; }
+  int rank() const override { return 42; }
+  bool instant() const override { return false; }
+
+  void on_event(const abi::Event& event, core::Scene& scene) override {
+    if (const auto* again = std::get_if<abi::Retransmit>(&event.body)) {
+      if (again->type == abi::RetransmitType::timeout) check(again->socket, scene);
+    } else if (const auto* sample = std::get_if<abi::Sample>(&event.body)) {
+      if (!sample->socket.listener) check(sample->socket, scene);
+    } else if (const auto* change = std::get_if<abi::StateChange>(&event.body)) {
+      if (change->to == abi::TcpState::close) on_close(*change, scene);
+    }
+  }
+
+  std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
+    const core::Connection* sender = scene.facts.connection(c.subject.connection);
+    if (!sender || (!sender->episode && !sender->ending)) return std::nullopt;
+    const abi::Socket& s = sender->socket;
+    core::Verdict v = unanswered_data(*sender, c.since, scene);
+    const util::Duration stuck = sender->episode_proof - c.since;
+    v.severity = sender->episode_timeouts >= 3 && stuck >= 3s ? Severity::critical : Severity::warning;
+    v.evidence.set("unacked_bytes", s.unacked());
+    v.evidence.set("rtos", sender->episode_timeouts);
+    v.evidence.set("backoff", s.backoff);
+    v.evidence.set("rto_ms", util::to_ms(s.rto));
+    if (s.segment_age) v.evidence.set("since_last_ack_ms", util::to_ms(*s.segment_age + (scene.now() - sender->socket_time)));
+    if (const auto left = core::give_up_in(s))
+      v.evidence.set("gives_up_at", core::EvidenceValue{util::rfc3339(sender->socket_time + *left, scene.wall)});
+    if (sender->before_trace) v.evidence.set("history", "began before the trace");
+    return v;
+  }
+
+  void describe(core::Finding& f) const override {
+    const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
+    const std::string bytes = bytes_words(static_cast<std::uint64_t>(f.evidence.number("unacked_bytes")));
+    core::Words& w = f.words;
+    w.summary = f.phase == core::Phase::closed && f.ended == core::Ended::recovered
+                    ? fmt::format("{} of {} to {} were not acknowledged for {}.", bytes, who, remote_words(f), util::human(f.duration))
+                    : fmt::format("{} of {} to {} are not acknowledged.", bytes, who, remote_words(f));
+    w.effect = fmt::format("{} believes that its data is on the way", who);
+    if (f.evidence.has("gives_up_at")) w.effect += fmt::format("; the kernel gives up at {}", f.evidence.text("gives_up_at"));
+    w.evidence = fmt::format("{} without an acknowledgment, back-off {}, next wait {}",
+                             count_words(static_cast<std::uint64_t>(f.evidence.number("rtos")), "time-out", "time-outs"),
+                             f.evidence.number("backoff"), util::human(std::chrono::milliseconds{f.evidence.number("rto_ms")}));
+    if (f.count > 1) w.evidence += fmt::format("; {} connections", f.count);
+    explain_unanswered(f);
+    if (f.cause == "unknown") w.cause = "nothing comes back: the remote host is gone or the path loses everything; no more is known here";
+    if (f.cause == "accept-queue-full") {
+      w.summary = fmt::format("{} of {} to {} are not acknowledged: the server never accepted the connection.", bytes, who, remote_words(f));
+      w.effect = fmt::format("{} believes it is connected", who);
+    }
+  }
+
+ private:
+  static bool may_stall(abi::TcpState state) {
+    return state == abi::TcpState::established || state == abi::TcpState::close_wait;
+  }
+
+  void check(const abi::Socket& s, core::Scene& scene) {
+    const core::Connection* c = scene.facts.connection(s.id);
+    if (!c) return;
+    const core::Subject subject{s.id, abi::SocketId::none};
+    if (!c->episode) {
+      scene.book.close(*this, subject, core::Ended::recovered);
+      return;
+    }
+    const bool proven = scene.now() - c->episode_start >= opens_ && c->episode_timeouts >= 2;
+    if (proven && may_stall(c->state)) scene.book.raise(*this, subject, c->episode_start);
+  }
+
+  void on_close(const abi::StateChange& change, core::Scene& scene) {
+    const core::Connection* c = scene.facts.connection(change.socket.id);
+    const core::Subject subject{change.socket.id, abi::SocketId::none};
+    if (change.socket.err == ETIMEDOUT)
+      scene.book.close(*this, subject, core::Ended::timed_out);
+    else if (c && (c->reset_received || c->reset_sent))
+      scene.book.close(*this, subject, core::Ended::reset);
+    else
+      scene.book.close(*this, subject, change.owner.exiting ? core::Ended::process_exit : core::Ended::closed);
+  }
+
+  util::Duration opens_;
+};
+
+}  // namespace
+
+std::unique_ptr<core::Detector> make_stall_unacked(const Thresholds& thresholds) {
+  return std::make_unique<StallUnacked>(thresholds.of("stall-unacked", 1s));
+}
+
+}  // namespace tcpwhy::detect

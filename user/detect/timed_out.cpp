@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// timed-out: the kernel gave an established connection up.
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "user/detect/detectors.h"
+#include "user/detect/unanswered.h"
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using namespace std::chrono_literals;
+using core::Severity;
+
+class TimedOut final : public core::Detector {
+ public:
+  std::string_view slug() const override { return "timed-out"; }
+  int rank() const override { return 48; }
+  bool instant() const override { return true; }
+
+  void on_event(const abi::Event& event, core::Scene& scene) override {
+    const auto* error = std::get_if<abi::SocketError>(&event.body);
+    if (!error || error->socket.state == abi::TcpState::syn_sent) return;
+    const int err = error->socket.err;
+    if (err != ETIMEDOUT && err != EHOSTUNREACH && err != ENETUNREACH) return;
+    const core::Connection* c = scene.facts.connection(error->socket.id);
+    if (!c) return;
+    last_words_[c->number] = error->socket;
+    while (last_words_.size() > 10000) last_words_.erase(last_words_.begin());
+    scene.book.raise(*this, {error->socket.id, abi::SocketId::none}, event.time - error->socket.retrans_age.value_or(0s));
+  }
+
+  std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
+    const core::Connection* connection = scene.facts.connection(c.subject.connection);
+    if (!connection) return std::nullopt;
+    const auto it = last_words_.find(connection->number);
+    if (it == last_words_.end()) return std::nullopt;
+    const abi::Socket& s = it->second;
+    core::Verdict v = unanswered_data(*connection, c.since, scene);
+    if (v.cause == "unknown") v.culprit = blame(core::CulpritKind::network);
+    const std::string_view why = v.cause;
+    v.cause = cause_of(s);
+    v.severity = Severity::critical;
+    v.confidence = core::Confidence::certain;
+    // A keepalive that nobody answers says more of the host than of the path.
+    if (v.cause == "keepalive-timeout" && why == "unknown") v.culprit = blame_remote(connection->tuple.remote);
+    v.evidence.set("errno", core::EvidenceValue{errno_name(s.err)});
+    v.evidence.set("unacked_bytes", s.unacked());
+    v.evidence.set("rtos", s.retransmits);
+    v.evidence.set("probes", s.probes_out);
+    v.evidence.set("rst_sent", connection->reset_sent.has_value());
+    if (s.segment_age) v.evidence.set("since_last_ack_ms", util::to_ms(*s.segment_age));
+    if (s.user_timeout > 0ms) v.evidence.set("user_timeout_ms", util::to_ms(s.user_timeout));
+    return v;
+  }
+
+  void describe(core::Finding& f) const override {
+    const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
+    core::Words& w = f.words;
+    const std::string silent = util::human(std::chrono::milliseconds{f.evidence.number("since_last_ack_ms")});
+    w.summary = fmt::format("the kernel gave up the connection of {} to {}: no answer for {}.", who, remote_words(f), silent);
+    const std::int64_t bytes = f.evidence.number("unacked_bytes");
+    w.effect = bytes > 0 ? fmt::format("{} of {} are lost", bytes_words(static_cast<std::uint64_t>(bytes)), who)
+                         : fmt::format("{} learns it with its next call ({})", who, f.evidence.text("errno"));
+    if (f.cause == "keepalive-timeout") {
+      w.cause = fmt::format("{} keepalive probes were not answered", f.evidence.number("probes"));
+    } else if (f.cause == "user-timeout") {
+      w.cause = fmt::format("TCP_USER_TIMEOUT of {} passed without an acknowledgment",
+                            util::human(std::chrono::milliseconds{f.evidence.number("user_timeout_ms")}));
+    } else if (f.cause == "unreachable") {
+      w.cause = fmt::format("the network says that the peer cannot be reached ({})", f.evidence.text("errno"));
+    } else {
+      w.cause = fmt::format("{} retransmissions without an answer (net.ipv4.tcp_retries2)", f.evidence.number("rtos"));
+    }
+    if (f.culprit.kind == core::CulpritKind::local_firewall) {
+      w.cause += "; a firewall rule on this host dropped the segments";
+      w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
+    } else {
+      w.advice = {fmt::format("is {} up, and does the path to it work? ping, traceroute, its own logs", remote_words(f))};
+    }
+    w.evidence = fmt::format("{}; {} time-outs, {} probes; RST {}", f.evidence.text("errno"), f.evidence.number("rtos"),
+                             f.evidence.number("probes"), f.evidence.flag("rst_sent") ? "sent" : "not sent");
+  }
+
+ private:
+  static std::string_view cause_of(const abi::Socket& s) {
+    if (s.err != ETIMEDOUT) return "unreachable";
+    const bool data = s.packets_out > 0 || s.unacked() > 0;
+    if (s.user_timeout > 0ms && s.segment_age.value_or(0s) >= s.user_timeout) return "user-timeout";
+    if (!data && s.keepalive) return "keepalive-timeout";
+    return "retransmit-timeout";
+  }
+
+  std::map<std::uint64_t, abi::Socket> last_words_;  // by connection number
+};
+
+}  // namespace
+
+std::unique_ptr<core::Detector> make_timed_out(const Thresholds&) { return std::make_unique<TimedOut>(); }
+
+}  // namespace tcpwhy::detect

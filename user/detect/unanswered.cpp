@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/detect/unanswered.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using namespace std::chrono_literals;
+using core::CulpritKind;
+
+// Several remotes that stop answering at once share the path, not the fault.
+constexpr std::size_t kRemotesForPath = 2;
+
+std::size_t stalled_remotes(const core::Facts& facts, const core::Connection& sender) {
+  std::set<util::Address> remotes;
+  facts.for_each_episode([&](const core::Connection& other) {
+    if (other.tuple.netns == sender.tuple.netns) remotes.insert(other.tuple.remote.addr);
+  });
+  return remotes.size();
+}
+
+// The server's end of the sender's connection never left the handshake, because its listener refused it.
+const core::Listener* refusing_listener(const core::Connection& sender, const core::Scene& scene) {
+  const core::Connection* peer = scene.facts.peer_of(sender);
+  const bool half_open = peer && (peer->state == abi::TcpState::new_syn_recv || peer->state == abi::TcpState::unknown);
+  if (!half_open || !(peer->client_acked || peer->overflow_drops > 0)) return nullptr;
+  return scene.facts.listener(peer->listener);
+}
+
+void dropped_locally(core::Verdict& v, const abi::Tuple& tuple, const core::Scene& scene) {
+  v.cause = "dropped-locally";
+  v.culprit = blame(CulpritKind::local_firewall);
+  v.confidence = core::Confidence::certain;
+  v.evidence.set("firewall_drops", scene.facts.firewall_drops(tuple)->count);
+  v.evidence.set("reason", "NETFILTER_DROP");
+}
+
+}  // namespace
+
+core::Verdict unanswered_syn(const core::Connection& client, util::BootTime since, const core::Scene& scene) {
+  core::Verdict v;
+  v.service = client.tuple.remote;
+  v.evidence.set("syn_retransmits", client.syn_retransmits);
+  v.evidence.set("waiting_ms", util::to_ms(scene.now() - since));
+  const core::Listener* l = scene.facts.listener_at(client.tuple.remote, client.tuple.netns);
+  if (l && refuses(*l, scene.now())) {
+    v.cause = "accept-queue-full";
+    v.listener = l->id;
+    v.culprit = blame_owner(l->owners);
+    add_queue(v.evidence, *l, scene.facts);
+  } else if (firewall_ate(scene.facts, client.tuple, since - 1s)) {
+    dropped_locally(v, client.tuple, scene);
+  } else if (client.socket.err_soft != 0) {
+    v.cause = "unreachable";
+    v.culprit = blame(CulpritKind::network);
+    v.confidence = core::Confidence::certain;
+    v.evidence.set("errno", core::EvidenceValue{errno_name(client.socket.err_soft)});
+  } else {
+    v.cause = "peer-silent";
+    v.culprit = blame_remote(client.tuple.remote);
+  }
+  return v;
+}
+
+void explain_unanswered(core::Finding& f) {
+  core::Words& w = f.words;
+  if (f.cause == "accept-queue-full") {
+    w.cause = f.listener ? queue_words(*f.listener) : "the listener's accept queue is full";
+    w.advice = {fmt::format("find what blocks the accept loop of {}", f.listener ? owners_words(f.listener->owners) : "the server")};
+  } else if (f.cause == "dropped-locally") {
+    w.cause = fmt::format("a firewall rule on this host dropped {} of this connection",
+                          count_words(static_cast<std::uint64_t>(f.evidence.number("firewall_drops")), "segment", "segments"));
+    w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
+  } else if (f.cause == "unreachable") {
+    w.cause = fmt::format("the network answers that the destination cannot be reached ({})", f.evidence.text("errno"));
+    w.advice = {fmt::format("ip route get {}; is the neighbour there (ip neigh)?",
+                            f.connection ? util::to_string(f.connection->remote.addr) : "ADDRESS")};
+  } else if (f.cause == "path-lost") {
+    w.cause = "several remote hosts stopped answering at once: the path they share";
+    w.advice = {"look at this host's link, its default route and the first hop"};
+  } else {
+    w.cause = "nothing comes back: the remote host is down, or the path or a firewall on the way drops packets";
+    w.advice = {fmt::format("from this host: ping and traceroute to {}; on the remote host: do the segments arrive?",
+                            f.connection ? util::to_string(f.connection->remote.addr) : "the remote")};
+  }
+}
+
+core::Verdict unanswered_data(const core::Connection& sender, util::BootTime since, const core::Scene& scene) {
+  core::Verdict v;
+  v.service = service_of(sender);
+  const core::Listener* refusing = refusing_listener(sender, scene);
+  if (refusing) {
+    v.cause = "accept-queue-full";
+    v.listener = refusing->id;
+    v.culprit = blame_owner(refusing->owners);
+    v.confidence = core::Confidence::certain;
+    add_queue(v.evidence, *refusing, scene.facts);
+  } else if (firewall_ate(scene.facts, sender.tuple, since - 1s)) {
+    dropped_locally(v, sender.tuple, scene);
+  } else if (sender.socket.err_soft != 0) {
+    v.cause = "unreachable";
+    v.culprit = blame(CulpritKind::network);
+    v.confidence = core::Confidence::certain;
+    v.evidence.set("errno", core::EvidenceValue{errno_name(sender.socket.err_soft)});
+  } else if (stalled_remotes(scene.facts, sender) >= kRemotesForPath) {
+    v.cause = "path-lost";
+    v.culprit = blame(CulpritKind::network);
+  } else {
+    v.cause = "unknown";
+    v.culprit = blame(CulpritKind::network);
+  }
+  return v;
+}
+
+}  // namespace tcpwhy::detect

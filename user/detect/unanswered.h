@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Why nothing answers: shared by what waits for an answer to a SYN and by what gave up waiting.
+#pragma once
+
+#include "user/core/book.h"
+
+namespace tcpwhy::detect {
+
+// Cause, culprit, service and evidence of a SYN that nobody answers; severity is the caller's.
+core::Verdict unanswered_syn(const core::Connection& client, util::BootTime since, const core::Scene& scene);
+// The words for it: cause and advice.
+void explain_unanswered(core::Finding& finding);
+
+// Cause, culprit, service and evidence of data that nobody acknowledges.
+core::Verdict unanswered_data(const core::Connection& sender, util::BootTime since, const core::Scene& scene);
+
+}  // namespace tcpwhy::detect

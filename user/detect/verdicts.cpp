@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/detect/verdicts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace tcpwhy::detect {
+
+using namespace std::chrono_literals;
+
+namespace {
+// A refusal so recent that the next SYN or ACK most likely meets the same full queue.
+constexpr auto kRecently = 3s;
+}  // namespace
+
+core::Culprit blame(const core::Process& process) { return {core::CulpritKind::local_process, process, std::nullopt}; }
+core::Culprit blame(core::CulpritKind kind) { return {kind, std::nullopt, std::nullopt}; }
+core::Culprit blame_remote(const util::Endpoint& remote) {
+  return {core::CulpritKind::remote_host, std::nullopt, remote};
+}
+
+core::Culprit blame_owner(const std::vector<core::Process>& owners) {
+  if (owners.empty()) return blame(core::CulpritKind::unknown);
+  const auto oldest = std::min_element(owners.begin(), owners.end(), [](const auto& a, const auto& b) {
+    return a.start != b.start ? a.start < b.start : a.pid < b.pid;
+  });
+  return blame(*oldest);
+}
+
+std::optional<util::Endpoint> service_of(const core::Connection& c) {
+  if (c.role == core::ConnectionRole::client) return c.tuple.remote;
+  if (c.role == core::ConnectionRole::server) return c.tuple.local;
+  // Nobody saw the handshake: the lower port is the service's by custom.
+  return c.tuple.local.port < c.tuple.remote.port ? c.tuple.local : c.tuple.remote;
+}
+
+bool refuses(const core::Listener& listener, util::BootTime now) {
+  if (listener.ended) return false;
+  if (listener.first_refusal && now - listener.last_refusal < kRecently) return true;
+  return listener.over_limit() && now - listener.observed < kRecently;
+}
+
+bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootTime since) {
+  const core::FirewallDrops* drops = facts.firewall_drops(tuple);
+  return drops && drops->last >= since;
+}
+
+void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Facts& facts) {
+  evidence.set("queue", l.queue);
+  evidence.set("limit", l.limit);
+  if (l.head_age && l.queue > 0) evidence.set("head_waiting_ms", util::to_ms(*l.head_age));
+  evidence.set("refused", std::max(l.refused_acks, l.refused_drops));
+  if (l.owners.empty()) return;
+  const abi::ProcessState* state = facts.process(blame_owner(l.owners).process->pid);
+  if (!state) return;
+  std::string words(1, state->state);
+  if (!state->wait_channel.empty() && state->wait_channel != "0") words += " in " + state->wait_channel;
+  evidence.set("process_state", core::EvidenceValue{words});
+  if (state->open_fds) evidence.set("open_fds", *state->open_fds);
+  if (state->fd_limit) evidence.set("fd_limit", *state->fd_limit);
+}
+
+std::string queue_words(const core::ListenerView& l) {
+  return fmt::format("accept queue of {} is full ({} of {})", util::to_string(l.endpoint), l.queue, l.limit);
+}
+
+std::string owners_words(const std::vector<core::Process>& owners) {
+  if (owners.empty()) return "its process (not known)";
+  const core::Process oldest = *blame_owner(owners).process;
+  if (owners.size() == 1) return core::name_of(oldest);
+  return fmt::format("{} (and {} more that hold the listener)", core::name_of(oldest), owners.size() - 1);
+}
+
+std::string remote_words(const core::Finding& f) {
+  return f.connection ? util::to_string(f.connection->remote) : std::string{"the peer"};
+}
+
+std::string exit_words(const core::ProcessExit& exit) {
+  if (exit.signal) return fmt::format("killed by signal {}", exit.signal);
+  return fmt::format("exited with status {}", exit.code);
+}
+
+Outstanding outstanding_of(const abi::Socket& s) {
+  if (!s.full) return {};
+  Outstanding o;
+  // A FIN takes a sequence number in either direction; it is no data.
+  const bool fin_sent = s.state == abi::TcpState::fin_wait1 || s.state == abi::TcpState::closing ||
+                        s.state == abi::TcpState::last_ack;
+  const bool fin_received = s.state == abi::TcpState::close_wait || s.state == abi::TcpState::last_ack ||
+                            s.state == abi::TcpState::closing || s.state == abi::TcpState::time_wait;
+  o.unacked = s.unacked() - (fin_sent && s.unacked() > 0 ? 1U : 0U);
+  o.unread = s.unread() - (fin_received && s.unread() > 0 ? 1U : 0U);
+  // Sent later than anything was received, all of it acknowledged, and something was sent at all.
+  o.reply_owed = o.unacked == 0 && s.bytes_acked > 1 && s.sent_age && s.received_age && *s.sent_age < *s.received_age;
+  return o;
+}
+
+std::string bytes_words(std::uint64_t bytes) {
+  if (bytes == 1) return "1 byte";
+  if (bytes < 10240) return fmt::format("{} bytes", bytes);
+  if (bytes < 10U << 20) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / 1024);
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1024 / 1024);
+}
+
+std::string count_words(std::uint64_t n, std::string_view one, std::string_view many) {
+  return fmt::format("{} {}", n, n == 1 ? one : many);
+}
+
+std::string errno_name(int err) {
+  const char* name = strerrorname_np(err);
+  return name ? name : fmt::format("errno {}", err);
+}
+
+}  // namespace tcpwhy::detect

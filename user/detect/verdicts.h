@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Judgments that several detectors share: who is the culprit, what keeps segments from arriving, what a listener does.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "user/core/detector.h"
+
+namespace tcpwhy::detect {
+
+core::Culprit blame(const core::Process& process);
+core::Culprit blame(core::CulpritKind kind);
+core::Culprit blame_remote(const util::Endpoint& remote);
+// The process that answers for a listener: its owner; of several (a master and its workers) the oldest. Unknown where
+// nobody is known to hold it.
+core::Culprit blame_owner(const std::vector<core::Process>& owners);
+
+// The listening side's address and port, seen from either end.
+std::optional<util::Endpoint> service_of(const core::Connection& connection);
+
+// A listener on this host that refuses, or refused a moment ago, because its accept queue is full.
+bool refuses(const core::Listener& listener, util::BootTime now);
+
+// Segments between the two ends that a firewall of this host dropped since the time.
+bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootTime since);
+
+// The queue's state as evidence: queue, limit, head_waiting_ms, refused, and its owner's state where it was observed.
+void add_queue(core::Evidence& evidence, const core::Listener& listener, const core::Facts& facts);
+
+// "accept queue of 0.0.0.0:8080 is full (129 of 128)": queue holds limit + 1.
+std::string queue_words(const core::ListenerView& listener);
+
+// "critical service[12]" or "12 processes (nginx[3], ...)".
+std::string owners_words(const std::vector<core::Process>& owners);
+
+// "127.0.0.1:8080", or "the peer".
+std::string remote_words(const core::Finding& finding);
+
+// How a process ended: "killed by signal 9", "exited with status 1".
+std::string exit_words(const core::ProcessExit& exit);
+
+// The wire's state when a wait began: for a reset and a time-out alike.
+struct Outstanding {
+  std::uint32_t unacked = 0;  // bytes this end sent that were not acknowledged
+  std::uint32_t unread = 0;   // bytes this end had not read
+  bool reply_owed = false;    // this end sent last and everything arrived: the other end owes it a reply
+};
+Outstanding outstanding_of(const abi::Socket& socket);
+
+std::string bytes_words(std::uint64_t bytes);   // "5 bytes", "12.3 KiB"
+std::string count_words(std::uint64_t n, std::string_view one, std::string_view many);
+std::string errno_name(int err);                // "ETIMEDOUT"
+
+}  // namespace tcpwhy::detect

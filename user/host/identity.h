@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#pragma once
+
+#include "user/core/finding.h"
+#include "user/util/time.h"
+
+namespace tcpwhy::host {
+
+// CLOCK_BOOTTIME, the clock of every record.
+util::BootTime boot_now();
+
+// This host, this boot, and how boot time turns into wall time now.
+core::RunIdentity read_identity();
+
+}  // namespace tcpwhy::host

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Where findings go. A sink prints what it is given, in the order given; it judges nothing and reads no clock.
+#pragma once
+
+#include <string>
+
+#include "user/core/finding.h"
+
+namespace tcpwhy::sink {
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  // The findings of one moment (one tick), in order; the root of a story stands before its symptoms.
+  virtual void findings(const std::vector<core::Finding>& batch) = 0;
+  // One line for one event, already in words (--events).
+  virtual void event(util::BootTime time, const std::string& kind, const std::string& line) = 0;
+  virtual void summary(const core::Summary& summary) = 0;
+};
+
+}  // namespace tcpwhy::sink

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/sink/text.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <ostream>
+#include <set>
+#include <utility>
+
+#include "user/sink/paragraph.h"
+#include "user/util/printable.h"
+
+namespace tcpwhy::sink {
+namespace {
+
+constexpr std::size_t kSentenceIndent = 4;
+constexpr std::size_t kLabelColumn = 12;  // "  evidence  "
+constexpr std::size_t kNarrowest = 60;
+constexpr std::size_t kWidest = 140;
+
+// SGR codes by what they mark.
+constexpr std::string_view kDim = "2";
+constexpr std::string_view kGood = "32";
+constexpr std::array<std::string_view, 3> kSeverityColours = {"36", "33", "1;31"};
+constexpr std::array<std::string_view, 3> kSeverityWords = {"INFO", "WARNING", "CRITICAL"};
+
+// How a condition ended, in words that "after 5.2 s" follows; in the order of core::Ended.
+constexpr std::array<std::string_view, 7> kEndWords = {
+    "recovered", "drained", "reset", "closed", "timed out", "its process exited", "still so when the trace ended,"};
+
+std::size_t index(auto value) { return static_cast<std::size_t>(value); }
+
+// "1,234,567"
+std::string grouped(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (auto place = static_cast<std::ptrdiff_t>(digits.size()) - 3; place > 0; place -= 3) {
+    digits.insert(static_cast<std::size_t>(place), ",");
+  }
+  return digits;
+}
+
+std::string counted(std::uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", grouped(count), noun, count == 1 ? "" : "s");
+}
+
+std::string ends_of(const core::ConnectionView& connection) {
+  static constexpr std::array<std::string_view, 3> kArrows = {"->", "<-", "--"};  // client, server, unknown
+  return fmt::format("{} {} {}", util::to_string(connection.local), kArrows[index(connection.role)],
+                     util::to_string(connection.remote));
+}
+
+// What the finding is about: a connection, or a listener.
+std::string subject_of(const core::Finding& finding) {
+  if (finding.connection) {
+    return ends_of(*finding.connection);
+  }
+  if (finding.listener) {
+    return "listener " + util::to_string(finding.listener->endpoint);
+  }
+  return finding.service ? util::to_string(*finding.service) : std::string{};
+}
+
+// "synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186"
+std::string title_of(const core::Finding& finding) {
+  const std::string subject = subject_of(finding);
+  return subject.empty() ? std::string{finding.slug} : fmt::format("{}   {}", finding.slug, subject);
+}
+
+std::string oldest_of(const core::Finding& finding) {
+  if (finding.count < 2 || !finding.connection) {
+    return {};
+  }
+  const std::string_view rank = finding.phase == core::Phase::event ? "first" : "oldest";
+  return fmt::format(" ({} of {})", rank, grouped(finding.count));
+}
+
+std::string end_of(const core::Finding& finding) {
+  const std::string_view how = finding.ended ? kEndWords[index(*finding.ended)] : "over";
+  return fmt::format("{} after {}", how, util::human(finding.duration));
+}
+
+std::string progress_of(const core::Finding& finding, core::Severity before) {
+  std::string text = "update: ";
+  if (finding.severity != before) {
+    text += fmt::format("{}, was {}; ", core::to_string(finding.severity), core::to_string(before));
+  }
+  text += counted(finding.count, "connection");
+  if (finding.count_total > finding.count) {
+    text += fmt::format(" ({} in all)", grouped(finding.count_total));
+  }
+  if (finding.duration > util::Duration::zero()) {
+    text += ", " + util::human(finding.duration);
+  }
+  return text;
+}
+
+std::string evidence_of(const core::Finding& finding) {
+  if (finding.confidence == core::Confidence::certain || finding.words.evidence.empty()) {
+    return finding.words.evidence;
+  }
+  return fmt::format("{} ({})", finding.words.evidence, core::to_string(finding.confidence));
+}
+
+std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
+  std::uint64_t total = 0;
+  for (const auto& [name, count] : counts) {
+    total += count;
+  }
+  return total;
+}
+
+std::string findings_line(const core::Summary& summary) {
+  if (summary.findings.empty()) {
+    return summary.events_lost == 0 ? "No finding: nothing went wrong on the connections that were watched."
+                                    : "No finding, but events were lost: something may have been missed.";
+  }
+  std::string list;
+  for (const auto& [slug, count] : summary.findings) {
+    list += fmt::format("{}{} {}", list.empty() ? "" : ", ", grouped(count), slug);
+  }
+  const std::string_view worst = summary.worst ? core::to_string(*summary.worst) : "none";
+  return fmt::format("Findings: {}. The worst is {}.", list, worst);
+}
+
+// What the run could not see or keep; empty where it missed nothing.
+std::string shortfalls(const core::Summary& summary) {
+  std::string text;
+  if (summary.events_lost > 0) {
+    text += fmt::format("Lost {}: what they told is missing above.\n", counted(summary.events_lost, "event"));
+  }
+  if (summary.recorder_lost > 0) {
+    text += fmt::format("{} did not get into the recording.\n", counted(summary.recorder_lost, "record"));
+  }
+  if (summary.connections_evicted > 0) {
+    text += fmt::format("Forgot {} to stay within --max-connections.\n",
+                        counted(summary.connections_evicted, "connection"));
+  }
+  return text;
+}
+
+}  // namespace
+
+TextStyle style_for(int fd, core::Severity minimum) {
+  TextStyle style{.minimum = minimum};
+  if (isatty(fd) == 0) {
+    return style;
+  }
+  const char* no_color = std::getenv("NO_COLOR");  // no-color.org: set and not empty
+  const char* term = std::getenv("TERM");
+  const bool dumb = term == nullptr || std::string_view{term} == "dumb";
+  style.colour = !dumb && (no_color == nullptr || *no_color == '\0');
+  winsize size{};
+  if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    style.columns = std::clamp<std::size_t>(size.ws_col, kNarrowest, kWidest);
+  }
+  return style;
+}
+
+TextSink::TextSink(std::ostream& out, core::RunIdentity run, TextStyle style)
+    : out_(out), run_(std::move(run)), style_(style), shown_(style.minimum) {}
+
+void TextSink::findings(const Batch& batch) {
+  std::set<const core::Finding*> told;  // below their roots
+  for (const core::Finding& finding : batch) {
+    const Shown::Verdict verdict = shown_.judge(finding);
+    if (verdict == Shown::Verdict::hidden || told.contains(&finding)) {
+      continue;
+    }
+    if (verdict == Shown::Verdict::again) {
+      one_line(finding);
+      continue;
+    }
+    const std::vector<const core::Finding*> symptoms = new_symptoms(finding, batch);
+    block(finding, symptoms);
+    told.insert(symptoms.begin(), symptoms.end());
+  }
+}
+
+void TextSink::event(util::BootTime time, const std::string& kind, const std::string& line) {
+  const std::string text = fmt::format("{}  {:<18}  {}", util::clock_time(time, run_.wall), kind, line);
+  write(paint(kDim, util::printable(text)) + '\n');
+}
+
+void TextSink::summary(const core::Summary& summary) {
+  const auto clock = [this](util::BootTime time) { return util::clock_time(time, run_.wall).substr(0, 8); };
+  std::string text = anything_written_ ? "\n" : "";
+  text += fmt::format("Watched {} for {}, {} to {}: {}, {}, {} lost.\n", util::printable(run_.host),
+                      util::human(summary.ended - summary.started), clock(summary.started), clock(summary.ended),
+                      counted(summary.connections, "connection"), counted(sum(summary.events), "event"),
+                      summary.events_lost == 0 ? "none" : grouped(summary.events_lost));
+  text += paragraph(findings_line(summary), {.hang = kSentenceIndent, .columns = style_.columns});
+  const std::uint64_t opened = sum(summary.findings);
+  if (opened > shown_.count()) {
+    text +=
+        fmt::format("{} below {} not shown: --severity info shows {}.\n", counted(opened - shown_.count(), "finding"),
+                    core::to_string(shown_.minimum()), opened - shown_.count() == 1 ? "it" : "them");
+  }
+  write(text + shortfalls(summary));
+}
+
+// The symptoms of a new root that are new in the same moment: they are printed below it.
+std::vector<const core::Finding*> TextSink::new_symptoms(const core::Finding& root, const Batch& batch) const {
+  std::vector<const core::Finding*> symptoms;
+  for (const core::Finding& other : batch) {
+    const bool is_symptom = other.role == core::StoryRole::symptom && other.story == root.id && other.id != root.id;
+    if (is_symptom && other.phase != core::Phase::closed && shown_.judge(other) == Shown::Verdict::first) {
+      symptoms.push_back(&other);
+    }
+  }
+  return symptoms;
+}
+
+void TextSink::block(const core::Finding& finding, const std::vector<const core::Finding*>& symptoms) {
+  std::string text = anything_written_ ? "\n" : "";
+  text += header(finding) + oldest_of(finding) + '\n';
+  text += indented(finding.words.summary, kSentenceIndent);
+  const Shown::Met* root = finding.role == core::StoryRole::symptom ? shown_.find(finding.story) : nullptr;
+  if (root != nullptr) {
+    text += labelled("symptom", fmt::format("of {} at {}", root->slug, util::clock_time(root->time, run_.wall)));
+  } else {
+    text += details(finding);
+  }
+  if (finding.phase == core::Phase::closed) {
+    text += labelled("ended", end_of(finding));
+  }
+  shown_.remember(finding);
+  for (const core::Finding* symptom : symptoms) {
+    text += below_root(*symptom);
+    shown_.remember(*symptom);
+  }
+  write(text);
+}
+
+void TextSink::one_line(const core::Finding& finding) {
+  if (finding.phase == core::Phase::closed) {
+    std::string text = fmt::format("{}  {}  {}   {}", util::clock_time(finding.time, run_.wall),
+                                   paint(kGood, fmt::format("{:<8}", "CLOSED")), title_of(finding), end_of(finding));
+    if (finding.count_total > 1) {
+      text += ", " + counted(finding.count_total, "connection");
+    }
+    shown_.remember(finding);
+    write(text + '\n');
+    return;
+  }
+  const core::Severity before = shown_.find(finding.id)->severity;
+  std::string text = fmt::format("{}   {}\n", header(finding), progress_of(finding, before));
+  if (finding.severity > before) {
+    text += indented(finding.words.summary, kSentenceIndent);
+  }
+  shown_.remember(finding);
+  write(text);
+}
+
+std::string TextSink::header(const core::Finding& finding) const {
+  const std::size_t severity = index(finding.severity);
+  return fmt::format("{}  {}  {}", util::clock_time(finding.time, run_.wall),
+                     paint(kSeverityColours[severity], fmt::format("{:<8}", kSeverityWords[severity])),
+                     title_of(finding));
+}
+
+std::string TextSink::details(const core::Finding& finding) const {
+  std::string text = labelled("cause", finding.words.cause) + labelled("effect", finding.words.effect) +
+                     labelled("evidence", evidence_of(finding));
+  std::string_view label = "next";
+  for (const std::string& advice : finding.words.advice) {
+    text += labelled(label, advice);
+    label = "";
+  }
+  return text;
+}
+
+std::string TextSink::below_root(const core::Finding& finding) const {
+  const std::size_t severity = index(finding.severity);
+  std::string text = paint(kDim, "  symptom   ");
+  text += paint(kSeverityColours[severity], fmt::format("{:<8}", kSeverityWords[severity]));
+  text += fmt::format("  {}{}\n", title_of(finding), oldest_of(finding));
+  return text + indented(finding.words.summary, kLabelColumn);
+}
+
+// "  cause     accept queue of ..."; nothing where there is nothing to say.
+std::string TextSink::labelled(std::string_view label, std::string_view text) const {
+  if (text.empty()) {
+    return {};
+  }
+  return paragraph(util::printable(text), {.head = paint(kDim, fmt::format("  {:<10}", label)),
+                                           .head_columns = kLabelColumn,
+                                           .hang = kLabelColumn,
+                                           .columns = style_.columns});
+}
+
+std::string TextSink::indented(std::string_view text, std::size_t indent) const {
+  return paragraph(
+      util::printable(text),
+      {.head = std::string(indent, ' '), .head_columns = indent, .hang = indent, .columns = style_.columns});
+}
+
+std::string TextSink::paint(std::string_view code, std::string_view text) const {
+  return style_.colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string{text};
+}
+
+void TextSink::write(const std::string& text) {
+  out_ << text << std::flush;
+  anything_written_ = true;
+}
+
+}  // namespace tcpwhy::sink

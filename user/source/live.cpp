@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/source/live.h"
+
+#include <bpf/libbpf.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "bpf/tcpwhy_abi.h"
+#include "user/host/identity.h"
+#include "user/host/process.h"
+#include "user/kernel/btf.h"
+#include "user/kernel/btf_names.h"
+#include "user/kernel/features.h"
+#include "user/kernel/jiffies.h"
+#include "user/source/live_checks.h"
+#include "user/source/live_log.h"
+#include "user/source/live_pace.h"
+#include "user/source/live_programs.h"
+#include "user/source/live_wants.h"
+
+namespace tcpwhy::source {
+namespace {
+
+using std::chrono::milliseconds;
+using util::BootTime;
+using util::Duration;
+
+constexpr Duration kTick = milliseconds{100};
+constexpr std::uint32_t kDropsPerSecond = 2000;  // for each CPU
+constexpr std::size_t kProcessesPerTick = 64;
+// A producer that never pauses must not keep the ticks from coming.
+constexpr std::size_t kRecordsPerDrain = 1U << 17;
+// What may wait in memory while the first walk runs; beyond, the ring buffer fills and the kernel side counts losses.
+constexpr std::size_t kMostHeldBack = 64U << 20;
+constexpr std::uint64_t kSeedsBetweenDrains = 1024;
+
+void fill_net(const util::Cidr& cidr, __u8 (&net)[16], __u8 (&mask)[16]) {
+  const util::Address bits = cidr.mask();
+  for (std::size_t i = 0; i < sizeof(net); ++i) {
+    mask[i] = bits.bytes[i];
+    net[i] = cidr.addr.bytes[i] & bits.bytes[i];
+  }
+}
+
+// What the kernel side can decide; several prefixes, or none, are left to user space.
+void fill_filter(const core::Filter& filter, tw_config& config) {
+  config.filter_ports = filter.ports.empty() ? 0 : 1;
+  if (filter.local.size() == 1) {
+    config.filter_local = 1;
+    fill_net(filter.local.front(), config.local_net, config.local_mask);
+  }
+  if (filter.remote.size() == 1) {
+    config.filter_remote = 1;
+    fill_net(filter.remote.front(), config.remote_net, config.remote_mask);
+  }
+}
+
+tw_config make_config(const LiveOptions& options, const kernel::Survey& survey, const core::KernelNames& names) {
+  tw_config config{};
+  config.self_pid = static_cast<__u32>(::getpid());
+  config.hz = kernel::jiffies_per_second();
+  config.every_transition = options.every_transition ? 1 : 0;
+  fill_filter(options.filter, config);
+  config.drops_per_second = kDropsPerSecond;
+  config.wake_bytes = static_cast<__u32>(options.buffer_bytes / 4);
+  config.reset_has_reason = survey.has_argument("tcp_send_reset", 3) ? 1 : 0;
+  config.retransmit_has_error = survey.has_argument("tcp_retransmit_skb", 3) ? 1 : 0;
+  config.drop_has_socket = survey.has_argument("kfree_skb", 4) ? 1 : 0;
+  config.reason_netfilter = kernel::reason_number(names.drop_reasons, "NETFILTER_DROP");
+  config.reason_listen_overflow = kernel::reason_number(names.drop_reasons, "TCP_LISTEN_OVERFLOW");
+  config.reason_no_socket = kernel::reason_number(names.drop_reasons, "NO_SOCKET");
+  config.reason_not_specified = kernel::reason_number(names.drop_reasons, "NOT_SPECIFIED");
+  return config;
+}
+
+std::uint64_t to_ns(BootTime time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
+
+struct FreeRing {
+  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+};
+
+class Live final : public LiveSource {
+ public:
+  Live(std::unique_ptr<Programs> programs, core::KernelNames names, std::vector<std::string> missing)
+      : programs_(std::move(programs)),
+        names_(std::move(names)),
+        missing_(std::move(missing)),
+        identity_(host::read_identity()) {}
+  Live(const Live&) = delete;
+  Live& operator=(const Live&) = delete;
+  ~Live() override {
+    if (epoll_ >= 0) ::close(epoll_);
+  }
+
+  util::Status prepare();
+
+  [[nodiscard]] std::vector<std::string> missing() const override { return missing_; }
+  [[nodiscard]] const core::KernelNames& names() const override { return names_; }
+  [[nodiscard]] const core::RunIdentity& identity() const override { return identity_; }
+  [[nodiscard]] std::uint64_t connections_seen() const override {
+    const tw_counters counters = programs_->counters();
+    return counters.connects + counters.accepts;
+  }
+  void want(const core::Wants& wants) override { wants_.add(wants); }
+
+  util::Status start(const Handler& handler) override;
+  util::Status poll(const Handler& handler) override;
+  util::Status stop(const Handler& handler) override;
+
+ private:
+  // Where the ring buffer's records go while ring_buffer__consume() runs.
+  struct Drain {
+    const Handler* handler = nullptr;  // absent: held back
+    std::size_t records = 0;
+  };
+  static int on_ring_record(void* self, void* record, std::size_t size);
+
+  template <typename Record>
+  void emit(const Handler& handler, Record& record, std::uint16_t kind);
+  void pass_on(const Handler& handler, std::span<const std::byte> record);
+
+  util::Status wait_for_tick() const;
+  bool drain(const Handler* handler);  // false: more is left
+  void hand_over_held_back(const Handler& handler);
+  void walk_at_start(const Handler& handler);
+  void end_walk(const Handler& handler, std::uint64_t sockets, bool initial, bool complete);
+  void do_tick(const Handler& handler);
+  void tell_losses(const Handler& handler);
+  void sweep_if_due(const Handler& handler, BootTime now);
+  void answer_wants(const Handler& handler, BootTime now);
+  void walk_for_wants(const Handler& handler, BootTime now);
+  void emit_tick(const Handler& handler);
+
+  std::unique_ptr<Programs> programs_;
+  core::KernelNames names_;
+  std::vector<std::string> missing_;
+  core::RunIdentity identity_;
+  std::unique_ptr<ring_buffer, FreeRing> ring_;
+  int epoll_ = -1;
+  Drain drain_;
+  std::vector<std::byte> held_back_;
+  PendingWants wants_;
+  SweepPace sweep_pace_;
+  WalkRation walk_ration_;
+  std::array<std::uint64_t, TW_KERNEL_KINDS> lost_told_{};
+  std::uint64_t last_ns_ = 0;  // the latest time of a record handed over
+  BootTime next_tick_{};
+};
+
+util::Status Live::prepare() {
+  ring_.reset(ring_buffer__new(programs_->events_fd(), on_ring_record, this, nullptr));
+  if (!ring_) return util::Error{"cannot map the ring buffer", errno, "give it less memory"};
+  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_ < 0) return util::Error{"cannot make an epoll instance", errno, ""};
+  // Edge-triggered: only the kernel side's wake-up (at a fill level) counts, not that there is something to read.
+  // Level-triggered, a busy host would make this a busy loop.
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, programs_->events_fd(), &event) != 0)
+    return util::Error{"cannot wait for the ring buffer", errno, ""};
+  return util::Done{};
+}
+
+void Live::pass_on(const Handler& handler, std::span<const std::byte> record) {
+  tw_header header;
+  if (record.size() < sizeof(header)) return;
+  std::memcpy(&header, record.data(), sizeof(header));
+  last_ns_ = std::max<std::uint64_t>(last_ns_, header.time_ns);
+  handler(record);
+}
+
+int Live::on_ring_record(void* self, void* record, std::size_t size) {
+  Live& live = *static_cast<Live*>(self);
+  const std::span bytes{static_cast<const std::byte*>(record), size};
+  if (live.drain_.handler)
+    live.pass_on(*live.drain_.handler, bytes);
+  else
+    live.held_back_.insert(live.held_back_.end(), bytes.begin(), bytes.end());
+  const bool full = !live.drain_.handler && live.held_back_.size() >= kMostHeldBack;
+  return full || ++live.drain_.records >= kRecordsPerDrain ? -EAGAIN : 0;
+}
+
+bool Live::drain(const Handler* handler) {
+  if (!handler && held_back_.size() >= kMostHeldBack) return true;
+  drain_ = {handler, 0};
+  const bool all = ring_buffer__consume(ring_.get()) >= 0;
+  drain_ = {};
+  return all;
+}
+
+void Live::hand_over_held_back(const Handler& handler) {
+  std::uint64_t records = 0;
+  // The sizes are the kernel side's own: nothing to do about an error but to go on with what follows.
+  const auto status = split_records(held_back_, [&](std::span<const std::byte> r) { pass_on(handler, r); }, records);
+  if (!status) log_debug(status.error().what);
+  held_back_ = {};
+}
+
+// What user space makes is stamped now, and never before what was handed over.
+template <typename Record>
+void Live::emit(const Handler& handler, Record& record, std::uint16_t kind) {
+  record.header.time_ns = std::max(to_ns(host::boot_now()), last_ns_);
+  record.header.kind = kind;
+  record.header.size = sizeof(Record);
+  pass_on(handler, std::as_bytes(std::span{&record, 1}));
+}
+
+void Live::end_walk(const Handler& handler, std::uint64_t sockets, bool initial, bool complete) {
+  tw_seed_end record{};
+  record.sockets = sockets;
+  record.initial = initial ? 1 : 0;
+  record.complete = complete ? 1 : 0;
+  emit(handler, record, TW_KIND_SEED_END);
+}
+
+void Live::walk_at_start(const Handler& handler) {
+  if (!programs_->can_walk()) return end_walk(handler, 0, true, false);
+  std::uint64_t seeds = 0;
+  const auto run = programs_->walk_all([&](std::span<const std::byte> record) {
+    pass_on(handler, record);
+    if (++seeds % kSeedsBetweenDrains == 0) drain(nullptr);
+  });
+  if (run) {
+    walk_ration_.walked(host::boot_now(), run->cpu);
+    log_debug("the walk at start took " + std::to_string(run->cpu.count() / 1000) + " us of CPU for " +
+              std::to_string(run->records) + " sockets");
+  } else {
+    missing_.push_back(run.error().what + ": what was there before is known only in part");
+  }
+  end_walk(handler, seeds, true, run.has_value());
+}
+
+util::Status Live::start(const Handler& handler) {
+  if (auto status = programs_->attach(); !status) return status;
+  walk_at_start(handler);
+  hand_over_held_back(handler);
+  next_tick_ = host::boot_now() + kTick;
+  return util::Done{};
+}
+
+util::Status Live::wait_for_tick() const {
+  const Duration left = next_tick_ - host::boot_now();
+  if (left <= Duration::zero()) return util::Done{};
+  epoll_event event;
+  const auto ms = std::chrono::ceil<milliseconds>(left).count();
+  if (::epoll_wait(epoll_, &event, 1, static_cast<int>(ms)) < 0 && errno != EINTR)
+    return util::Error{"cannot wait for the ring buffer", errno, ""};
+  return util::Done{};
+}
+
+util::Status Live::poll(const Handler& handler) {
+  if (auto status = wait_for_tick(); !status) return status;
+  drain(&handler);
+  if (host::boot_now() >= next_tick_) do_tick(handler);
+  return util::Done{};
+}
+
+void Live::do_tick(const Handler& handler) {
+  const BootTime now = host::boot_now();
+  tell_losses(handler);
+  sweep_if_due(handler, now);
+  answer_wants(handler, now);
+  drain(&handler);  // what came meanwhile: it belongs before the tick
+  emit_tick(handler);
+  // Ticks that were missed are not made up for.
+  next_tick_ = std::max(next_tick_ + kTick, host::boot_now());
+}
+
+void Live::emit_tick(const Handler& handler) {
+  tw_tick record{};
+  emit(handler, record, TW_KIND_TICK);
+}
+
+void Live::tell_losses(const Handler& handler) {
+  const tw_counters counters = programs_->counters();
+  for (std::uint32_t kind = 0; kind < TW_KERNEL_KINDS; ++kind) {
+    if (counters.lost[kind] <= lost_told_[kind]) continue;
+    tw_lost record{};
+    record.count = counters.lost[kind] - lost_told_[kind];
+    record.kind = kind;
+    lost_told_[kind] = counters.lost[kind];
+    emit(handler, record, TW_KIND_LOST);
+  }
+}
+
+void Live::sweep_if_due(const Handler& handler, BootTime now) {
+  if (!programs_->can_sweep() || !sweep_pace_.is_due(now)) return;
+  const auto run = programs_->sweep([&](std::span<const std::byte> record) { pass_on(handler, record); });
+  const std::string note = sweep_pace_.swept(now, run ? run->cpu : Duration::zero());
+  if (!note.empty()) log_info(note);
+  if (!run) return log_debug(run.error().what);  // without its end, a sweep says nothing
+  tw_sweep_end record{};
+  record.sockets = run->records;
+  emit(handler, record, TW_KIND_SWEEP_END);
+}
+
+void Live::answer_wants(const Handler& handler, BootTime now) {
+  for (const std::uint32_t pid : wants_.take_processes(kProcessesPerTick)) {
+    tw_process record = to_record(host::read_process(pid));
+    emit(handler, record, TW_KIND_PROCESS);
+  }
+  if (wants_.any_socket()) walk_for_wants(handler, now);
+}
+
+void Live::walk_for_wants(const Handler& handler, BootTime now) {
+  if (programs_->can_walk() && !walk_ration_.allows(now)) return;
+  const PendingWants::Sockets wanted = wants_.take_sockets();
+  if (!programs_->can_walk()) return end_walk(handler, 0, false, false);
+  const auto run =
+      programs_->walk_wanted(wanted.keys, [&](std::span<const std::byte> record) { pass_on(handler, record); });
+  if (run)
+    walk_ration_.walked(now, run->cpu);
+  else
+    log_debug(run.error().what);
+  end_walk(handler, run ? run->records : 0, false, run && wanted.all);
+}
+
+util::Status Live::stop(const Handler& handler) {
+  programs_->detach();
+  while (!drain(&handler)) {
+  }
+  tell_losses(handler);
+  emit_tick(handler);
+  return util::Done{};
+}
+
+util::Status check(const LiveOptions& options) {
+  if (auto status = check_capabilities(); !status) return status;
+  if (auto status = check_lockdown(); !status) return status;
+  return check_buffer(options.buffer_bytes);
+}
+
+}  // namespace
+
+util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
+  capture_libbpf_messages();
+  if (auto status = check(options); !status) return std::move(status.error());
+  auto btf = kernel::Btf::open(options.btf_file);
+  if (!btf) return std::move(btf.error());
+  const kernel::Survey survey{*btf};
+  core::KernelNames names{kernel::drop_reasons(*btf), kernel::reset_reasons(*btf)};
+  raise_memlock_limit();
+  auto programs = Programs::load(
+      {make_config(options, survey, names), options.buffer_bytes, options.btf_file, options.filter.ports}, survey);
+  if (!programs) return std::move(programs.error());
+  std::vector<std::string> missing = survey.missing();
+  missing.insert(missing.end(), (*programs)->missing().begin(), (*programs)->missing().end());
+  auto live = std::make_unique<Live>(std::move(*programs), std::move(names), std::move(missing));
+  if (auto status = live->prepare(); !status) return std::move(status.error());
+  return std::unique_ptr<LiveSource>{std::move(live)};
+}
+
+}  // namespace tcpwhy::source

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The live source: loads and attaches the BPF programs and gives the one stream of records. The only place that reads
+// clocks, sockets and /proc.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "user/core/filter.h"
+#include "user/core/finding.h"
+#include "user/core/kernel_names.h"
+#include "user/core/want.h"
+#include "user/util/result.h"
+
+namespace tcpwhy::source {
+
+struct LiveOptions {
+  core::Filter filter;            // ports, and the first of --local and of --remote if it is the only one, go to the kernel
+  bool every_transition = false;  // --events, record
+  std::size_t buffer_bytes = 8U << 20;
+  std::string btf_file;
+};
+
+// One thread; the handler runs inside start() and poll(). A record is valid only while the handler runs.
+class LiveSource {
+ public:
+  using Handler = std::function<void(std::span<const std::byte>)>;
+
+  // Loads the programs. An error says what this kernel or user lacks, and what to do about it.
+  static util::Result<std::unique_ptr<LiveSource>> open(const LiveOptions& options);
+  virtual ~LiveSource() = default;  // detaches everything
+
+  // What the kernel lacks and which findings suffer, a line each; to be said once.
+  [[nodiscard]] virtual std::vector<std::string> missing() const = 0;
+  [[nodiscard]] virtual const core::KernelNames& names() const = 0;
+  [[nodiscard]] virtual const core::RunIdentity& identity() const = 0;
+
+  // Attaches, then walks the sockets of all processes (Seed records, SeedEnd{initial}). Events that came meanwhile wait
+  // in the ring buffer, so that the seed stands before the first of them.
+  virtual util::Status start(const Handler& handler) = 0;
+  // Waits at most until the next tick is due, hands over what the ring buffer holds, then, when due: Lost, the sweep's
+  // Samples and SweepEnd, answers to wants, and one Tick.
+  virtual util::Status poll(const Handler& handler) = 0;
+  // Asks; the answers come with a later poll. Walks are rationed to 1% of one CPU.
+  virtual void want(const core::Wants& wants) = 0;
+  // Detaches the hooks, hands over what is left, and ends with a last Tick.
+  virtual util::Status stop(const Handler& handler) = 0;
+
+  // Connections that the hooks saw begin (connect and accept), for the summary. 0 where reduced events do not tell.
+  [[nodiscard]] virtual std::uint64_t connections_seen() const = 0;
+};
+
+}  // namespace tcpwhy::source

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/source/live_iterator.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+#include "bpf/tcpwhy_abi.h"
+
+namespace tcpwhy::source {
+namespace {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::chrono::nanoseconds thread_cpu() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+}
+
+// One read; the kernel gives up after a million objects without a record (EAGAIN), having moved on: again then.
+ssize_t read_some(int fd, std::span<std::byte> room, std::chrono::nanoseconds& cpu) {
+  const std::chrono::nanoseconds before = thread_cpu();
+  ssize_t n;
+  do n = ::read(fd, room.data(), room.size());
+  while (n < 0 && (errno == EAGAIN || errno == EINTR));
+  const int code = errno;
+  cpu += thread_cpu() - before;
+  errno = code;
+  return n;
+}
+
+}  // namespace
+
+void Iterator::Destroy::operator()(bpf_link* link) const { bpf_link__destroy(link); }
+
+util::Result<Iterator> Iterator::attach(bpf_program* program, int map_fd) {
+  bpf_iter_link_info info{};
+  DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, options);
+  if (map_fd >= 0) {
+    info.map.map_fd = static_cast<__u32>(map_fd);
+    options.link_info = &info;
+    options.link_info_len = sizeof(info);
+  }
+  bpf_link* link = bpf_program__attach_iter(program, &options);
+  if (!link) return util::Error{std::string{"cannot attach the iterator "} + bpf_program__name(program), errno, ""};
+  return Iterator{link};
+}
+
+util::Result<std::size_t> split_records(std::span<const std::byte> bytes, const OnRecord& on_record,
+                                        std::uint64_t& records) {
+  std::size_t used = 0;
+  tw_header header;
+  while (bytes.size() - used >= sizeof(header)) {
+    std::memcpy(&header, bytes.data() + used, sizeof(header));
+    if (header.size < sizeof(header)) return util::Error{"a walk gave a record of impossible size", EBADMSG, ""};
+    if (header.size > bytes.size() - used) break;
+    on_record(bytes.subspan(used, header.size));
+    used += header.size;
+    ++records;
+  }
+  return used;
+}
+
+util::Result<IteratorRun> Iterator::run(const OnRecord& on_record) const {
+  const FileDescriptor fd{bpf_iter_create(bpf_link__fd(link_.get()))};
+  if (fd.get() < 0) return util::Error{"cannot start a walk in the kernel", errno, ""};
+  // A header's size is 16 bits wide: a cut record, moved to the head, always leaves room for its rest.
+  std::array<std::byte, 2 << 16> buffer;
+  IteratorRun run;
+  std::size_t held = 0;
+  while (true) {
+    const ssize_t n = read_some(fd.get(), std::span{buffer}.subspan(held), run.cpu);
+    if (n < 0) return util::Error{"a walk in the kernel broke off", errno, ""};
+    if (n == 0) break;
+    held += static_cast<std::size_t>(n);
+    const util::Result<std::size_t> used = split_records(std::span{buffer}.first(held), on_record, run.records);
+    if (!used) return used.error();
+    held -= *used;
+    std::memmove(buffer.data(), buffer.data() + *used, held);
+  }
+  if (held != 0) return util::Error{"a walk in the kernel ended within a record", EBADMSG, ""};
+  return run;
+}
+
+}  // namespace tcpwhy::source

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// How often sweeps and walks may run, so that neither costs more than 1% of one CPU.
+#pragma once
+
+#include <string>
+
+#include "user/util/time.h"
+
+namespace tcpwhy::source {
+
+// A sweep each half second, less often where it is expensive.
+class SweepPace {
+ public:
+  [[nodiscard]] bool is_due(util::BootTime now) const;
+  // A sweep began at `now` and took so much CPU. Returns what is to be said, once, when the interval gets long.
+  [[nodiscard]] std::string swept(util::BootTime now, util::Duration cpu);
+  [[nodiscard]] util::Duration interval() const { return interval_; }
+
+ private:
+  util::Duration interval_{};
+  util::BootTime next_{};
+  bool told_ = false;
+};
+
+// A walk when one is wanted: always where it is cheap, else after a pause of a hundred times what the last one cost.
+class WalkRation {
+ public:
+  [[nodiscard]] bool allows(util::BootTime now) const;
+  void walked(util::BootTime now, util::Duration cpu);
+
+ private:
+  util::Duration cost_{};
+  util::BootTime last_{};
+};
+
+}  // namespace tcpwhy::source

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/source/live_programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "tcpwhy.skel.h"
+#include "user/source/live_log.h"
+
+namespace tcpwhy::source {
+namespace {
+
+std::string reason_of(int code) { return std::generic_category().message(code); }
+
+std::string with_warnings(std::string what) {
+  const std::string warnings = take_libbpf_warnings();
+  return warnings.empty() ? what : what + " (" + warnings + ")";
+}
+
+util::Error load_error(int code) {
+  util::Error error{with_warnings("the kernel does not take the BPF programs"), code, ""};
+  if (code == EPERM || code == EACCES)
+    error.hint = "run as root on the host itself: in a user namespace or an unprivileged container BPF is refused";
+  else if (code == ENOMEM)
+    error.hint = "give the ring buffer less memory, or raise the memory limit of this cgroup";
+  else
+    error.hint = "`tcpwhy doctor` tells what this kernel offers; please report the text above with `uname -r`";
+  return error;
+}
+
+using PortBits = std::array<std::uint64_t, 65536 / 64>;
+
+}  // namespace
+
+bool WantedKey::operator<(const WantedKey& other) const {
+  return std::memcmp(&tuple, &other.tuple, sizeof(tuple)) < 0;
+}
+
+void Programs::Destroy::operator()(tcpwhy_bpf* skeleton) const { tcpwhy_bpf__destroy(skeleton); }
+
+Programs::~Programs() = default;
+
+util::Result<std::unique_ptr<Programs>> Programs::load(const ProgramOptions& options, const kernel::Survey& survey) {
+  DECLARE_LIBBPF_OPTS(bpf_object_open_opts, open_options);
+  if (!options.btf_file.empty()) open_options.btf_custom_path = options.btf_file.c_str();
+  tcpwhy_bpf* skeleton = tcpwhy_bpf__open_opts(&open_options);
+  if (!skeleton) return util::Error{with_warnings("cannot open the BPF programs"), errno, ""};
+  std::unique_ptr<Programs> programs{new Programs{skeleton}};
+  if (auto status = programs->configure(options, survey); !status) return status.error();
+  if (auto status = programs->load_into_kernel(); !status) return status.error();
+  if (auto status = programs->fill_ports(options.ports); !status) return status.error();
+  programs->attach_iterators(survey);
+  return programs;
+}
+
+util::Status Programs::configure(const ProgramOptions& options, const kernel::Survey& survey) {
+  skeleton_->rodata->tw_config = options.config;
+  const auto bytes = static_cast<__u32>(options.buffer_bytes);
+  if (const int error = bpf_map__set_max_entries(skeleton_->maps.tw_events, bytes); error != 0)
+    return util::Error{"cannot size the ring buffer", -error, ""};
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    if (!survey.has_program(bpf_program__name(program))) bpf_program__set_autoload(program, false);
+  }
+  // The iterators are attached one by one, with what to iterate over.
+  bpf_program__set_autoattach(skeleton_->progs.tw_walk, false);
+  bpf_program__set_autoattach(skeleton_->progs.tw_sweep, false);
+  return util::Done{};
+}
+
+util::Status Programs::load_into_kernel() {
+  const int error = tcpwhy_bpf__load(skeleton_.get());
+  if (error != 0) return load_error(-error);
+  return util::Done{};
+}
+
+util::Status Programs::fill_ports(const std::vector<std::uint16_t>& ports) {
+  if (ports.empty()) return util::Done{};
+  PortBits bits{};
+  for (const std::uint16_t port : ports) bits[port / 64U] |= std::uint64_t{1} << (port % 64U);
+  for (__u32 word = 0; word < bits.size(); ++word) {
+    if (bits[word] == 0) continue;
+    const int error =
+        bpf_map__update_elem(skeleton_->maps.tw_ports, &word, sizeof(word), &bits[word], sizeof(bits[word]), BPF_ANY);
+    if (error != 0) return util::Error{"cannot hand the filtered ports to the kernel", -error, ""};
+  }
+  return util::Done{};
+}
+
+void Programs::attach_iterators(const kernel::Survey& survey) {
+  const auto attach = [&](bpf_program* program, int map_fd, std::optional<Iterator>& to) {
+    if (!survey.has_program(bpf_program__name(program))) return;  // the survey says so itself
+    util::Result<Iterator> iterator = Iterator::attach(program, map_fd);
+    if (iterator)
+      to.emplace(std::move(*iterator));
+    else
+      missing_.push_back(iterator.error().what + ": " + reason_of(iterator.error().code));
+  };
+  attach(skeleton_->progs.tw_walk, -1, walk_);
+  attach(skeleton_->progs.tw_sweep, bpf_map__fd(skeleton_->maps.tw_tracked), sweep_);
+}
+
+util::Status Programs::attach() {
+  const int error = tcpwhy_bpf__attach(skeleton_.get());
+  if (error == 0) return util::Done{};
+  detach();
+  return util::Error{with_warnings("cannot attach to the kernel's tracepoints"), -error,
+                     "`tcpwhy doctor` tells what this kernel offers"};
+}
+
+void Programs::detach() { tcpwhy_bpf__detach(skeleton_.get()); }
+
+int Programs::events_fd() const { return bpf_map__fd(skeleton_->maps.tw_events); }
+
+tw_counters Programs::counters() const {
+  static const auto cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
+  std::vector<tw_counters> each(cpus);
+  tw_counters sum{};
+  const __u32 zero = 0;
+  if (bpf_map__lookup_elem(skeleton_->maps.tw_counts, &zero, sizeof(zero), each.data(), cpus * sizeof(tw_counters),
+                           0) != 0)
+    return sum;
+  for (const tw_counters& one : each) {
+    for (std::size_t kind = 0; kind < TW_KERNEL_KINDS; ++kind) {
+      sum.seen[kind] += one.seen[kind];
+      sum.lost[kind] += one.lost[kind];
+      sum.limited[kind] += one.limited[kind];
+    }
+    sum.connects += one.connects;
+    sum.accepts += one.accepts;
+  }
+  return sum;
+}
+
+util::Result<IteratorRun> Programs::walk_all(const OnRecord& on_record) {
+  skeleton_->bss->tw_walk_all = 1;
+  auto run = walk_->run(on_record);
+  skeleton_->bss->tw_walk_all = 0;
+  return run;
+}
+
+util::Result<IteratorRun> Programs::walk_wanted(const WantedKeys& wanted, const OnRecord& on_record) {
+  bpf_map* map = skeleton_->maps.tw_wanted;
+  const __u32 present = 1;
+  for (const WantedKey& key : wanted) {
+    const int error = bpf_map__update_elem(map, &key.tuple, sizeof(key.tuple), &present, sizeof(present), BPF_ANY);
+    if (error != 0) log_debug("a wanted socket could not be asked for: " + reason_of(-error));
+  }
+  auto run = walk_->run(on_record);
+  for (const WantedKey& key : wanted) bpf_map__delete_elem(map, &key.tuple, sizeof(key.tuple), 0);
+  return run;
+}
+
+util::Result<IteratorRun> Programs::sweep(const OnRecord& on_record) { return sweep_->run(on_record); }
+
+}  // namespace tcpwhy::source

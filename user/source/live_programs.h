@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The BPF programs and maps: the only file that sees the skeleton.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bpf/tcpwhy_abi.h"
+#include "user/kernel/features.h"
+#include "user/source/live_iterator.h"
+#include "user/util/result.h"
+
+struct tcpwhy_bpf;
+
+namespace tcpwhy::source {
+
+struct ProgramOptions {
+  tw_config config{};
+  std::size_t buffer_bytes = 0;
+  std::string btf_file;              // empty: the kernel's own
+  std::vector<std::uint16_t> ports;  // that pass config.filter_ports
+};
+
+// A tuple as the kernel side looks it up among the wanted ones, netns 0.
+struct WantedKey {
+  tw_tuple tuple{};
+  bool operator<(const WantedKey& other) const;
+};
+using WantedKeys = std::set<WantedKey>;
+
+// Everything is detached and freed with this object; nothing is pinned.
+class Programs {
+ public:
+  static constexpr std::size_t kMostWanted = 4096;  // what the map holds
+
+  static util::Result<std::unique_ptr<Programs>> load(const ProgramOptions& options, const kernel::Survey& survey);
+  ~Programs();
+  Programs(const Programs&) = delete;
+  Programs& operator=(const Programs&) = delete;
+
+  util::Status attach();
+  void detach();
+
+  [[nodiscard]] int events_fd() const;
+  [[nodiscard]] tw_counters counters() const;  // of all CPUs
+
+  // The iterators; a line in missing() for each that could not be had.
+  [[nodiscard]] bool can_walk() const { return walk_.has_value(); }
+  [[nodiscard]] bool can_sweep() const { return sweep_.has_value(); }
+  [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
+
+  util::Result<IteratorRun> walk_all(const OnRecord& on_record);
+  util::Result<IteratorRun> walk_wanted(const WantedKeys& wanted, const OnRecord& on_record);
+  util::Result<IteratorRun> sweep(const OnRecord& on_record);
+
+ private:
+  struct Destroy {
+    void operator()(tcpwhy_bpf* skeleton) const;
+  };
+  explicit Programs(tcpwhy_bpf* skeleton) : skeleton_(skeleton) {}
+
+  util::Status configure(const ProgramOptions& options, const kernel::Survey& survey);
+  util::Status load_into_kernel();
+  util::Status fill_ports(const std::vector<std::uint16_t>& ports);
+  void attach_iterators(const kernel::Survey& survey);
+
+  std::unique_ptr<tcpwhy_bpf, Destroy> skeleton_;
+  std::optional<Iterator> walk_;
+  std::optional<Iterator> sweep_;
+  std::vector<std::string> missing_;
+};
+
+}  // namespace tcpwhy::source

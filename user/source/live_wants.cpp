@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/source/live_wants.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace tcpwhy::source {
+namespace {
+
+constexpr util::Address kAnyV6{};
+constexpr util::Address kAnyV4{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0}};
+
+std::vector<util::Address> spellings(const util::Address& address) {
+  if (address == kAnyV4 || address == kAnyV6) return {kAnyV4, kAnyV6};
+  return {address};
+}
+
+template <std::size_t N>
+void copy_text(char (&to)[N], const std::string& from) {
+  std::memcpy(to, from.data(), std::min(N - 1, from.size()));  // zeroed before
+}
+
+}  // namespace
+
+std::vector<WantedKey> wanted_keys(const abi::Tuple& tuple) {
+  std::vector<WantedKey> keys;
+  const std::vector<util::Address> remotes =
+      tuple.remote.port == 0 ? std::vector{kAnyV4, kAnyV6} : std::vector{tuple.remote.addr};
+  for (const util::Address& local : spellings(tuple.local.addr)) {
+    for (const util::Address& remote : remotes) {
+      WantedKey key;
+      std::memcpy(key.tuple.local, local.bytes.data(), sizeof(key.tuple.local));
+      std::memcpy(key.tuple.remote, remote.bytes.data(), sizeof(key.tuple.remote));
+      key.tuple.local_port = tuple.local.port;
+      key.tuple.remote_port = tuple.remote.port;
+      keys.push_back(key);
+    }
+  }
+  return keys;
+}
+
+void PendingWants::add_socket(const abi::Tuple& tuple) {
+  const std::vector<WantedKey> keys = wanted_keys(tuple);
+  if (sockets_.size() + keys.size() > Programs::kMostWanted)
+    overflowed_ = true;
+  else
+    sockets_.insert(keys.begin(), keys.end());
+}
+
+void PendingWants::add(const core::Wants& wants) {
+  for (const abi::Tuple& tuple : wants.sockets) add_socket(tuple);
+  processes_.insert(wants.processes.begin(), wants.processes.end());
+}
+
+PendingWants::Sockets PendingWants::take_sockets() {
+  return {std::exchange(sockets_, {}), !std::exchange(overflowed_, false)};
+}
+
+std::vector<std::uint32_t> PendingWants::take_processes(std::size_t most) {
+  const auto end = std::next(processes_.begin(), static_cast<std::ptrdiff_t>(std::min(most, processes_.size())));
+  std::vector<std::uint32_t> taken{processes_.begin(), end};
+  processes_.erase(processes_.begin(), end);
+  return taken;
+}
+
+tw_process to_record(const host::Process& process) {
+  tw_process record{};
+  record.start_ns = process.start_ns;
+  record.pid = process.pid;
+  record.threads = process.threads;
+  record.open_fds = process.open_fds.value_or(TW_NEVER);
+  record.fd_limit = process.fd_limit.value_or(TW_NEVER);
+  record.state = process.state;
+  copy_text(record.wait_channel, process.wait_channel);
+  copy_text(record.cgroup, process.cgroup);
+  return record;
+}
+
+}  // namespace tcpwhy::source
