@@ -8,15 +8,36 @@
  */
 #include "tcpwhy.bpf.h"
 
-/* For so long after a refused connect, successful ones are sent: an address fallback is no incident. */
+/* Of a socket that somebody destroys from outside (ss -K): runs in that program's context. */
+#define TW_ECONNABORTED 103
+#define TW_ECONNREFUSED 111
+
+/* For so long after a refused connect, successful ones to the same port are sent: an address fallback is no incident. */
 #define TW_FALLBACK_NS 1500000000ULL
 
+/* Through the helper, the fields of a tcp_sock are plain loads: the healthy path has no probe read at all. */
 static __always_inline __u32 tw_total_retrans(const struct sock *sk) {
-  return BPF_CORE_READ((const struct tcp_sock *)sk, total_retrans);
+  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+
+  return tp ? tp->total_retrans : 0;
 }
 
 static __always_inline int tw_current_is_exiting(void) {
-  return (BPF_CORE_READ((const struct task_struct *)bpf_get_current_task(), flags) & TW_PF_EXITING) != 0;
+  const struct task_struct *task = bpf_get_current_task_btf();
+
+  return (task->flags & TW_PF_EXITING) != 0;
+}
+
+/* For the summary: what a filter leaves out is not counted. */
+static __always_inline void tw_count_begin(const struct sock *sk, int connects) {
+  struct tw_counters *counters = tw_counters();
+
+  if (!counters || !tw_sk_passes(sk))
+    return;
+  if (connects)
+    counters->connects++;
+  else
+    counters->accepts++;
 }
 
 /* Transitions that only the owner makes, in its own context (a close by the kernel leaves an error in sk_err). */
@@ -28,16 +49,14 @@ static __always_inline int tw_by_owner(const struct sock *sk, int old, int new) 
   if (new == TCP_LAST_ACK)
     return old == TCP_CLOSE_WAIT;
   if (new == TCP_CLOSE && (old == TCP_SYN_SENT || old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT))
-    return sk->sk_err == 0;
+    return sk->sk_err == 0 || sk->sk_err == TW_ECONNABORTED;
   return 0;
 }
 
-static __always_inline void tw_remember_handshake(const struct sock *sk) {
-  const struct tcp_sock *tp = (const void *)sk;
-  __u32 client_isn = BPF_CORE_READ(tp, snd_una) - 1, server_isn = BPF_CORE_READ(tp, rcv_nxt) - 1;
+static __always_inline void tw_remember_handshake(const struct sock *sk, const struct tcp_sock *tp, __u64 now) {
+  __u32 client_isn = tp->snd_una - 1, server_isn = tp->rcv_nxt - 1;
   struct tw_handshake *handshake = tw_handshake_slot(client_isn, server_isn);
   struct tw_destination *destination;
-  __u64 now = bpf_ktime_get_boot_ns();
   struct tw_tuple tuple = {};
 
   if (handshake) {
@@ -61,13 +80,22 @@ static __always_inline void tw_remember_handshake(const struct sock *sk) {
   }
 }
 
+static __always_inline __u32 tw_refused_slot(const struct sock *sk) {
+  return bpf_ntohs(sk->__sk_common.skc_dport) & (TW_REFUSED_PORTS - 1);
+}
+
 static __always_inline int tw_client_is_telling(const struct sock *sk, int new) {
+  const struct tcp_sock *tp;
+  __u64 now;
+
   if (new == TCP_CLOSE)
     return 1;
-  if (new != TCP_ESTABLISHED)
+  tp = new == TCP_ESTABLISHED ? bpf_skc_to_tcp_sock((void *)sk) : NULL;
+  if (!tp)
     return 0;
-  tw_remember_handshake(sk);
-  return tw_total_retrans(sk) || bpf_ktime_get_boot_ns() - tw_refused_ns < TW_FALLBACK_NS;
+  now = bpf_ktime_get_boot_ns();
+  tw_remember_handshake(sk, tp, now);
+  return tp->total_retrans || now - tw_refused_ns[tw_refused_slot(sk)] < TW_FALLBACK_NS;
 }
 
 /* What a verdict may need. Everything else is ordinary life. */
@@ -101,7 +129,8 @@ static __always_inline void tw_emit_state(const struct sock *sk, __u64 id, int o
     tw_fill_connector(&record->owner, id);
   if (old == TCP_SYN_SENT && new == TCP_CLOSE) {
     record->last_success_ns = tw_last_success(&record->socket.tuple);
-    tw_refused_ns = record->header.time_ns;
+    if (record->socket.err == TW_ECONNREFUSED)
+      tw_refused_ns[tw_refused_slot(sk)] = record->header.time_ns;
   }
   tw_submit(record);
 }
@@ -140,8 +169,12 @@ int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int old, const
   /* Until 6.12 the child is not filled in yet at LISTEN to SYN_RECV; its next transition tells all. */
   if (!tw_is_tcp(sk) || new == TCP_SYN_RECV)
     return 0;
-  if (new == TCP_SYN_SENT)
+  if (new == TCP_SYN_SENT) {
     tw_remember_connector(bpf_get_socket_cookie((void *)sk));
+    tw_count_begin(sk, 1);
+  }
+  if (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
+    tw_count_begin(sk, 0);
   telling = tw_is_telling(sk, old, new);
   if (!telling && !tw_config.every_transition)
     return 0;

@@ -67,6 +67,7 @@ static __always_inline void tw_emit_drop(const struct sk_buff *skb, __u32 reason
   record->segment = segment;
   record->tuple = tuple;
   record->tuple.netns = tw_skb_netns(skb, listener);
+  record->head_age_ms = TW_NEVER;
   if (listener) {
     tw_fill_queue(&facts, listener);
     record->listener_id = tw_known_id(listener);

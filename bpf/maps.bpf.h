@@ -109,8 +109,9 @@ struct {
   __type(value, struct tw_budget);
 } tw_drop_budget SEC(".maps") __weak;
 
-/* Written by the kernel side, read by it: when a connect was last refused. Races are harmless. */
-__u64 tw_refused_ns __weak = 0;
+/* Written by the kernel side, read by it: when a connect to a port was last refused. Races are harmless. */
+#define TW_REFUSED_PORTS 256
+__u64 tw_refused_ns[TW_REFUSED_PORTS] __weak = {};
 /* Set by user space around a walk: 1 reports every TCP socket, 0 only the wanted ones. */
 __u32 tw_walk_all __weak = 0;
 

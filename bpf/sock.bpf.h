@@ -106,7 +106,7 @@ static __noinline int tw_fill_timers(struct tw_socket *out, const struct sock *s
   out->rto_us = tw_jiffies_to_ms(BPF_CORE_READ(icsk, icsk_rto)) * 1000;
   out->rto_max_ms = tw_jiffies_to_ms(tw_rto_max_jiffies(sk, tw_config.hz));
   out->user_timeout_ms = BPF_CORE_READ(icsk, icsk_user_timeout);
-  left = (__s32)((__u32)tw_timer_expires(sk) - now);
+  left = out->timer ? (__s32)((__u32)tw_timer_expires(sk) - now) : 0; /* stale where none is armed */
   out->timer_ms = left < 0 ? -(__s32)tw_jiffies_to_ms((__u32)-left) : (__s32)tw_jiffies_to_ms((__u32)left);
   out->sent_age_ms = tw_age_ms(now, BPF_CORE_READ(tp, lsndtime));
   out->received_age_ms = tw_age_ms(now, BPF_CORE_READ(icsk, icsk_ack.lrcvtime));

@@ -26,8 +26,17 @@ function(tcpwhy_test_program program folder)
 endfunction()
 
 get_property(layers GLOBAL PROPERTY TCPWHY_LAYERS)
+set(rows "")
 foreach(layer IN LISTS layers)
-  tcpwhy_test_program(unit_${layer} ${PROJECT_SOURCE_DIR}/tests/unit/${layer} tcpwhy_${layer})
+  get_property(below GLOBAL PROPERTY TCPWHY_LAYERS_OF_${layer})
+  list(JOIN below "+" below)
+  list(APPEND rows "${layer}:${below}")
+endforeach()
+list(JOIN rows "," rows)
+add_test(NAME layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DROWS=${rows} -P ${PROJECT_SOURCE_DIR}/cmake/check_layers.cmake)
+
+foreach(layer IN LISTS layers)
+  tcpwhy_test_program(unit_${layer} ${PROJECT_SOURCE_DIR}/tests/unit/${layer} tcpwhy_${layer} fmt::fmt)
 endforeach()
 tcpwhy_test_program(detect_tests ${PROJECT_SOURCE_DIR}/tests/detect tcpwhy_detect tcpwhy_source)
 

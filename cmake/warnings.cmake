@@ -7,6 +7,8 @@ target_compile_options(tcpwhy_options INTERFACE
   -Wcast-align -Wcast-qual -Wformat=2 -Wimplicit-fallthrough -Wextra-semi
   # Designated initialisers may leave a member to its default.
   -Wno-missing-field-initializers
+  # libbpf's option macros use both; gcc holds its peace in system headers.
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-c99-extensions -Wno-gnu-statement-expression>
   $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond -Wduplicated-branches -Wlogical-op>
   $<$<BOOL:${TCPWHY_WERROR}>:-Werror>)
 

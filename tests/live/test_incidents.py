@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -38,10 +39,12 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("turn", range(1, metafunc.config.getoption("--repeat") + 1))
 
 
-def watch(tool, program, variant):
+def watch(tool, program, variant, alone=True):
     """Returns None, or the story of the failure."""
     with Tracer(tool) as tracer:
         truth = truths.make(causes_path(), program, variant)
+        if not alone:
+            truth["over"] = time.time()
         if truth["silent"]:
             tracer.wait_for(lambda: False, SILENT_TAIL_S)
         else:
@@ -68,7 +71,7 @@ def ahead(request, tool):
             key = (params.get("program"), params.get("variant"))
             if None in key or key in HEAVY or key[0] == "traps":
                 continue
-            made[item.nodeid] = pool.submit(watch, tool, *key)
+            made[item.nodeid] = pool.submit(watch, tool, *key, alone=False)
         concurrent.futures.wait(made.values())
         yield made
 

@@ -16,6 +16,28 @@ constexpr auto kLinger = 1s;
 constexpr std::size_t kExamples = 5;
 constexpr std::size_t kSeenPerGroup = 100000;
 
+// How much a culprit says: a better explanation names somebody.
+int specificity(const Culprit& culprit) {
+  switch (culprit.kind) {
+    case CulpritKind::local_process:
+    case CulpritKind::local_firewall:
+    case CulpritKind::kernel_limit:
+      return 2;
+    case CulpritKind::remote_host:
+    case CulpritKind::network:
+      return 1;
+    case CulpritKind::unknown:
+      break;
+  }
+  return 0;
+}
+
+// /proc gives a start in ticks of 10 ms, the kernel side in nanoseconds.
+bool same_start(util::BootTime a, util::BootTime b) {
+  const auto apart = a > b ? a - b : b - a;
+  return a == util::BootTime{} || apart <= 20ms;
+}
+
 std::string process_key(const Process& p) {
   return std::to_string(p.pid) + "@" + std::to_string(p.start.time_since_epoch().count());
 }
@@ -92,7 +114,8 @@ bool Book::answered(Entry& entry, const Verdict& verdict, bool& waiting) {
   if (const Connection* c = facts_.connection(entry.c.subject.connection)) {
     const Connection* peer = facts_.peer_of(*c);
     if (c->owner_basis != OwnerBasis::observed && !c->ending) asked.sockets.push_back(c->tuple);
-    if (!peer || peer->owner_basis != OwnerBasis::observed) asked.sockets.push_back(c->tuple.mirrored());
+    const bool peer_may_be_there = !peer || (peer->owner_basis != OwnerBasis::observed && !peer->ending);
+    if (peer_may_be_there && !(c->ending && peer)) asked.sockets.push_back(c->tuple.mirrored());
   }
   const Listener* listener = facts_.listener(entry.c.subject.listener);
   if (!listener) listener = facts_.listener(verdict.listener);
@@ -119,9 +142,7 @@ Book::Told Book::tell(const Entry& entry, Verdict verdict) const {
   if (!told.connection && listener && !listener->owners.empty()) told.owner = listener->owners.front();
   if (verdict.culprit.process) {
     const abi::ProcessState* state = facts_.process(verdict.culprit.process->pid);
-    if (state && (verdict.culprit.process->start == state->start || verdict.culprit.process->start == util::BootTime{})) {
-      verdict.culprit.process->cgroup = state->cgroup;
-    }
+    if (state && same_start(verdict.culprit.process->start, state->start)) verdict.culprit.process->cgroup = state->cgroup;
   }
   if (verdict.confidence == Confidence::likely && facts_.lost_since(entry.c.since)) {
     verdict.confidence = Confidence::unsure;
@@ -131,17 +152,21 @@ Book::Told Book::tell(const Entry& entry, Verdict verdict) const {
   return told;
 }
 
-void Book::judge(const Key& key, Entry& entry) {
+void Book::judge(const Key& key, Entry& entry, bool final) {
   entry.judged = facts_.now();
-  const Scene scene{facts_, *this, settings_.identity.wall};
+  // What is over stays as it was told: facts of afterwards (a queue that drained) explain it no better.
+  if (entry.ended && entry.told) return;
+  const Scene scene{facts_, *this, settings_.identity.wall, final};
   std::optional<Verdict> verdict = entry.c.detector->judge(entry.c, scene);
   if (!verdict) return;
   bool waiting = false;
   // Only what will be read is worth a walk over the host's processes.
-  if (verdict->severity > Severity::info && entry.group.empty() && !answered(entry, *verdict, waiting)) {
+  if (!final && verdict->severity > Severity::info && entry.group.empty() && !answered(entry, *verdict, waiting)) {
     entry.judged = {};
     return;
   }
+  // A milder view of what was told worse (the queue drains, the loss turns out to be random) comes too late.
+  if (entry.told && verdict->severity < entry.told->verdict.severity) return;
   entry.told = tell(entry, std::move(*verdict));
   place(key, entry);
 }
@@ -175,17 +200,7 @@ std::string Book::group_key(const Detector& detector, const Told& told) const {
 void Book::place(const Key& key, Entry& entry) {
   Detector& detector = *entry.c.detector;
   const std::string wanted = group_key(detector, *entry.told);
-  if (!entry.group.empty() && entry.group != wanted) {
-    const auto old = groups_.find(entry.group);
-    // A better explanation of the same one trouble: the finding changes its cause and keeps its id.
-    if (old != groups_.end() && old->second.total == 1 && !detector.instant() && !groups_.contains(wanted)) {
-      auto node = groups_.extract(old);
-      node.key() = wanted;
-      node.mapped().changed = true;
-      groups_.insert(std::move(node));
-      entry.group = wanted;
-    }
-  }
+  if (!entry.group.empty() && entry.group != wanted && !detector.instant()) move(key, entry, wanted);
   if (entry.group.empty()) entry.group = wanted;
   const auto [it, is_new] = groups_.try_emplace(entry.group);
   Group& group = it->second;
@@ -202,6 +217,33 @@ void Book::place(const Key& key, Entry& entry) {
     if (entry.told->connection && group.examples.size() < kExamples) group.examples.push_back(*entry.told->connection);
   }
   group.since = std::min(group.since, entry.told->since);
+}
+
+// A better explanation of the same trouble: its finding changes its cause and keeps its id, or, where others have found
+// that explanation before, it joins theirs.
+void Book::move(const Key& key, Entry& entry, const std::string& wanted) {
+  const auto old = groups_.find(entry.group);
+  if (old == groups_.end()) return;
+  Group& from = old->second;
+  const Verdict& now = entry.told->verdict;
+  const Verdict& then = from.primary.verdict;
+  const bool better = specificity(now.culprit) > specificity(then.culprit) ||
+                      (specificity(now.culprit) == specificity(then.culprit) && now.severity > then.severity);
+  if (!better && from.total > 1) return;
+  if (!groups_.contains(wanted)) {
+    auto node = groups_.extract(old);
+    node.key() = wanted;
+    node.mapped().changed = true;
+    // The others of the group follow; whoever sees less than this stays here all the same.
+    for (auto& [other_key, other] : entries_)
+      if (other.group == entry.group) other.group = wanted;
+    groups_.insert(std::move(node));
+    return;
+  }
+  from.active.erase(key);
+  from.last_end = facts_.now();
+  from.merged = wanted;
+  entry.group = wanted;
 }
 
 void Book::leave(const Key& key, Entry& entry, Ended how) {
@@ -224,7 +266,6 @@ void Book::refresh(Group& group) {
   }
   group.primary = *oldest;
   group.severity = std::max(group.severity, severity);
-  group.peak = std::max<std::uint64_t>(group.peak, group.active.size());
   group.culprit = culprit_key(group.primary);
 }
 
@@ -254,6 +295,8 @@ Finding Book::finding_of(const Group& group, Phase phase) const {
   f.count_total = std::max<std::uint64_t>(1, group.total);
   f.examples = group.examples;
   f.evidence = p.verdict.evidence;
+  if (const auto into = groups_.find(group.merged); phase == Phase::closed && into != groups_.end() && into->second.id != 0)
+    f.evidence.set("merged_into", EvidenceValue{"f-" + std::to_string(into->second.id)});
   group.detector->describe(f);
   return f;
 }
@@ -335,10 +378,10 @@ std::vector<std::string> Book::groups_in_order() const {
   return order;
 }
 
-std::vector<Finding> Book::settle() {
+void Book::judge_all(bool final) {
   const util::BootTime now = facts_.now();
   for (auto& [key, entry] : entries_)
-    if (now - entry.judged >= kJudgeAgain || entry.judged == util::BootTime{}) judge(key, entry);
+    if (final || now - entry.judged >= kJudgeAgain || entry.judged == util::BootTime{}) judge(key, entry, final);
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;
     const bool told_instant = entry.c.detector->instant() && !entry.group.empty();
@@ -347,6 +390,13 @@ std::vector<Finding> Book::settle() {
     if (entry.ended && !told_instant) leave(it->first, entry, *entry.ended);
     it = entry.ended || told_instant ? entries_.erase(it) : std::next(it);
   }
+}
+
+std::vector<Finding> Book::settle() { return tell_all(false); }
+
+std::vector<Finding> Book::tell_all(bool final) {
+  const util::BootTime now = facts_.now();
+  judge_all(final);
   std::vector<Finding> out;
   for (const std::string& key : groups_in_order()) {
     Group& group = groups_.at(key);
@@ -372,7 +422,7 @@ std::vector<Finding> Book::settle() {
 }
 
 std::vector<Finding> Book::finish() {
-  std::vector<Finding> out = settle();
+  std::vector<Finding> out = tell_all(true);
   for (const std::string& key : groups_in_order()) {
     Group& group = groups_.at(key);
     refresh(group);

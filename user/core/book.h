@@ -83,7 +83,7 @@ class Book {
     std::uint64_t told_count = 0;
     util::Duration told_duration{};
     bool changed = false;
-    std::uint64_t peak = 0;
+    std::string merged;  // key of the group that took the last case over
   };
   struct Story {
     std::uint64_t root = 0;
@@ -92,7 +92,10 @@ class Book {
   };
 
   [[nodiscard]] Key key_of(const Detector& detector, Subject subject) const;
-  void judge(const Key& key, Entry& entry);
+  void judge(const Key& key, Entry& entry, bool final);
+  void judge_all(bool final);
+  std::vector<Finding> tell_all(bool final);
+  void move(const Key& key, Entry& entry, const std::string& wanted);
   bool answered(Entry& entry, const Verdict& verdict, bool& waiting);
   [[nodiscard]] Told tell(const Entry& entry, Verdict verdict) const;
   void place(const Key& key, Entry& entry);

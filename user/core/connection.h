@@ -2,6 +2,7 @@
 // Connection and Listener: facts (counts, times, states, owners), never judgments. One Connection is one end.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -66,6 +67,7 @@ struct Connection {
   abi::SocketId listener = abi::SocketId::none;
   abi::SocketId client = abi::SocketId::none;
   std::uint32_t overflow_drops = 0;  // segments of this connection that a full listener refused
+  util::BootTime last_overflow{};
 
   // Established: an episode of time-outs without progress
   bool episode = false;
@@ -101,6 +103,9 @@ struct Listener {
   std::uint32_t requests = 0;
   std::uint32_t young = 0;
   std::optional<util::Duration> head_age;
+  util::BootTime head_entered{};
+  util::BootTime same_head_since{};  // since then no look at the queue found another head: nothing was accepted
+  util::BootTime head_seen{};
 
   // Refusals: an episode ends when the queue has drained
   bool drops_known = false;
@@ -110,6 +115,10 @@ struct Listener {
   std::uint64_t refused_drops = 0;  // what sk_drops grew by while over the limit
 
   [[nodiscard]] bool over_limit() const { return queue > limit; }
+  // For how long at least nothing was accepted.
+  [[nodiscard]] util::Duration accepted_nothing() const {
+    return head_age && queue > 0 ? std::min<util::Duration>(head_seen - same_head_since, *head_age) : util::Duration{};
+  }
 };
 
 }  // namespace tcpwhy::core

@@ -50,6 +50,7 @@ struct Scene {
   const Facts& facts;
   Book& book;
   util::WallOffset wall;
+  bool final = false;  // the run ends: what a verdict would still wait for will not come
   [[nodiscard]] util::BootTime now() const { return facts.now(); }
 };
 

@@ -20,6 +20,8 @@ constexpr std::size_t kMaxGoneListeners = 4096;
 constexpr std::size_t kMaxOwners = 64;
 // An accept queue that refused nothing for so long and is within its limit has drained.
 constexpr auto kDrained = 2s;
+// Jiffies and the moment of the record blur when the head of a queue entered it.
+constexpr auto kSameHead = 20ms;
 // Keys of connections without a cookie: cookies count from 1 and never get here.
 constexpr std::uint64_t kOwnKeys = 1ULL << 63;
 
@@ -35,6 +37,28 @@ void add_owner(std::vector<Process>& owners, const Process& process) {
 }
 
 }  // namespace
+
+void RecentCount::add(util::BootTime now) {
+  const bool next = now - bucket_ >= kBucket;
+  if (next) {
+    previous_ = now - bucket_ < 2 * kBucket ? current_ : 0;
+    current_ = 0;
+    bucket_ = now;
+  }
+  current_ += 1;
+}
+
+std::uint32_t RecentCount::at(util::BootTime now) const {
+  const util::Duration age = now - bucket_;
+  if (age >= 2 * kBucket) return 0;
+  return age >= kBucket ? current_ : current_ + previous_;
+}
+
+util::Endpoint service_endpoint(const Connection& c) {
+  if (c.role == ConnectionRole::client) return c.tuple.remote;
+  if (c.role == ConnectionRole::server) return c.tuple.local;
+  return c.tuple.local.port < c.tuple.remote.port ? c.tuple.local : c.tuple.remote;
+}
 
 ProcessExit exit_of(std::uint32_t status) {
   const int signal = static_cast<int>(status & 0x7f);
@@ -145,14 +169,14 @@ void Facts::own(Connection& c, const abi::Owner& owner) {
 
 // An accepted connection has its listener's owners until somebody is seen to hold it.
 void Facts::inherit(Connection& c) {
-  if (c.owner_basis != OwnerBasis::none || c.role == ConnectionRole::client) return;
+  if (c.role == ConnectionRole::client || (c.role == ConnectionRole::server && c.owner_basis != OwnerBasis::none)) return;
   const Listener* l = c.listener != abi::SocketId::none ? listener(c.listener) : nullptr;
   if (!l) l = listener_at(c.tuple.local, c.tuple.netns);
   if (!l) l = gone_listener_at(c.tuple.local, c.tuple.netns);
   if (!l) return;
   c.role = ConnectionRole::server;
   if (c.listener == abi::SocketId::none) c.listener = l->id;
-  if (l->owners.empty()) return;
+  if (l->owners.empty() || c.owner_basis != OwnerBasis::none) return;
   c.owners = l->owners;
   for (Process& owner : c.owners) owner.exit.reset();
   c.owner_basis = OwnerBasis::inherited;
@@ -223,6 +247,12 @@ Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
   own(*c, owner);
   if (owner.source == abi::OwnerSource::connect || socket.state == TcpState::syn_sent) c->role = ConnectionRole::client;
   inherit(*c);
+  // With the other end connecting, this one was connected to.
+  if (c->role == ConnectionRole::unknown) {
+    const Connection* peer = peer_of(*c);
+    if (peer && peer->role == ConnectionRole::client) c->role = ConnectionRole::server;
+    if (peer && peer->role == ConnectionRole::server) c->role = ConnectionRole::client;
+  }
   return *c;
 }
 
@@ -244,6 +274,7 @@ void Facts::progress(Connection& c, const abi::Socket& s) {
     episodes_.insert(static_cast<std::uint64_t>(c.key));
   }
   c.episode_proof = now_;
+  if (c.episode_timeouts < 2 && s.retransmits >= 2) note_repeat(c);
   c.episode_timeouts = std::max<std::uint32_t>(c.episode_timeouts, s.retransmits);
 }
 
@@ -322,11 +353,25 @@ void Facts::observe(Listener& l, const abi::Socket& s) {
   l.limit = s.limit;
   l.requests = s.requests;
   l.young = s.young;
-  l.head_age = s.head_age;
+  observe_head(l, s.queue > 0 ? s.head_age : std::nullopt);
   l.drops = s.drops;
   l.drops_known = true;
-  // sk_drops also counts what else a listener drops: only what grows while the queue is over its limit is a refusal.
-  if (grown > 0 && (l.over_limit() || (l.first_refusal && now_ - l.last_refusal < 2s))) refusal(l, 0, grown);
+  // sk_drops also counts what else a listener drops. Between a refusal and this look at the queue some may have been
+  // accepted: half full (or as many requests as the queue holds) is near enough.
+  const bool near_full = l.queue >= (l.limit + 1) / 2 || l.requests >= l.limit;
+  if (grown > 0 && (near_full || (l.first_refusal && now_ - l.last_refusal < 2s))) refusal(l, 0, grown);
+}
+
+// The head of the queue is the same while it entered the queue at the same moment: then nothing was accepted.
+void Facts::observe_head(Listener& l, std::optional<util::Duration> age) {
+  const auto entered = age ? now_ - *age : util::BootTime{};
+  const auto moved = l.head_entered > entered ? l.head_entered - entered : entered - l.head_entered;
+  if (!age || !l.head_age || moved > kSameHead) {
+    l.head_entered = entered;
+    l.same_head_since = now_;
+  }
+  l.head_age = age;
+  l.head_seen = now_;
 }
 
 void Facts::refusal(Listener& l, std::uint64_t acks, std::uint64_t drops) {
@@ -367,11 +412,15 @@ void Facts::on(const abi::StateChange& e) {
   if (destroyed && e.owner.source == abi::OwnerSource::current) c.destroyed_by = process_of(e.owner);
   if (e.owner.exiting && e.owner.source == abi::OwnerSource::current && !destroyed) c.owner_exit = exit_of(e.owner.exit_code);
   c.state = e.to;
-  if (e.to == TcpState::established) c.established = now_;
+  if (e.to == TcpState::established) {
+    c.established = now_;
+    if (e.socket.total_retrans > 0) note_repair(c);
+  }
   if (e.from == TcpState::syn_sent) c.role = ConnectionRole::client;
   if (e.from == TcpState::syn_recv && c.role == ConnectionRole::unknown) c.role = ConnectionRole::server;
   if (e.to == TcpState::close) {
     c.ending = Ending{now_, e.from, e.socket.err};
+    if (e.from != TcpState::syn_sent && e.socket.err == 0 && e.socket.total_retrans > 0 && e.socket.unacked() <= 1) note_repair(c);
     if (c.reset_sent && c.reset_sent->state_before == TcpState::unknown) c.reset_sent->state_before = e.from;
     c.episode = false;
     episodes_.erase(static_cast<std::uint64_t>(c.key));
@@ -386,6 +435,7 @@ void Facts::on(const abi::Retransmit& e) {
   if (e.type == abi::RetransmitType::syn) {
     c.syn_retransmits += 1;
     if (c.syn_retransmits == 1) c.first_syn_retransmit = now_;
+    if (c.syn_retransmits == 2) note_repeat(c);
   } else if (e.type == abi::RetransmitType::timeout) {
     progress(c, e.socket);
   }
@@ -423,9 +473,11 @@ void Facts::on(const abi::SynAckRetransmit& e) {
   c.client = e.client;
   if (e.client_established) c.client_established = e.client_established;
   c.client_acked = c.client_acked || e.acked;
+  if (e.acked && e.listener.defer == 0) c.last_overflow = now_;
   if (e.by_timer)
     c.synack_timer_retransmits = std::max<std::uint32_t>(c.synack_timer_retransmits + 1, e.num_timeout + 1U);
-  else
+  if (e.by_timer && c.synack_timer_retransmits == 2) note_repeat(c);
+  if (!e.by_timer)
     c.synack_duplicate_syns += 1;
   inherit(c);
   client_end(e);
@@ -482,7 +534,7 @@ void Facts::on(const abi::Drop& e) {
     l.observed = now_;
     l.queue = e.queue;
     l.limit = e.limit;
-    l.head_age = e.head_age;
+    observe_head(l, e.queue > 0 ? e.head_age : std::nullopt);
     l.drops = e.drops;
     l.drops_known = true;
     abi::Socket request;
@@ -493,6 +545,7 @@ void Facts::on(const abi::Drop& e) {
     c.role = ConnectionRole::server;
     c.listener = e.listener;
     c.overflow_drops += 1;
+    c.last_overflow = now_;
     inherit(c);
     return;
   }
@@ -571,6 +624,21 @@ void Facts::on(const abi::Tick&) {
     std::erase_if(firewall_, [this](const auto& entry) { return now_ - entry.second.last > kRememberDrops; });
   if (listeners_.size() > kMaxGoneListeners)
     std::erase_if(listeners_, [this](const auto& entry) { return entry.second.ended && now_ - *entry.second.ended > 1h; });
+}
+
+LossFigures& Facts::loss_at(const util::Endpoint& service) {
+  if (losses_.size() >= kMaxRefused) losses_.clear();
+  return losses_[service];
+}
+
+void Facts::note_repair(const Connection& c) { loss_at(service_endpoint(c)).repaired.add(now_); }
+void Facts::note_repeat(const Connection& c) { loss_at(service_endpoint(c)).repeated.add(now_); }
+
+bool Facts::loss_is_random(const util::Endpoint& service) const {
+  const auto it = losses_.find(service);
+  if (it == losses_.end()) return false;
+  const std::uint32_t repaired = it->second.repaired.at(now_);
+  return repaired > 0 && repaired >= 4 * it->second.repeated.at(now_);
 }
 
 const FirewallDrops* Facts::firewall_drops(const abi::Tuple& tuple) const {

@@ -41,6 +41,26 @@ struct RefusedEndpoint {
   util::BootTime last_stack_rst{};  // an RST of this host's own stack answered a SYN to it
 };
 
+// How many in the last ten to twenty seconds.
+class RecentCount {
+ public:
+  void add(util::BootTime now);
+  [[nodiscard]] std::uint32_t at(util::BootTime now) const;
+
+ private:
+  static constexpr util::Duration kBucket = std::chrono::seconds{10};
+  util::BootTime bucket_{};
+  std::uint32_t current_ = 0;
+  std::uint32_t previous_ = 0;
+};
+
+// What became of segments that were lost on the way to one service. Random loss repairs itself with the first
+// retransmission nearly always; a path, a listener or a firewall that swallows everything repairs nothing.
+struct LossFigures {
+  RecentCount repaired;  // connections that went on after a retransmission
+  RecentCount repeated;  // connections whose second retransmission was lost, too
+};
+
 class Facts {
  public:
   Facts(KernelNames names, std::size_t max_connections) : names_(std::move(names)), max_connections_(max_connections) {}
@@ -62,6 +82,8 @@ class Facts {
   // The last listener that was there and is gone, in this run.
   [[nodiscard]] const Listener* gone_listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const;
   [[nodiscard]] const FirewallDrops* firewall_drops(const abi::Tuple& tuple) const;
+  // Whether what was lost on the way to this service was repaired at least four times in five: random loss.
+  [[nodiscard]] bool loss_is_random(const util::Endpoint& service) const;
   [[nodiscard]] const RefusedEndpoint* refused(const util::Endpoint& endpoint) const;
   [[nodiscard]] const abi::ProcessState* process(std::uint32_t pid) const;
 
@@ -110,10 +132,14 @@ class Facts {
   Listener& listen(const abi::Socket& socket);
   void refusal(Listener& listener, std::uint64_t acks, std::uint64_t drops);
   void observe(Listener& listener, const abi::Socket& socket);
+  void observe_head(Listener& listener, std::optional<util::Duration> age);
   void client_end(const abi::SynAckRetransmit& event);
   void progress(Connection& connection, const abi::Socket& socket);
   Connection* adopt(const abi::Socket& socket);
   void drained();
+  LossFigures& loss_at(const util::Endpoint& service);
+  void note_repair(const Connection& connection);
+  void note_repeat(const Connection& connection);
   void seed(std::uint64_t id, const Process& process);
   bool own_from_seed(Connection& connection, abi::SocketId id);
 
@@ -143,9 +169,12 @@ class Facts {
   std::multimap<std::uint16_t, abi::SocketId> listeners_by_port_;
   std::unordered_map<PairKey, FirewallDrops, PairHash> firewall_;
   std::map<util::Endpoint, RefusedEndpoint> refused_;
+  std::map<util::Endpoint, LossFigures> losses_;
   std::map<std::uint32_t, abi::ProcessState> processes_;
 };
 
+// The listening side's address and port, seen from either end; by custom the lower port where nobody saw the handshake.
+util::Endpoint service_endpoint(const Connection& connection);
 // The ProcessExit of a wait(2) status.
 ProcessExit exit_of(std::uint32_t wait_status);
 Process process_of(const abi::Owner& owner);

@@ -42,9 +42,9 @@ class AcceptQueueOverflow final : public core::Detector {
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Listener* l = scene.facts.listener(c.subject.listener);
     if (!l) return std::nullopt;
-    const bool not_accepting = l->head_age && l->queue > 0 && *l->head_age >= head_waits_;
+    const bool not_accepting = l->accepted_nothing() >= head_waits_;
     // A moment must pass before a burst, a slow and a dead reader can be told apart.
-    if (!not_accepting && scene.now() - c.since < head_waits_) return std::nullopt;
+    if (!not_accepting && !scene.final && scene.now() - c.since < head_waits_) return std::nullopt;
     core::Verdict v;
     v.confidence = core::Confidence::certain;
     v.service = l->tuple.local;
@@ -69,7 +69,7 @@ class AcceptQueueOverflow final : public core::Detector {
     core::Words& w = f.words;
     if (f.cause == "not-accepting") {
       w.summary = fmt::format("{} has accepted nothing on {} for {} or more; the kernel refuses new connections.", who, where,
-                              util::human(std::chrono::milliseconds{f.evidence.number("head_waiting_ms")}));
+                              util::human(std::chrono::milliseconds{f.evidence.number("accepted_nothing_ms")}));
       w.advice = {fmt::format("find what blocks {}'s accept loop (its stack, its event loop, its thread pool)", who),
                   "a longer listen backlog or net.core.somaxconn only hides it"};
     } else if (f.cause == "too-slow") {
@@ -84,7 +84,7 @@ class AcceptQueueOverflow final : public core::Detector {
     w.cause = f.listener ? fmt::format("accept queue of {}: {} wait, limit {}", where, f.evidence.number("queue"),
                                        f.evidence.number("limit"))
                          : std::string{};
-    w.effect = fmt::format("{} of clients refused so far; each client waits 1 s, 3 s, 7 s ... for its next try", refused);
+    w.effect = fmt::format("the kernel refused {} of clients so far; a refused client tries again after 1 s, 3 s, 7 s ...", refused);
     w.evidence = fmt::format("queue {} over limit {}, {} refused{}", f.evidence.number("queue"), f.evidence.number("limit"),
                              refused, f.evidence.has("process_state") ? ", process " + f.evidence.text("process_state") : "");
   }

@@ -49,12 +49,12 @@ class ConnectRefused final : public core::Detector {
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Connection* client = scene.facts.connection(c.subject.connection);
-    if (!client || scene.now() - c.since < kFallback) return std::nullopt;
+    if (!client || (!scene.final && scene.now() - c.since < kFallback)) return std::nullopt;
     core::Verdict v;
     v.service = client->tuple.remote;
     v.confidence = core::Confidence::certain;
     judge_cause(v, *client, scene);
-    v.severity = severity_of(*client, c.since, v);
+    v.severity = severity_of(*client, c.since, v, scene.facts);
     v.evidence.set("errno", "ECONNREFUSED");
     if (const auto it = destinations_.find(client->tuple.remote); it != destinations_.end())
       v.evidence.set("callers", it->second.callers.size());
@@ -142,7 +142,8 @@ class ConnectRefused final : public core::Detector {
     }
   }
 
-  Severity severity_of(const core::Connection& client, util::BootTime refused, const core::Verdict& v) const {
+  Severity severity_of(const core::Connection& client, util::BootTime refused, const core::Verdict& v,
+                       const core::Facts& facts) const {
     const auto owner = client.owner();
     const bool fell_back = owner && std::any_of(successes_.begin(), successes_.end(), [&](const Success& s) {
                              return s.pid == owner->pid && s.remote.port == client.tuple.remote.port &&
@@ -152,7 +153,7 @@ class ConnectRefused final : public core::Detector {
     const auto it = destinations_.find(client.tuple.remote);
     if (it == destinations_.end()) return Severity::warning;
     const Destination& d = it->second;
-    const bool was_there = v.cause == "listener-gone" || d.last_success;
+    const bool was_there = v.cause == "listener-gone" || d.last_success || facts.listener_at(client.tuple.remote, client.tuple.netns);
     const bool works = d.last_success && d.last - *d.last_success < kRefusalWindow &&
                        (d.refusals.empty() || *d.last_success > d.refusals.front());
     return was_there && !works && d.refusals.size() >= kRefusalsForCritical ? Severity::critical : Severity::warning;

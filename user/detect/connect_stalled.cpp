@@ -30,11 +30,12 @@ class ConnectStalled final : public core::Detector {
     const core::Connection* client = scene.facts.connection(c.subject.connection);
     if (!client || client->syn_retransmits == 0) return std::nullopt;
     // A full listener on this host shows itself in the next sweep.
-    if (scene.now() - c.raised < kSweepShowsListener && listening_here(*client, scene)) return std::nullopt;
+    if (!scene.final && scene.now() - c.raised < kSweepShowsListener && listening_here(*client, scene)) return std::nullopt;
     core::Verdict v = unanswered_syn(*client, c.since, scene);
     v.severity = client->syn_retransmits >= 3   ? Severity::critical
                  : client->syn_retransmits == 2 ? Severity::warning
                                                 : Severity::info;
+    if (scene.facts.loss_is_random(client->tuple.remote)) v.severity = Severity::info;
     if (v.cause == "accept-queue-full") v.severity = Severity::critical;
     return v;
   }

@@ -102,7 +102,7 @@ class Reset final : public core::Detector {
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const Connection* end = scene.facts.connection(c.subject.connection);
-    if (!end || scene.now() - c.raised < kOtherEnd) return std::nullopt;
+    if (!end || (!scene.final && scene.now() - c.raised < kOtherEnd)) return std::nullopt;
     if (end->reset_sent) return judge_sent(*end, scene);
     if (end->reset_received) return judge_received(*end, scene);
     return std::nullopt;
@@ -160,7 +160,7 @@ class Reset final : public core::Detector {
     core::Verdict v;
     v.cause = cause_of(c, scene);
     v.direction = core::Direction::sent;
-    v.service = service_of(c);
+    v.service = core::service_endpoint(c);
     v.listener = c.listener;
     const Outstanding lost = loss_of_receiver(c, scene);
     v.severity = severity_of(v.cause, lost);
@@ -198,10 +198,13 @@ class Reset final : public core::Detector {
     core::Verdict v;
     v.cause = "peer-abort";
     v.direction = core::Direction::received;
-    v.service = service_of(c);
+    v.service = core::service_endpoint(c);
     v.listener = c.listener;
     const bool owed = lost.unacked > 0 || (lost.reply_owed && c.role != ConnectionRole::server);
-    v.severity = owed ? Severity::critical : Severity::warning;
+    // Both ends had already said that they send no more: nothing is lost.
+    const bool was_over = c.reset_received->socket.shutdown == 3 || c.reset_received->socket.state == TcpState::last_ack ||
+                          c.reset_received->socket.state == TcpState::closing;
+    v.severity = owed ? Severity::critical : was_over ? Severity::info : Severity::warning;
     v.confidence = core::Confidence::certain;
     v.culprit = blame_remote(c.tuple.remote);
     v.evidence.set("state_before", core::EvidenceValue{std::string{abi::to_string(c.reset_received->socket.state)}});
@@ -210,9 +213,9 @@ class Reset final : public core::Detector {
     v.evidence.set("reply_owed", lost.reply_owed);
     v.evidence.set("sender", "remote");
     if (c.tuple.remote.addr.is_loopback()) {
-      // Nobody on this host was seen to send it.
-      v.culprit = blame(CulpritKind::local_firewall);
-      v.confidence = core::Confidence::likely;
+      // It must have come from this host, but no socket was seen to send it: a reject rule, or a socket long gone.
+      v.culprit = blame(CulpritKind::unknown);
+      v.confidence = core::Confidence::unsure;
     }
     return v;
   }
@@ -260,8 +263,8 @@ class Reset final : public core::Detector {
     const std::string lost = lost_words(f, "unacked_bytes");
     core::Words& w = f.words;
     w.summary = fmt::format("{} reset the connection of {}.", remote_words(f), who);
-    w.cause = f.culprit.kind == CulpritKind::local_firewall ? "no socket of this host sent the RST: a firewall rule did"
-                                                            : "the remote end, or a device on the way, sent an RST";
+    w.cause = f.culprit.kind == CulpritKind::unknown ? "the RST came from this host, but no socket was seen to send it (a reject rule?)"
+                                                     : "the remote end, or a device on the way, sent an RST";
     w.effect = lost.empty() ? fmt::format("{} had nothing outstanding", who) : fmt::format("{} {}", who, lost);
     w.evidence = fmt::format("RST received in {}", f.evidence.text("state_before"));
     w.advice = {fmt::format("look at the other end's log at this second; run tcpwhy there to learn which of its processes closed")};

@@ -43,6 +43,8 @@ class StallUnacked final : public core::Detector {
     core::Verdict v = unanswered_data(*sender, c.since, scene);
     const util::Duration stuck = sender->episode_proof - c.since;
     v.severity = sender->episode_timeouts >= 3 && stuck >= 3s ? Severity::critical : Severity::warning;
+    const bool never_accepted = v.cause == "accept-queue-full";
+    if (!never_accepted && scene.facts.loss_is_random(core::service_endpoint(*sender))) v.severity = Severity::info;
     v.evidence.set("unacked_bytes", s.unacked());
     v.evidence.set("rtos", sender->episode_timeouts);
     v.evidence.set("backoff", s.backoff);
@@ -95,8 +97,11 @@ class StallUnacked final : public core::Detector {
   void on_close(const abi::StateChange& change, core::Scene& scene) {
     const core::Connection* c = scene.facts.connection(change.socket.id);
     const core::Subject subject{change.socket.id, abi::SocketId::none};
+    const bool moved = c && change.socket.err == 0 && static_cast<std::int32_t>(change.socket.snd_una - c->episode_una) > 0;
     if (change.socket.err == ETIMEDOUT)
       scene.book.close(*this, subject, core::Ended::timed_out);
+    else if (moved)
+      scene.book.close(*this, subject, core::Ended::recovered);
     else if (c && (c->reset_received || c->reset_sent))
       scene.book.close(*this, subject, core::Ended::reset);
     else

@@ -83,9 +83,9 @@ class SynAckRetransmitUnexpected final : public core::Detector {
                              f.count_total > 1 ? fmt::format("; {} connections so far", f.count_total) : "");
     if (f.cause == "accept-queue-full") {
       w.cause = f.listener ? queue_words(*f.listener) : "accept queue full";
-      if (f.evidence.has("head_waiting_ms"))
+      if (f.evidence.number("accepted_nothing_ms") >= 1000)
         w.cause += fmt::format(": {} has accepted nothing for {} or more", server,
-                               util::human(std::chrono::milliseconds{f.evidence.number("head_waiting_ms")}));
+                               util::human(std::chrono::milliseconds{f.evidence.number("accepted_nothing_ms")}));
       w.advice = {fmt::format("find what blocks {}'s accept loop", server),
                   fmt::format("a longer listen backlog (now {}) only hides it", f.evidence.number("limit"))};
     } else {
@@ -131,6 +131,7 @@ class SynAckRetransmitUnexpected final : public core::Detector {
     v.severity = request.synack_timer_retransmits >= 2 ? Severity::critical : Severity::info;
     if (const core::FirewallDrops* drops = scene.facts.firewall_drops(request.tuple)) v.evidence.set("firewall_drops", drops->count);
     if (eaten && scene.facts.firewall_drops(request.tuple)->count >= 3) v.severity = Severity::critical;
+    if (scene.facts.loss_is_random(request.tuple.local)) v.severity = Severity::info;
   }
 
   util::Duration client_believes_;

@@ -21,15 +21,17 @@ class TimedOut final : public core::Detector {
   bool instant() const override { return true; }
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
-    const auto* error = std::get_if<abi::SocketError>(&event.body);
-    if (!error || error->socket.state == abi::TcpState::syn_sent) return;
-    const int err = error->socket.err;
+    // The error report comes before the end on older kernels and after it on newer ones; the end itself is always told,
+    // with the sequence numbers still whole.
+    const auto* change = std::get_if<abi::StateChange>(&event.body);
+    if (!change || change->to != abi::TcpState::close || change->from == abi::TcpState::syn_sent) return;
+    const int err = change->socket.err;
     if (err != ETIMEDOUT && err != EHOSTUNREACH && err != ENETUNREACH) return;
-    const core::Connection* c = scene.facts.connection(error->socket.id);
+    const core::Connection* c = scene.facts.connection(change->socket.id);
     if (!c) return;
-    last_words_[c->number] = error->socket;
+    last_words_[c->number] = change->socket;
     while (last_words_.size() > 10000) last_words_.erase(last_words_.begin());
-    scene.book.raise(*this, {error->socket.id, abi::SocketId::none}, event.time - error->socket.retrans_age.value_or(0s));
+    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, event.time - change->socket.retrans_age.value_or(0s));
   }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {

@@ -24,11 +24,10 @@ std::size_t stalled_remotes(const core::Facts& facts, const core::Connection& se
   return remotes.size();
 }
 
-// The server's end of the sender's connection never left the handshake, because its listener refused it.
-const core::Listener* refusing_listener(const core::Connection& sender, const core::Scene& scene) {
+// The listener that refused the sender's handshake during this stall: the server's end never was more than a request.
+const core::Listener* refusing_listener(const core::Connection& sender, util::BootTime since, const core::Scene& scene) {
   const core::Connection* peer = scene.facts.peer_of(sender);
-  const bool half_open = peer && (peer->state == abi::TcpState::new_syn_recv || peer->state == abi::TcpState::unknown);
-  if (!half_open || !(peer->client_acked || peer->overflow_drops > 0)) return nullptr;
+  if (!peer || !(peer->client_acked || peer->overflow_drops > 0) || peer->last_overflow < since - 1s) return nullptr;
   return scene.facts.listener(peer->listener);
 }
 
@@ -92,8 +91,8 @@ void explain_unanswered(core::Finding& f) {
 
 core::Verdict unanswered_data(const core::Connection& sender, util::BootTime since, const core::Scene& scene) {
   core::Verdict v;
-  v.service = service_of(sender);
-  const core::Listener* refusing = refusing_listener(sender, scene);
+  v.service = core::service_endpoint(sender);
+  const core::Listener* refusing = refusing_listener(sender, since, scene);
   if (refusing) {
     v.cause = "accept-queue-full";
     v.listener = refusing->id;

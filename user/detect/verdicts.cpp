@@ -13,6 +13,16 @@ using namespace std::chrono_literals;
 namespace {
 // A refusal so recent that the next SYN or ACK most likely meets the same full queue.
 constexpr auto kRecently = 3s;
+
+// What /proc calls R, S, D ..., in the contract's words.
+std::string state_words(char state) {
+  if (state == 'R') return "running";
+  if (state == 'S' || state == 'D' || state == 'I') return "blocked";
+  if (state == 'T' || state == 't') return "stopped";
+  if (state == 'Z' || state == 'X') return "zombie";
+  return "unknown";
+}
+
 }  // namespace
 
 core::Culprit blame(const core::Process& process) { return {core::CulpritKind::local_process, process, std::nullopt}; }
@@ -27,13 +37,6 @@ core::Culprit blame_owner(const std::vector<core::Process>& owners) {
     return a.start != b.start ? a.start < b.start : a.pid < b.pid;
   });
   return blame(*oldest);
-}
-
-std::optional<util::Endpoint> service_of(const core::Connection& c) {
-  if (c.role == core::ConnectionRole::client) return c.tuple.remote;
-  if (c.role == core::ConnectionRole::server) return c.tuple.local;
-  // Nobody saw the handshake: the lower port is the service's by custom.
-  return c.tuple.local.port < c.tuple.remote.port ? c.tuple.local : c.tuple.remote;
 }
 
 bool refuses(const core::Listener& listener, util::BootTime now) {
@@ -51,12 +54,13 @@ void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Fa
   evidence.set("queue", l.queue);
   evidence.set("limit", l.limit);
   if (l.head_age && l.queue > 0) evidence.set("head_waiting_ms", util::to_ms(*l.head_age));
+  if (l.accepted_nothing() > 0s) evidence.set("accepted_nothing_ms", util::to_ms(l.accepted_nothing()));
   evidence.set("refused", std::max(l.refused_acks, l.refused_drops));
   if (l.owners.empty()) return;
   const abi::ProcessState* state = facts.process(blame_owner(l.owners).process->pid);
   if (!state) return;
-  std::string words(1, state->state);
-  if (!state->wait_channel.empty() && state->wait_channel != "0") words += " in " + state->wait_channel;
+  std::string words = state_words(state->state);
+  if (words == "blocked" && !state->wait_channel.empty() && state->wait_channel != "0") words += " in " + state->wait_channel;
   evidence.set("process_state", core::EvidenceValue{words});
   if (state->open_fds) evidence.set("open_fds", *state->open_fds);
   if (state->fd_limit) evidence.set("fd_limit", *state->fd_limit);
@@ -93,7 +97,9 @@ Outstanding outstanding_of(const abi::Socket& s) {
   o.unacked = s.unacked() - (fin_sent && s.unacked() > 0 ? 1U : 0U);
   o.unread = s.unread() - (fin_received && s.unread() > 0 ? 1U : 0U);
   // Sent later than anything was received, all of it acknowledged, and something was sent at all.
-  o.reply_owed = o.unacked == 0 && s.bytes_acked > 1 && s.sent_age && s.received_age && *s.sent_age < *s.received_age;
+  // Both stamps start equal and are as coarse as jiffies: where not a byte ever came, there is no need of them.
+  const bool sent_last = s.bytes_received == 0 || (s.sent_age && s.received_age && *s.sent_age < *s.received_age);
+  o.reply_owed = o.unacked == 0 && s.bytes_acked > 1 && sent_last;
   return o;
 }
 

@@ -17,9 +17,6 @@ core::Culprit blame_remote(const util::Endpoint& remote);
 // nobody is known to hold it.
 core::Culprit blame_owner(const std::vector<core::Process>& owners);
 
-// The listening side's address and port, seen from either end.
-std::optional<util::Endpoint> service_of(const core::Connection& connection);
-
 // A listener on this host that refuses, or refused a moment ago, because its accept queue is full.
 bool refuses(const core::Listener& listener, util::BootTime now);
 

@@ -18,7 +18,7 @@
 namespace tcpwhy::host {
 namespace {
 
-constexpr std::size_t kMostThreads = 256;      // looked at for one that runs
+constexpr std::size_t kMostThreads = 256;       // looked at for one that runs
 constexpr std::uint32_t kMostFiles = 1U << 20;  // counted one by one, where the kernel does not tell
 
 // The head of a small file of /proc; empty where it cannot be read.

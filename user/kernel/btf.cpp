@@ -8,6 +8,11 @@
 #include <span>
 
 namespace tcpwhy::kernel {
+namespace {
+
+constexpr int kFirstLibbpfError = 4000;  // LIBBPF_ERRNO__: not the system's
+
+}  // namespace
 
 void Btf::Free::operator()(struct btf* types) const { btf__free(types); }
 
@@ -15,7 +20,7 @@ util::Result<Btf> Btf::open(const std::string& file) {
   const std::string path = file.empty() ? kKernelBtf : file;
   struct btf* types = btf__parse(path.c_str(), nullptr);
   if (types) return Btf{types};
-  const int code = errno;
+  const int code = errno < kFirstLibbpfError ? errno : EINVAL;
   if (!file.empty())
     return util::Error{"cannot read BTF from " + file, code,
                        "--btf takes the BTF of the running kernel: a copy of its /sys/kernel/btf/vmlinux, or a vmlinux "

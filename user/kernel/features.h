@@ -18,10 +18,10 @@ enum class HookKind : std::uint8_t { tracepoint, iterator };
 struct Feature {
   std::string_view program;  // in the skeleton; empty: an argument that a program can do without
   HookKind kind;
-  std::string_view hook;     // tracepoint or iterator target
-  unsigned arguments;        // how many of TP_PROTO it takes
-  std::string_view since;    // kernel release, for people only
-  std::string_view lost;     // what is not told without it
+  std::string_view hook;   // tracepoint or iterator target
+  unsigned arguments;      // how many of TP_PROTO it takes
+  std::string_view since;  // kernel release, for people only
+  std::string_view lost;   // what is not told without it
 };
 
 // Rows in the order in which the kernel's offer is shown.

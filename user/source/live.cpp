@@ -197,7 +197,8 @@ bool Live::drain(const Handler* handler) {
 void Live::hand_over_held_back(const Handler& handler) {
   std::uint64_t records = 0;
   // The sizes are the kernel side's own: nothing to do about an error but to go on with what follows.
-  const auto status = split_records(held_back_, [&](std::span<const std::byte> r) { pass_on(handler, r); }, records);
+  const auto status = split_records(
+      held_back_, [&](std::span<const std::byte> r) { pass_on(handler, r); }, records);
   if (!status) log_debug(status.error().what);
   held_back_ = {};
 }
@@ -227,7 +228,7 @@ void Live::walk_at_start(const Handler& handler) {
     if (++seeds % kSeedsBetweenDrains == 0) drain(nullptr);
   });
   if (run) {
-    walk_ration_.walked(host::boot_now(), run->cpu);
+    // Not on the ration: it wrote a record for each socket, a walk for wanted ones costs a fraction of that.
     log_debug("the walk at start took " + std::to_string(run->cpu.count() / 1000) + " us of CPU for " +
               std::to_string(run->records) + " sockets");
   } else {
@@ -314,10 +315,13 @@ void Live::walk_for_wants(const Handler& handler, BootTime now) {
   if (!programs_->can_walk()) return end_walk(handler, 0, false, false);
   const auto run =
       programs_->walk_wanted(wanted.keys, [&](std::span<const std::byte> record) { pass_on(handler, record); });
-  if (run)
+  if (run) {
     walk_ration_.walked(now, run->cpu);
-  else
+    log_debug("a walk for " + std::to_string(wanted.keys.size()) + " wanted sockets took " +
+              std::to_string(run->cpu.count() / 1000) + " us of CPU");
+  } else {
     log_debug(run.error().what);
+  }
   end_walk(handler, run ? run->records : 0, false, run && wanted.all);
 }
 

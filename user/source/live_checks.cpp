@@ -53,9 +53,9 @@ util::Status check_lockdown() {
 util::Status check_buffer(std::size_t bytes) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   if (std::has_single_bit(bytes) && bytes >= page && bytes <= std::size_t{1} << 30) return util::Done{};
-  return util::Error{"a ring buffer of " + std::to_string(bytes) + " bytes is not possible", EINVAL,
-                     "its size must be a power of two from " + std::to_string(page) +
-                         " bytes (one page) to 1 GiB: 8388608 is usual"};
+  return util::Error{
+      "a ring buffer of " + std::to_string(bytes) + " bytes is not possible", EINVAL,
+      "its size must be a power of two from " + std::to_string(page) + " bytes (one page) to 1 GiB: 8388608 is usual"};
 }
 
 void raise_memlock_limit() {

@@ -11,7 +11,7 @@ using std::chrono::seconds;
 
 constexpr util::Duration kShortest = milliseconds{500};
 constexpr util::Duration kLongest = seconds{30};
-constexpr util::Duration kLong = seconds{1};       // worth a word
+constexpr util::Duration kLong = seconds{1};             // worth a word
 constexpr util::Duration kHalfATick = milliseconds{50};  // a tick that comes a little early is in time
 constexpr util::Duration kCheapWalk = milliseconds{10};
 constexpr int kShare = 100;  // 1%

@@ -17,29 +17,34 @@ namespace {
 
 std::string reason_of(int code) { return std::generic_category().message(code); }
 
-std::string with_warnings(std::string what) {
+std::string with_warnings(const std::string& what) {
   const std::string warnings = take_libbpf_warnings();
   return warnings.empty() ? what : what + " (" + warnings + ")";
 }
 
 util::Error load_error(int code) {
-  util::Error error{with_warnings("the kernel does not take the BPF programs"), code, ""};
-  if (code == EPERM || code == EACCES)
-    error.hint = "run as root on the host itself: in a user namespace or an unprivileged container BPF is refused";
-  else if (code == ENOMEM)
-    error.hint = "give the ring buffer less memory, or raise the memory limit of this cgroup";
-  else
-    error.hint = "`tcpwhy doctor` tells what this kernel offers; please report the text above with `uname -r`";
-  return error;
+  const std::string warnings = take_libbpf_warnings();
+  switch (code) {
+    case EPERM:
+      return {"the kernel allows no BPF here", code,
+              "run as root on the host itself: in a user namespace or an unprivileged container BPF is refused"};
+    case ENOMEM:
+      return {"no memory for the BPF maps", code,
+              "give the ring buffer less, or raise the memory limit of this cgroup"};
+    case ESRCH:  // with a BTF file, too: the kernel attaches tracepoint programs by its own type ids
+      return {"the kernel's own BTF cannot be found", code,
+              "mount /sys, or boot a kernel with CONFIG_DEBUG_INFO_BTF=y: --btf cannot stand in for all of it"};
+    default:
+      return {"the kernel does not take the BPF programs (" + warnings + ")", code,
+              "`tcpwhy doctor` tells what this kernel offers; please report the text above with `uname -r`"};
+  }
 }
 
 using PortBits = std::array<std::uint64_t, 65536 / 64>;
 
 }  // namespace
 
-bool WantedKey::operator<(const WantedKey& other) const {
-  return std::memcmp(&tuple, &other.tuple, sizeof(tuple)) < 0;
-}
+bool WantedKey::operator<(const WantedKey& other) const { return std::memcmp(&tuple, &other.tuple, sizeof(tuple)) < 0; }
 
 void Programs::Destroy::operator()(tcpwhy_bpf* skeleton) const { tcpwhy_bpf__destroy(skeleton); }
 

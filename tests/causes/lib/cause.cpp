@@ -468,6 +468,7 @@ int socket_error(int fd) {
 
 int unacked_segments(int fd) { return static_cast<int>(info_of(fd).tcpi_unacked); }
 int total_retransmits(int fd) { return static_cast<int>(info_of(fd).tcpi_total_retrans); }
+int retransmission_timeout_ms(int fd) { return static_cast<int>(info_of(fd).tcpi_rto / 1000); }
 int backoff(int fd) { return info_of(fd).tcpi_backoff; }
 int tcp_state(int fd) { return info_of(fd).tcpi_state; }
 
@@ -476,6 +477,12 @@ int bytes_in_flight(int fd) {
   int unsent = 0;
   require(ioctl(fd, SIOCOUTQ, &queued) == 0 && ioctl(fd, SIOCOUTQNSD, &unsent) == 0, "SIOCOUTQ");
   return queued - unsent;
+}
+
+int bytes_queued(int fd) {
+  int queued = 0;
+  require(ioctl(fd, SIOCOUTQ, &queued) == 0, "SIOCOUTQ");
+  return queued;
 }
 
 void vanish(int fd) {

@@ -143,7 +143,9 @@ void linger_zero(int fd);
 int socket_error(int fd);
 int unacked_segments(int fd);
 int bytes_in_flight(int fd);  // sent, not acknowledged
+int bytes_queued(int fd);     // and not sent yet
 int total_retransmits(int fd);
+int retransmission_timeout_ms(int fd);
 int backoff(int fd);
 int tcp_state(int fd);
 void vanish(int fd);  // closes without a packet (TCP_REPAIR): no FIN, no RST

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# cmake -DROOT=DIR -DROWS="util:,abi:util,core:util+abi" -P check_layers.cmake
+#
+# A test: no file in user/X includes user/Y unless the row of X names Y, and what belongs to the kernel is included
+# where CMakeLists.txt says and nowhere else.
+cmake_minimum_required(VERSION 3.25)
+
+set(may_include_abi abi source)
+set(may_include_libbpf kernel source)
+set(may_include_skeleton source)
+
+string(REPLACE "," ";" rows "${ROWS}")
+set(wrong "")
+foreach(row IN LISTS rows)
+  string(REGEX MATCH "^([a-z_]+):(.*)$" matched "${row}")
+  set(layer ${CMAKE_MATCH_1})
+  string(REPLACE "+" ";" allowed "${CMAKE_MATCH_2}")
+  list(APPEND allowed ${layer})
+  file(GLOB_RECURSE sources ${ROOT}/user/${layer}/*.h ${ROOT}/user/${layer}/*.cpp)
+  foreach(source IN LISTS sources)
+    file(STRINGS ${source} lines REGEX "^#include ")
+    foreach(line IN LISTS lines)
+      set(why "")
+      if(line MATCHES "\"user/([a-z_]+)/" AND NOT CMAKE_MATCH_1 IN_LIST allowed)
+        set(why "${layer} may not use ${CMAKE_MATCH_1}")
+      elseif(line MATCHES "\"bpf/tcpwhy_abi\\.h\"" AND NOT layer IN_LIST may_include_abi)
+        set(why "${layer} may not include the ABI header")
+      elseif(line MATCHES "<bpf/" AND NOT layer IN_LIST may_include_libbpf)
+        set(why "${layer} may not use libbpf")
+      elseif(line MATCHES "tcpwhy\\.skel\\.h" AND NOT layer IN_LIST may_include_skeleton)
+        set(why "${layer} may not include the skeleton")
+      endif()
+      if(why)
+        string(APPEND wrong "${source}: ${line}: ${why}\n")
+      endif()
+    endforeach()
+  endforeach()
+endforeach()
+if(wrong)
+  message(FATAL_ERROR "${wrong}")
+endif()

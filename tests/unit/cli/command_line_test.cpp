@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "user/detect/catalogue.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+using Words = std::vector<const char*>;
+
+// The options of a trace command that must parse.
+TraceOptions trace(Words words) {
+  words.insert(words.begin(), {"tcpwhy", "trace"});
+  CommandLine line;
+  try {
+    line.parse(static_cast<int>(words.size()), words.data());
+  } catch (const CLI::ParseError& error) {
+    ADD_FAILURE() << error.what();
+  }
+  EXPECT_TRUE(line.trace());
+  return line.trace().value_or(TraceOptions{});
+}
+
+// What a command line that runs nothing is answered.
+Answer answer(Words words) {
+  words.insert(words.begin(), "tcpwhy");
+  CommandLine line;
+  try {
+    line.parse(static_cast<int>(words.size()), words.data());
+  } catch (const CLI::ParseError& error) {
+    return line.answer(error);
+  }
+  ADD_FAILURE() << "was accepted";
+  return {};
+}
+
+std::string refusal(Words words) {
+  const Answer refused = answer(std::move(words));
+  EXPECT_EQ(refused.exit_code, kUsage);
+  EXPECT_EQ(refused.to_stdout, "");
+  return refused.to_stderr;
+}
+
+TEST(Trace, DefaultsToEverything) {
+  const TraceOptions options = trace({});
+  EXPECT_FALSE(options.run_for);
+  EXPECT_EQ(options.format, Format::text);
+  EXPECT_FALSE(options.events);
+  EXPECT_FALSE(options.severity);
+  EXPECT_TRUE(options.filter.empty());
+  EXPECT_TRUE(options.thresholds.empty());
+}
+
+TEST(Trace, TakesEachOption) {
+  const TraceOptions options = trace({"--for", "1.5s", "--format=json", "--events", "--severity", "critical",
+                                      "--max-connections", "1000", "--buffer", "16M", "--btf", "/dev/null"});
+  EXPECT_EQ(options.run_for, util::Duration{1'500ms});
+  EXPECT_EQ(options.format, Format::json);
+  EXPECT_TRUE(options.events);
+  EXPECT_EQ(options.severity, core::Severity::critical);
+  EXPECT_EQ(options.max_connections, 1000U);
+  EXPECT_EQ(options.buffer_bytes, 16U << 20);
+  EXPECT_EQ(options.btf_file, "/dev/null");
+}
+
+TEST(Trace, FiltersRepeat) {
+  const TraceOptions options = trace({"--port", "80,443", "--port", "8080", "--pid", "11", "--comm", "nginx", "--comm",
+                                      "a,b", "--local", "10.0.0.0/8", "--remote", "::1", "--netns", "4026531840"});
+  EXPECT_THAT(options.filter.ports, ElementsAre(80, 443, 8080));
+  EXPECT_THAT(options.filter.pids, ElementsAre(11U));
+  EXPECT_THAT(options.filter.comms, ElementsAre("nginx", "a,b"));
+  EXPECT_THAT(options.filter.netns, ElementsAre(4026531840U));
+  ASSERT_EQ(options.filter.local.size(), 1U);
+  EXPECT_EQ(options.filter.local[0].bits, 104U);
+  ASSERT_EQ(options.filter.remote.size(), 1U);
+}
+
+TEST(Trace, ThresholdsRepeatAndTheLastWins) {
+  const TraceOptions options =
+      trace({"--threshold", "stall-unacked=5s", "--threshold", "reset=off", "--threshold", "stall-unacked=200ms"});
+  ASSERT_EQ(options.thresholds.size(), 2U);
+  EXPECT_EQ(options.thresholds.at("stall-unacked"), util::Duration{200ms});
+  EXPECT_EQ(options.thresholds.at("reset"), std::nullopt);
+}
+
+struct Mistake {
+  Words words;
+  const char* says;
+};
+
+TEST(Mistakes, SayWhatToWriteInstead) {
+  const Mistake mistakes[] = {
+      {{"trace", "--for", "10"}, "--for: '10' is not a duration: write a number above 0 and its unit"},
+      {{"trace", "--for", "0s"}, "is not a duration"},
+      {{"trace", "--for", "1s", "--for", "2s"}, "--for"},
+      {{"trace", "--for"}, "--for"},
+      {{"trace", "--format", "xml"}, "there is no format 'xml': write text or json"},
+      {{"trace", "--severity", "high"}, "there is no severity 'high': write info, warning or critical"},
+      {{"trace", "--port", "0"}, "'0' is not a port: write a number from 1 to 65535"},
+      {{"trace", "--port", "65536"}, "is not a port"},
+      {{"trace", "--port", "http"}, "is not a port"},
+      {{"trace", "--port", "80,x"}, "'x' is not a port"},
+      {{"trace", "--pid", "-1"}, "--pid"},
+      {{"trace", "--pid", "nginx"}, "--comm takes a name"},
+      {{"trace", "--comm", "longer-than-the-kernel-keeps"}, "first 15 characters"},
+      {{"trace", "--local", "10.0.0.0/33"}, "is not a prefix: after the slash goes a length from 0 to 32"},
+      {{"trace", "--remote", "web1"}, "'web1' is not an address: write an IPv4 or IPv6 address"},
+      {{"trace", "--cgroup", "no/such/group"}, "no cgroup 'no/such/group'"},
+      {{"trace", "--netns", "no-such-namespace"}, "write a name of `ip netns list`"},
+      {{"trace", "--netns", "pid:0"}, "'0' is not a process id"},
+      {{"trace", "--netns", "../x"}, "is not the name of a network namespace"},
+      {{"trace", "--threshold", "reset"}, "write FINDING=DURATION or FINDING=off"},
+      {{"trace", "--threshold", "stall-unacked=5"}, "'5' is not a duration"},
+      {{"trace", "--threshold", "reset=1s"}, "it can only be switched off: reset=off"},
+      {{"trace", "--max-connections", "0"}, "is not a size"},
+      {{"trace", "--buffer", "3M"}, "is not a power of two"},
+      {{"trace", "--buffer", "1k"}, "is not a power of two from 256k"},
+      {{"trace", "--btf", "/no/such/file"}, "cannot read /no/such/file"},
+      {{"trace", "--no-such-option"}, "--no-such-option"},
+      {{"trace", "word"}, "word"},
+      {{"trcae"}, "there is no command 'trcae': the commands are trace"},
+      {{"--no-such-option"}, "there is no option '--no-such-option' before the command"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    const std::string text = refusal(mistake.words);
+    EXPECT_THAT(text, StartsWith("tcpwhy: "));
+    EXPECT_THAT(text, HasSubstr(mistake.says));
+    EXPECT_THAT(text, HasSubstr("--help)\n"));
+  }
+}
+
+TEST(Mistakes, AnUnknownFindingListsTheKnownOnes) {
+  const std::string text = refusal({"trace", "--threshold", "stall=1s"});
+  EXPECT_THAT(text, HasSubstr("there is no finding 'stall'"));
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    EXPECT_THAT(text, HasSubstr(std::string{row.slug}));
+  }
+}
+
+TEST(Mistakes, NoCommandShowsTheHelp) { EXPECT_THAT(refusal({}), HasSubstr("Commands:")); }
+
+TEST(Help, OfTheProgramNamesCommandsAndExitCodes) {
+  const Answer help = answer({"--help"});
+  EXPECT_EQ(help.exit_code, kRan);
+  EXPECT_EQ(help.to_stderr, "");
+  for (const char* part : {"trace", "Examples:", "Exit codes:", "--version"}) {
+    EXPECT_THAT(help.to_stdout, HasSubstr(part));
+  }
+}
+
+TEST(Help, OfTraceNamesEveryFindingAndNeverWrapsATerminal) {
+  const std::string help = answer({"trace", "--help"}).to_stdout;
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    EXPECT_THAT(help, HasSubstr(std::string{row.slug}));
+  }
+  for (const char* part : {"--port", "--cgroup", "--netns", "--threshold", "Examples:", "Exit codes:"}) {
+    EXPECT_THAT(help, HasSubstr(part));
+  }
+  std::istringstream lines{help};
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 120U) << line;
+  }
+}
+
+TEST(Version, IsOneLine) {
+  const Answer version = answer({"--version"});
+  EXPECT_EQ(version.exit_code, kRan);
+  EXPECT_THAT(version.to_stdout, testing::MatchesRegex("tcpwhy [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+}  // namespace
+}  // namespace tcpwhy::cli

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/core/finding.h"
+
+#include <gtest/gtest.h>
+
+namespace tcpwhy::core {
+namespace {
+
+TEST(Spelling, IsTheContracts) {
+  EXPECT_EQ(to_string(Severity::info), "info");
+  EXPECT_EQ(to_string(Severity::critical), "critical");
+  EXPECT_EQ(to_string(Phase::open), "open");
+  EXPECT_EQ(to_string(Phase::event), "event");
+  EXPECT_EQ(to_string(Confidence::unsure), "unsure");
+  EXPECT_EQ(to_string(CulpritKind::local_process), "local-process");
+  EXPECT_EQ(to_string(CulpritKind::local_firewall), "local-firewall");
+  EXPECT_EQ(to_string(CulpritKind::unknown), "unknown");
+  EXPECT_EQ(to_string(StoryRole::symptom), "symptom");
+  EXPECT_EQ(to_string(Ended::recovered), "recovered");
+  EXPECT_EQ(to_string(Ended::timed_out), "timed-out");
+  EXPECT_EQ(to_string(Ended::trace_end), "trace-end");
+  EXPECT_EQ(to_string(Direction::received), "received");
+  EXPECT_EQ(to_string(ConnectionRole::unknown), "unknown");
+}
+
+TEST(Evidence, KeepsTheOrderAndReplacesInPlace) {
+  Evidence evidence;
+  evidence.set("queue", 129);
+  evidence.set("client_acked", true);
+  evidence.set("queue", std::uint64_t{130});
+  ASSERT_EQ(evidence.entries().size(), 2U);
+  EXPECT_EQ(evidence.entries()[0].first, "queue");
+  EXPECT_EQ(evidence.number("queue"), 130);
+}
+
+TEST(Evidence, ReadsEachKindAndNothingElse) {
+  Evidence evidence;
+  evidence.set("flag", true);
+  evidence.set("number", std::uint32_t{7});
+  evidence.set("text", "ETIMEDOUT");
+  EXPECT_TRUE(evidence.flag("flag"));
+  EXPECT_EQ(evidence.number("number"), 7);
+  EXPECT_EQ(evidence.text("text"), "ETIMEDOUT");
+  EXPECT_FALSE(evidence.flag("number"));
+  EXPECT_EQ(evidence.number("text", -1), -1);
+  EXPECT_EQ(evidence.text("flag"), "");
+  EXPECT_EQ(evidence.number("missing", 5), 5);
+  EXPECT_FALSE(evidence.has("missing"));
+}
+
+TEST(NameOf, SaysUnknownRatherThanGuess) {
+  EXPECT_EQ(name_of(Process{.pid = 2112, .comm = "lighttpd"}), "lighttpd[2112]");
+  EXPECT_EQ(name_of(Process{.pid = 2112}), "process 2112");
+  EXPECT_EQ(name_of(Process{}), "unknown process");
+  EXPECT_EQ(name_of(std::optional<Process>{}), "unknown process");
+}
+
+}  // namespace
+}  // namespace tcpwhy::core

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/util/time.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <ctime>
+
+namespace tcpwhy::util {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr WallOffset kEpochAtBoot{};
+// 2026-03-01T12:00:00Z
+constexpr WallOffset kMarch{1'772'366'400'000'000'000};
+
+TEST(Rfc3339, IsUtcWithMicroseconds) {
+  EXPECT_EQ(rfc3339(boot_time(0), kEpochAtBoot), "1970-01-01T00:00:00.000000Z");
+  EXPECT_EQ(rfc3339(boot_time(594'954'123'999), kMarch), "2026-03-01T12:09:54.954123Z");
+}
+
+TEST(Rfc3339, CountsDownBeforeTheEpoch) {
+  EXPECT_EQ(rfc3339(boot_time(0), WallOffset{-1'000}), "1969-12-31T23:59:59.999999Z");
+}
+
+TEST(ClockTime, IsLocal) {
+  setenv("TZ", "CET-1", 1);
+  tzset();
+  EXPECT_EQ(clock_time(boot_time(594'954'999'999), kMarch), "13:09:54.954");
+  unsetenv("TZ");
+  tzset();
+}
+
+TEST(Human, PicksTheUnitAndNeverRoundsUp) {
+  const std::pair<Duration, std::string> rows[] = {
+      {0s, "0 ms"},
+      {99us, "0 ms"},
+      {550us, "0.5 ms"},
+      {1ms, "1 ms"},
+      {850ms, "850 ms"},
+      {999'999us, "999 ms"},
+      {1s, "1 s"},
+      {3'499ms, "3.4 s"},
+      {3'500ms, "3.5 s"},
+      {9'999ms, "9.9 s"},
+      {10'900ms, "10 s"},
+      {120s, "120 s"},
+      {120'999ms, "120 s"},
+      {121s, "2 min 1 s"},
+      {125s, "2 min 5 s"},
+      {180s, "3 min"},
+      {59min + 59s, "59 min 59 s"},
+      {2h, "2 h"},
+      {125min, "2 h 5 min"},
+      {-3'500ms, "-3.5 s"},
+  };
+  for (const auto& [duration, words] : rows) {
+    EXPECT_EQ(human(duration), words);
+  }
+}
+
+TEST(ParseDuration, TakesANumberAndAUnit) {
+  const std::pair<std::string, Duration> rows[] = {
+      {"10s", 10s},
+      {"1.5s", 1'500ms},
+      {"200ms", 200ms},
+      {"3min", 3min},
+      {"10m", 10min},
+      {"2h", 2h},
+      {"1d", 24h},
+      {"7us", 7us},
+      {"5ns", 5ns},
+      {"0s", 0s},
+      {"0.25s", 250ms},
+      {"0.0001s", 100us},
+      {"1.99999s", 1'999'900us},
+  };
+  for (const auto& [text, duration] : rows) {
+    Duration parsed{-1};
+    EXPECT_TRUE(parse_duration(text, parsed)) << text;
+    EXPECT_EQ(parsed, duration) << text;
+  }
+}
+
+TEST(ParseDuration, RefusesEverythingElse) {
+  for (const char* text : {"", "10", "s", "-1s", "+1s", "1 s", "1s ", "1.s", ".5s", "1,5s", "10S", "1x", "2min5s",
+                           "99999999999999999999s", "300000d", "0x10s"}) {
+    Duration untouched{42};
+    EXPECT_FALSE(parse_duration(text, untouched)) << text;
+    EXPECT_EQ(untouched.count(), 42) << text;
+  }
+}
+
+}  // namespace
+}  // namespace tcpwhy::util
