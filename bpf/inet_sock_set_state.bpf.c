@@ -40,6 +40,16 @@ static __always_inline void tw_count_begin(const struct sock *sk, int connects) 
     counters->accepts++;
 }
 
+/*
+ * The kernel gave up: it purged the write queue before the state changed. A program that asks for SO_ERROR in that very
+ * moment takes the error away, and the end would look like its own close.
+ */
+static __always_inline int tw_was_given_up(const struct sock *sk) {
+  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+
+  return tp && sk->sk_shutdown != 3 && !tp->packets_out && tp->write_seq != tp->snd_una;
+}
+
 /* Transitions that only the owner makes, in its own context (a close by the kernel leaves an error in sk_err). */
 static __always_inline int tw_by_owner(const struct sock *sk, int old, int new) {
   if (new == TCP_LISTEN || new == TCP_SYN_SENT || old == TCP_LISTEN)
@@ -49,7 +59,7 @@ static __always_inline int tw_by_owner(const struct sock *sk, int old, int new) 
   if (new == TCP_LAST_ACK)
     return old == TCP_CLOSE_WAIT;
   if (new == TCP_CLOSE && (old == TCP_SYN_SENT || old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT))
-    return sk->sk_err == 0 || sk->sk_err == TW_ECONNABORTED;
+    return (sk->sk_err == 0 && !(old != TCP_SYN_SENT && tw_was_given_up(sk))) || sk->sk_err == TW_ECONNABORTED;
   return 0;
 }
 

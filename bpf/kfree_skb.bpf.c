@@ -75,6 +75,7 @@ static __always_inline void tw_emit_drop(const struct sk_buff *skb, __u32 reason
     record->limit = facts.limit;
     record->drops = BPF_CORE_READ(listener, sk_drops.counter);
     record->head_age_ms = facts.head_age_ms;
+    record->head_port = facts.head_port;
   }
   tw_submit(record);
 }

@@ -82,7 +82,6 @@ static __noinline int tw_fill_sequences(struct tw_socket *out, const struct tcp_
   out->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
   out->bytes_acked = BPF_CORE_READ(tp, bytes_acked);
   out->bytes_received = BPF_CORE_READ(tp, bytes_received);
-  out->linger2 = BPF_CORE_READ(tp, linger2);
   if (out->write_seq != out->snd_nxt)
     out->flags |= TW_SK_WRITE_QUEUE;
   return 0;
@@ -139,8 +138,10 @@ static __noinline int tw_fill_queue(struct tw_socket *out, const struct sock *sk
   out->head_age_ms = TW_NEVER;
   head = BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
   child = head ? (struct tcp_sock *)BPF_CORE_READ(head, sk) : NULL;
-  if (child)
+  if (child) {
     out->head_age_ms = tw_age_ms((__u32)bpf_jiffies64(), BPF_CORE_READ(child, lsndtime));
+    out->head_port = bpf_ntohs(BPF_CORE_READ((struct sock *)child, __sk_common.skc_dport));
+  }
   return 0;
 }
 

@@ -133,7 +133,7 @@ struct tw_socket {
   __u32 young;           /* of these, never retransmitted */
   __u32 defer;           /* rskq_defer_accept */
   __u32 head_age_ms;     /* how long the head of the accept queue waits */
-  __u32 linger2;         /* TCP_LINGER2 as signed jiffies */
+  __u32 head_port;       /* the peer's port of the head of the accept queue: tells whether it is still the same */
 };
 
 /* A state change of ordinary life, as small as a timeline allows. */
@@ -239,7 +239,7 @@ struct tw_drop {
   __u32 limit;
   __u32 drops;
   __u32 head_age_ms;
-  __u32 reserved;
+  __u32 head_port;
 };
 
 struct tw_seed {

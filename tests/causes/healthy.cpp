@@ -422,17 +422,6 @@ void lose_2_percent() {
       "nft 'add rule inet loss input meta l4proto tcp numgen random mod 100 < 2 counter drop'");
 }
 
-// What FINDINGS.md calls more than info although it is only bad luck may be said if it was measured.
-void allow_bad_luck(Truth& truth, const Seen& seen) {
-  if (seen.syn_twice > 0) truth.allow("connect-stalled", "", "warning");
-  if (seen.syn_thrice > 0) truth.allow("connect-stalled", "", "critical");
-  if (seen.slow_1s > 0) truth.allow("stall-unacked", "", "warning");
-  if (seen.slow_3s > 0) {
-    truth.allow("stall-unacked", "", "critical");
-    truth.allow("synack-retransmit-unexpected", "handshake-ack-lost", "critical");
-  }
-}
-
 void loss_short(Truth& truth) {
   constexpr int kTotal = 40'000;
   constexpr int kProcesses = 8;
@@ -470,7 +459,6 @@ void loss_short(Truth& truth) {
   truth.measured("phases_of_1s", seen.slow_1s);
   truth.measured("phases_of_3s", seen.slow_3s);
   truth.silent = true;
-  allow_bad_luck(truth, seen);
   for (const Child& client : clients) client.quit();
   sleep_ms(300);  // the last ACKs
   asked.quit();
@@ -526,8 +514,6 @@ void loss_bulk(Truth& truth) {
   truth.measured("retransmits", again);
   truth.measured("worst_backoff", worst);
   truth.silent = true;
-  if (worst >= 2) truth.allow("stall-unacked", "", "warning");
-  if (worst >= 3) truth.allow("stall-unacked", "", "critical");
   client.quit();
   server.quit();
 }

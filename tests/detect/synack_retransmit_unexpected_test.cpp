@@ -145,7 +145,7 @@ TEST(SynAckRetransmitUnexpected, EndsWhenTheServerAccepts) {
   )");
   EXPECT_EQ(told.phases(kSlug), "open closed");
   EXPECT_EQ(told.last(kSlug).ended, core::Ended::recovered);
-  EXPECT_EQ(told.last(kSlug).duration, 1990ms);
+  EXPECT_EQ(told.last(kSlug).duration, 1890ms);
 }
 
 TEST(SynAckRetransmitUnexpected, EndsWithTheResetOfTheRequest) {

@@ -99,6 +99,7 @@ void fill_queue(Socket& out, const tw_socket& in) {
   out.young = in.young;
   out.defer = in.defer;
   out.head_age = in.flags & TW_SK_LISTENER ? age(in.head_age_ms) : std::nullopt;
+  out.head_port = static_cast<std::uint16_t>(in.head_port);
 }
 
 Socket socket(const tw_socket& in) {
@@ -140,7 +141,9 @@ void to_body(const tw_retransmit& r, Event& e) {
   const auto type = r.type >= TW_RETRANSMIT_TIMEOUT && r.type <= TW_RETRANSMIT_PROBE
                         ? static_cast<RetransmitType>(r.type)
                         : RetransmitType::fast;
-  e.body = Retransmit{socket(r.socket), owner(r.owner), type, r.error};
+  Retransmit out{socket(r.socket), owner(r.owner), type, r.error};
+  out.socket.in_timer = type == RetransmitType::timeout;
+  e.body = std::move(out);
 }
 void to_body(const tw_synack_retransmit& r, Event& e) {
   SynAckRetransmit out;
@@ -168,7 +171,7 @@ void to_body(const tw_reset_received& r, Event& e) { e.body = ResetReceived{sock
 void to_body(const tw_socket_error& r, Event& e) { e.body = SocketError{socket(r.socket), owner(r.owner)}; }
 void to_body(const tw_drop& r, Event& e) {
   e.body = Drop{SocketId{r.listener_id}, tuple(r.tuple), segment(r.segment), r.reason,
-                r.queue,                 r.limit,        r.drops,            age(r.head_age_ms)};
+                r.queue,                 r.limit,        r.drops,            age(r.head_age_ms), static_cast<std::uint16_t>(r.head_port)};
 }
 void to_body(const tw_seed& r, Event& e) { e.body = Seed{socket(r.socket), owner(r.owner)}; }
 void to_body(const tw_sample& r, Event& e) { e.body = Sample{socket(r.socket)}; }

@@ -98,7 +98,8 @@ struct Socket {
   util::Duration rto{};
   util::Duration rto_max{};
   util::Duration user_timeout{};  // zero: unset
-  util::Duration timer_left{};    // until the armed timer expires
+  util::Duration timer_left{};    // until the armed timer expires; the wheel may fire it a little later
+  bool in_timer = false;          // seen inside a time-out's handler, which has not yet doubled rto and armed the timer
   std::optional<util::Duration> sent_age;
   std::optional<util::Duration> received_age;
   std::optional<util::Duration> segment_age;
@@ -111,6 +112,7 @@ struct Socket {
   std::uint32_t young = 0;
   std::uint32_t defer = 0;
   std::optional<util::Duration> head_age;
+  std::uint16_t head_port = 0;  // the peer's port of the queue's head
 
   [[nodiscard]] std::uint32_t unacked() const { return write_seq - snd_una; }
   [[nodiscard]] std::uint32_t in_flight() const { return snd_nxt - snd_una; }
@@ -182,6 +184,7 @@ struct Drop {
   std::uint32_t reason = 0;  // enum skb_drop_reason of the kernel that ran
   std::uint32_t queue = 0, limit = 0, drops = 0;
   std::optional<util::Duration> head_age;
+  std::uint16_t head_port = 0;
 };
 struct Seed {
   Socket socket;

@@ -59,7 +59,7 @@ struct Connection {
 
   // Handshake
   std::uint32_t syn_retransmits = 0;
-  util::BootTime first_syn_retransmit{};
+  util::BootTime connect_started{};  // where a SYN was sent again
   std::uint32_t synack_timer_retransmits = 0;
   std::uint32_t synack_duplicate_syns = 0;
   bool client_acked = false;  // the request's ACK came and was dropped here
@@ -103,6 +103,7 @@ struct Listener {
   std::uint32_t requests = 0;
   std::uint32_t young = 0;
   std::optional<util::Duration> head_age;
+  std::uint16_t head_port = 0;  // of the head's peer
   util::BootTime head_entered{};
   util::BootTime same_head_since{};  // since then no look at the queue found another head: nothing was accepted
   util::BootTime head_seen{};

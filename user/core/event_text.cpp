@@ -29,8 +29,8 @@ struct Words {
     return fmt::format("{} {} to {}{}", ends(e.tuple), abi::to_string(e.from), abi::to_string(e.to), who);
   }
   std::string operator()(const abi::StateChange& e) const {
-    return fmt::format("{} {} to {} err {} {}{}{}", ends(e.socket.tuple), abi::to_string(e.from), abi::to_string(e.to),
-                       e.socket.err, sequences(e.socket), by(e.owner), e.owner.exiting ? " (exiting)" : "");
+    return fmt::format("{} {} to {} err {}/{} {}{}{}", ends(e.socket.tuple), abi::to_string(e.from), abi::to_string(e.to),
+                       e.socket.err, e.socket.err_soft, sequences(e.socket), by(e.owner), e.owner.exiting ? " (exiting)" : "");
   }
   std::string operator()(const abi::Retransmit& e) const {
     return fmt::format("{} {} {} timeouts {} rto {} {}{}{}", ends(e.socket.tuple), abi::to_string(e.socket.state),

@@ -25,6 +25,15 @@ constexpr auto kSameHead = 20ms;
 // Keys of connections without a cookie: cookies count from 1 and never get here.
 constexpr std::uint64_t kOwnKeys = 1ULL << 63;
 
+// The error that ended it. Where the program took it away in the moment between error and end (SO_ERROR), a purged write
+// queue with data unacknowledged after time-outs tells all the same.
+int error_of(const abi::StateChange& e) {
+  const abi::Socket& s = e.socket;
+  const bool given_up = s.err == 0 && e.from != TcpState::syn_sent && s.shutdown != 3 && s.packets_out == 0 &&
+                        s.retransmits > 0 && s.unacked() > 0;
+  return given_up ? ETIMEDOUT : s.err;
+}
+
 bool is_open(const Connection& c) { return !c.ending; }
 
 void add_owner(std::vector<Process>& owners, const Process& process) {
@@ -220,6 +229,7 @@ Connection* Facts::adopt(const abi::Socket& socket) {
 Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
   Connection* c = socket.id != abi::SocketId::none ? find(socket.id) : find_at(socket.tuple);
   if (!c && socket.id != abi::SocketId::none) c = adopt(socket);
+  note_local(socket.tuple.netns, socket.tuple.local.addr);
   const bool is_new = c == nullptr;
   if (is_new) c = &make(socket.id, socket.tuple);
   const auto slot = connections_.find(static_cast<std::uint64_t>(c->key));
@@ -299,6 +309,16 @@ int match(const Listener& l, const util::Endpoint& endpoint) {
 }
 }  // namespace
 
+void Facts::note_local(std::uint32_t netns, const util::Address& address) {
+  if (!address.is_unspecified() && local_addresses_.size() < kMaxFirewallEntries) local_addresses_.emplace(address, netns);
+}
+
+bool Facts::is_local(const util::Address& address, std::uint32_t netns) const {
+  if (address.is_loopback() || (netns && local_addresses_.contains({address, netns}))) return true;
+  const auto first = local_addresses_.lower_bound({address, 0});
+  return !netns && first != local_addresses_.end() && first->first == address;
+}
+
 const Listener* Facts::listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const {
   const Listener* here = nullptr;
   const Listener* elsewhere = nullptr;
@@ -308,10 +328,11 @@ const Listener* Facts::listener_at(const util::Endpoint& endpoint, std::uint32_t
     const Listener* l = listener(it->second);
     if (!l || l->ended) continue;
     const int score = match(*l, endpoint);
-    if (!score) continue;
+    // A wildcard listens on addresses of its own host and namespace only.
+    if (!score || (score == 2 && !is_local(endpoint.addr, l->tuple.netns))) continue;
     if (!netns || l->tuple.netns == netns) {
       if (score > here_score) here = l, here_score = score;
-    } else if (score == 3) {
+    } else {
       elsewhere = l, others += 1;
     }
   }
@@ -342,6 +363,7 @@ Listener& Facts::listen(const abi::Socket& socket) {
   }
   l.tuple = socket.tuple;
   l.tuple.remote = {};
+  note_local(socket.tuple.netns, socket.tuple.local.addr);
   l.ended.reset();
   return l;
 }
@@ -353,7 +375,7 @@ void Facts::observe(Listener& l, const abi::Socket& s) {
   l.limit = s.limit;
   l.requests = s.requests;
   l.young = s.young;
-  observe_head(l, s.queue > 0 ? s.head_age : std::nullopt);
+  observe_head(l, s.queue > 0 ? s.head_age : std::nullopt, s.head_port);
   l.drops = s.drops;
   l.drops_known = true;
   // sk_drops also counts what else a listener drops. Between a refusal and this look at the queue some may have been
@@ -363,10 +385,11 @@ void Facts::observe(Listener& l, const abi::Socket& s) {
 }
 
 // The head of the queue is the same while it entered the queue at the same moment: then nothing was accepted.
-void Facts::observe_head(Listener& l, std::optional<util::Duration> age) {
+void Facts::observe_head(Listener& l, std::optional<util::Duration> age, std::uint16_t port) {
   const auto entered = age ? now_ - *age : util::BootTime{};
   const auto moved = l.head_entered > entered ? l.head_entered - entered : entered - l.head_entered;
-  if (!age || !l.head_age || moved > kSameHead) {
+  if (!age || !l.head_age || moved > kSameHead || port != l.head_port) {
+    l.head_port = port;
     l.head_entered = entered;
     l.same_head_since = now_;
   }
@@ -419,7 +442,7 @@ void Facts::on(const abi::StateChange& e) {
   if (e.from == TcpState::syn_sent) c.role = ConnectionRole::client;
   if (e.from == TcpState::syn_recv && c.role == ConnectionRole::unknown) c.role = ConnectionRole::server;
   if (e.to == TcpState::close) {
-    c.ending = Ending{now_, e.from, e.socket.err};
+    c.ending = Ending{now_, e.from, error_of(e)};
     if (e.from != TcpState::syn_sent && e.socket.err == 0 && e.socket.total_retrans > 0 && e.socket.unacked() <= 1) note_repair(c);
     if (c.reset_sent && c.reset_sent->state_before == TcpState::unknown) c.reset_sent->state_before = e.from;
     c.episode = false;
@@ -434,7 +457,7 @@ void Facts::on(const abi::Retransmit& e) {
   Connection& c = touch(e.socket, e.owner);
   if (e.type == abi::RetransmitType::syn) {
     c.syn_retransmits += 1;
-    if (c.syn_retransmits == 1) c.first_syn_retransmit = now_;
+    if (c.syn_retransmits == 1) c.connect_started = now_ - e.socket.rto;
     if (c.syn_retransmits == 2) note_repeat(c);
   } else if (e.type == abi::RetransmitType::timeout) {
     progress(c, e.socket);
@@ -512,6 +535,8 @@ void Facts::on(const abi::ResetSent& e) {
     c.role = ConnectionRole::server;
     inherit(c);
   }
+  // Each segment that still comes is answered with another RST: the first tells why the connection ended.
+  if (c.reset_sent && now_ - c.reset_sent->time < kRememberClosed) return;
   SentReset sent{now_, e.socket, e.trigger, e.reason, TcpState::unknown};
   if (c.ending && now_ - c.ending->time < 2s) sent.state_before = c.ending->from;
   else if (e.socket.state != TcpState::close) sent.state_before = e.socket.state;
@@ -526,15 +551,15 @@ void Facts::on(const abi::ResetReceived& e) {
 void Facts::on(const abi::SocketError& e) { touch(e.socket, e.owner); }
 
 void Facts::on(const abi::Drop& e) {
-  if (e.listener != abi::SocketId::none) {
-    const auto it = listeners_.find(static_cast<std::uint64_t>(e.listener));
-    if (it == listeners_.end()) return;
-    Listener& l = it->second;
+  if (names_.drop_reason(e.reason) != "NETFILTER_DROP") {
+    const Listener* known = e.listener != abi::SocketId::none ? listener(e.listener) : listener_at(e.tuple.local, e.tuple.netns);
+    if (!known) return;
+    Listener& l = listeners_.at(static_cast<std::uint64_t>(known->id));
     refusal(l, 1, 0);
     l.observed = now_;
     l.queue = e.queue;
     l.limit = e.limit;
-    observe_head(l, e.queue > 0 ? e.head_age : std::nullopt);
+    observe_head(l, e.queue > 0 ? e.head_age : std::nullopt, e.head_port);
     l.drops = e.drops;
     l.drops_known = true;
     abi::Socket request;
@@ -543,7 +568,7 @@ void Facts::on(const abi::Drop& e) {
     Connection& c = touch(request, {});
     if (c.state == TcpState::unknown) c.state = TcpState::new_syn_recv;
     c.role = ConnectionRole::server;
-    c.listener = e.listener;
+    c.listener = l.id;
     c.overflow_drops += 1;
     c.last_overflow = now_;
     inherit(c);

@@ -79,6 +79,8 @@ class Facts {
   // The listener that a segment to this endpoint reaches: exact address first, then wildcard; any namespace where netns
   // is 0, or where the endpoint is in no listener of that namespace and exactly one other has it.
   [[nodiscard]] const Listener* listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const;
+  // An address of this host: loopback, or the local address of a socket in that namespace (0: any).
+  [[nodiscard]] bool is_local(const util::Address& address, std::uint32_t netns) const;
   // The last listener that was there and is gone, in this run.
   [[nodiscard]] const Listener* gone_listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const;
   [[nodiscard]] const FirewallDrops* firewall_drops(const abi::Tuple& tuple) const;
@@ -132,7 +134,8 @@ class Facts {
   Listener& listen(const abi::Socket& socket);
   void refusal(Listener& listener, std::uint64_t acks, std::uint64_t drops);
   void observe(Listener& listener, const abi::Socket& socket);
-  void observe_head(Listener& listener, std::optional<util::Duration> age);
+  void observe_head(Listener& listener, std::optional<util::Duration> age, std::uint16_t port);
+  void note_local(std::uint32_t netns, const util::Address& address);
   void client_end(const abi::SynAckRetransmit& event);
   void progress(Connection& connection, const abi::Socket& socket);
   Connection* adopt(const abi::Socket& socket);
@@ -170,6 +173,7 @@ class Facts {
   std::unordered_map<PairKey, FirewallDrops, PairHash> firewall_;
   std::map<util::Endpoint, RefusedEndpoint> refused_;
   std::map<util::Endpoint, LossFigures> losses_;
+  std::set<std::pair<util::Address, std::uint32_t>> local_addresses_;
   std::map<std::uint32_t, abi::ProcessState> processes_;
 };
 

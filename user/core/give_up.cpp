@@ -32,10 +32,8 @@ std::optional<Duration> give_up_in(const abi::Socket& s) {
   const unsigned retries = s.orphan ? orphan_retries : s.retries2;
   const Duration limit = s.user_timeout > 0ms ? s.user_timeout : model_timeout(retries, s.rto_max);
 
-  // Inside the time-out's handler the timer has expired; it is armed again, with the time-out doubled, when it ends.
-  const bool in_timer = s.timer_left <= 0ms;
-  Duration rto = in_timer ? std::min(s.rto * 2, s.rto_max) : s.rto;
-  Duration at = in_timer ? rto : s.timer_left;
+  Duration rto = s.in_timer ? std::min(s.rto * 2, s.rto_max) : s.rto;
+  Duration at = s.in_timer ? rto : std::max(s.timer_left, Duration{});
   for (int i = 0; i < kMaxSteps; ++i) {
     if (since_first + at >= limit) return at;
     rto = std::min(rto * 2, s.rto_max);

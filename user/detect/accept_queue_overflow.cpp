@@ -20,8 +20,8 @@ class AcceptQueueOverflow final : public core::Detector {
   bool instant() const override { return false; }
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
-    if (const auto* drop = std::get_if<abi::Drop>(&event.body); drop && drop->listener != abi::SocketId::none)
-      check(drop->listener, scene);
+    if (const auto* drop = std::get_if<abi::Drop>(&event.body); drop && scene.facts.names().drop_reason(drop->reason) != "NETFILTER_DROP")
+      check(listener_of(*drop, scene), scene);
     else if (const auto* sample = std::get_if<abi::Sample>(&event.body); sample && sample->socket.listener)
       check(sample->socket.id, scene);
     else if (const auto* synack = std::get_if<abi::SynAckRetransmit>(&event.body))
@@ -84,12 +84,18 @@ class AcceptQueueOverflow final : public core::Detector {
     w.cause = f.listener ? fmt::format("accept queue of {}: {} wait, limit {}", where, f.evidence.number("queue"),
                                        f.evidence.number("limit"))
                          : std::string{};
-    w.effect = fmt::format("the kernel refused {} of clients so far; a refused client tries again after 1 s, 3 s, 7 s ...", refused);
+    w.effect = fmt::format("the kernel refused {} of clients so far; a refused client waits a second or more before each next try", refused);
     w.evidence = fmt::format("queue {} over limit {}, {} refused{}", f.evidence.number("queue"), f.evidence.number("limit"),
                              refused, f.evidence.has("process_state") ? ", process " + f.evidence.text("process_state") : "");
   }
 
  private:
+  static abi::SocketId listener_of(const abi::Drop& drop, const core::Scene& scene) {
+    if (drop.listener != abi::SocketId::none) return drop.listener;
+    const core::Listener* l = scene.facts.listener_at(drop.tuple.local, drop.tuple.netns);
+    return l ? l->id : abi::SocketId::none;
+  }
+
   void check(abi::SocketId id, core::Scene& scene) {
     const core::Listener* l = scene.facts.listener(id);
     if (l && !l->ended && l->first_refusal) scene.book.raise(*this, {abi::SocketId::none, id}, *l->first_refusal);

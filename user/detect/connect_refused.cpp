@@ -120,11 +120,18 @@ class ConnectRefused final : public core::Detector {
     const core::RefusedEndpoint* by_stack = scene.facts.refused(to);
     const bool stack_refused = by_stack && client.reset_received && by_stack->last_stack_rst + 100ms > client.reset_received->time;
     const core::Listener* gone = scene.facts.gone_listener_at(to, client.tuple.netns);
-    const bool here = to.addr.is_loopback() || stack_refused;
-    if (here && !stack_refused) {
+    const core::Listener* there = scene.facts.listener_at(to, client.tuple.netns);
+    if (there && client.reset_received && there->first_seen > client.reset_received->time) there = nullptr;
+    // A listener at the very address proves that it is this host's; a wildcard says nothing of it.
+    const bool here = to.addr.is_loopback() || stack_refused || (there && there->tuple.local == to) ||
+                      (gone && gone->tuple.local == to);
+    // Before 6.10 (no reset reasons) an RST without a socket is not traced: then only a listener speaks against the stack.
+    const bool stack_tells = !scene.facts.names().reset_reasons.empty();
+    if (here && !stack_refused && !stack_tells) v.confidence = core::Confidence::likely;
+    if (here && !stack_refused && (stack_tells || there)) {
       v.cause = "local-firewall";
       v.culprit = blame(CulpritKind::local_firewall);
-      v.confidence = core::Confidence::likely;
+      if (!firewall_ate(scene.facts, client.tuple, client.first_seen - 1s)) v.confidence = core::Confidence::likely;
     } else if (gone && here) {
       v.cause = "listener-gone";
       v.listener = gone->id;
@@ -153,7 +160,8 @@ class ConnectRefused final : public core::Detector {
     const auto it = destinations_.find(client.tuple.remote);
     if (it == destinations_.end()) return Severity::warning;
     const Destination& d = it->second;
-    const bool was_there = v.cause == "listener-gone" || d.last_success || facts.listener_at(client.tuple.remote, client.tuple.netns);
+    const bool was_there = d.last_success || facts.listener_at(client.tuple.remote, client.tuple.netns) ||
+                           facts.gone_listener_at(client.tuple.remote, client.tuple.netns);
     const bool works = d.last_success && d.last - *d.last_success < kRefusalWindow &&
                        (d.refusals.empty() || *d.last_success > d.refusals.front());
     return was_there && !works && d.refusals.size() >= kRefusalsForCritical ? Severity::critical : Severity::warning;

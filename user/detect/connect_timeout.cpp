@@ -14,6 +14,8 @@ namespace {
 using core::CulpritKind;
 using core::Severity;
 
+constexpr auto kAtOnce = std::chrono::milliseconds{20};
+
 class ConnectTimeout final : public core::Detector {
  public:
   std::string_view slug() const override { return "connect-timeout"; }
@@ -24,8 +26,8 @@ class ConnectTimeout final : public core::Detector {
     const auto* change = std::get_if<abi::StateChange>(&event.body);
     if (!change || change->from != abi::TcpState::syn_sent || change->to != abi::TcpState::close) return;
     const core::Connection* c = scene.facts.connection(change->socket.id);
-    if (!c || c->reset_received || !is_failure(*c)) return;
-    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, c->first_seen);
+    if (!c || c->reset_received || !(is_failure(*c) || rejected_at_once(*c, scene.facts))) return;
+    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, c->syn_retransmits ? c->connect_started : c->first_seen);
   }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
@@ -34,8 +36,12 @@ class ConnectTimeout final : public core::Detector {
     const int err = client->ending->err;
     core::Verdict v = unanswered_syn(*client, c.since, scene);
     v.severity = err == 0 ? Severity::warning : Severity::critical;
-    v.evidence.set("errno", core::EvidenceValue{err ? errno_name(err) : std::string{"none: the program closed it"}});
-    if (out_of_ports(*client)) {
+    if (err) v.evidence.set("errno", core::EvidenceValue{errno_name(err)});
+    if (rejected_at_once(*client, scene.facts)) {
+      v.cause = "rejected";
+      v.severity = Severity::critical;
+      v.confidence = core::Confidence::likely;
+    } else if (out_of_ports(*client)) {
       v.cause = "ports-exhausted";
       v.culprit = blame(CulpritKind::kernel_limit);
       v.confidence = core::Confidence::likely;
@@ -49,7 +55,7 @@ class ConnectTimeout final : public core::Detector {
 
   void describe(core::Finding& f) const override {
     const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
-    const std::string err = f.evidence.text("errno");
+    const std::string err = f.evidence.has("errno") ? f.evidence.text("errno") : std::string{"no error left in the socket"};
     core::Words& w = f.words;
     w.evidence = fmt::format("{}; SYN sent again {}", err,
                              count_words(static_cast<std::uint64_t>(f.evidence.number("syn_retransmits")), "time", "times"));
@@ -62,8 +68,10 @@ class ConnectTimeout final : public core::Detector {
       w.advice = {"ss -tan state time-wait | wc -l: who opens and closes so many connections? Reuse connections",
                   "net.ipv4.ip_local_port_range widens the range; net.ipv4.tcp_tw_reuse=1 lets TIME_WAIT ports be used again"};
     } else if (f.cause == "rejected") {
-      w.summary = fmt::format("the connect of {} to {} was rejected by ICMP ({}).", who, remote_words(f), err);
-      w.cause = "a firewall or router answers with an ICMP error instead of an RST";
+      w.summary = fmt::format("the connect of {} to {} was rejected by ICMP{}.", who, remote_words(f),
+                              f.evidence.has("errno") ? " (" + err + ")" : "");
+      w.cause = f.culprit.kind == CulpritKind::local_firewall ? "a reject rule of a firewall on this host"
+                                                              : "a firewall or router answers with an ICMP error instead of an RST";
       w.advice = {"look for a reject rule on the way, this host's own rules first (nft list ruleset)"};
     } else if (f.severity == Severity::critical) {
       w.summary = fmt::format("the connect of {} to {} failed: {}.", who, remote_words(f), err);
@@ -78,12 +86,20 @@ class ConnectTimeout final : public core::Detector {
     return c.tuple.local.port == 0 && c.syn_retransmits == 0 && c.ending && c.ending->err == 0;
   }
 
+  // A reject rule on this host answers while connect() still runs: the kernel returns the error from the call itself
+  // and leaves none in the socket. All there is to see is the dropped SYN and the end within the same moment.
+  static bool rejected_at_once(const core::Connection& c, const core::Facts& facts) {
+    if (!c.ending || c.ending->err != 0 || c.syn_retransmits > 0 || c.tuple.local.port == 0) return false;
+    const core::FirewallDrops* drops = facts.firewall_drops(c.tuple);
+    return drops && drops->last <= c.ending->time && c.ending->time - drops->last < kAtOnce;
+  }
+
   // An ICMP error ended it. A reject rule on this host also shows as a dropped segment.
   static void judge_icmp(core::Verdict& v, const core::Connection& client, int err) {
     const bool by_rule_here = v.cause == "dropped-locally";
     if (v.cause == "accept-queue-full") return;
     v.confidence = core::Confidence::certain;
-    if (by_rule_here || err == ECONNREFUSED || (err == EHOSTUNREACH && client.syn_retransmits == 0)) {
+    if (by_rule_here || err == ECONNREFUSED || err == EACCES || err == EPERM || (err == EHOSTUNREACH && client.syn_retransmits == 0)) {
       v.cause = "rejected";
       if (!by_rule_here) v.culprit = blame_remote(client.tuple.remote);
     } else {

@@ -32,56 +32,67 @@ bool owner_died(const Connection& c) { return c.owner_exit.has_value(); }
 // The end that aborts is the one that asked and was owed the answer.
 bool is_client_abort(const Connection& c) { return c.role == ConnectionRole::client; }
 
-bool never_accepted(const Connection& c, const SentReset& sent) {
-  if (by_listener(sent)) return c.client_acked || c.overflow_drops > 0 || has_payload(sent) || sent.socket.over_limit();
+// Requests live for a minute at most: data that meets a listener that refused nobody for longer is a stray.
+constexpr auto kRequestLives = 65s;
+
+bool never_accepted(const Connection& c, const SentReset& sent, const core::Listener* l) {
+  const bool refused_lately = l && (l->first_refusal || (l->last_refusal != util::BootTime{} && sent.time - l->last_refusal < kRequestLives));
+  if (by_listener(sent)) return c.client_acked || c.overflow_drops > 0 || (has_payload(sent) && refused_lately) || sent.socket.over_limit();
   // A child in the accept queue has no socket yet and is no orphan.
   return sent.socket.full && !sent.socket.has_socket && !sent.socket.orphan && !sent.trigger;
 }
 
+// What a cause is judged by.
+struct Ending {
+  const Connection& c;
+  const SentReset& s;
+  std::string_view reason;
+  const core::Listener* listener;
+};
+
 struct Row {
   std::string_view cause;
-  bool (*applies)(const Connection&, const SentReset&, std::string_view reason);
+  bool (*applies)(const Ending&);
 };
 
 // In the order of precedence: the kernel's own statement where it names one cause only, then the rest.
 constexpr std::array kCauses{
-    Row{"memory", [](const Connection&, const SentReset&, std::string_view reason) { return reason == "TCP_ABORT_ON_MEMORY"; }},
-    Row{"never-accepted", [](const Connection& c, const SentReset& s, std::string_view) { return never_accepted(c, s); }},
+    Row{"memory", [](const Ending& e) { return e.reason == "TCP_ABORT_ON_MEMORY"; }},
+    Row{"never-accepted", [](const Ending& e) { return never_accepted(e.c, e.s, e.listener); }},
     Row{"socket-destroyed",
-        [](const Connection& c, const SentReset& s, std::string_view) {
-          return !s.trigger && (c.destroyed_by || (s.socket.full && s.socket.state != TcpState::close && !s.socket.orphan));
+        [](const Ending& e) {
+          return !e.s.trigger && (e.c.destroyed_by || (e.s.socket.full && e.s.socket.state != TcpState::close && !e.s.socket.orphan));
         }},
     Row{"process-exit",
-        [](const Connection& c, const SentReset& s, std::string_view) {
-          return !s.trigger && owner_died(c) && (!is_client_abort(c) || c.owner_exit->signal != 0);
+        [](const Ending& e) {
+          return !e.s.trigger && owner_died(e.c) && (!is_client_abort(e.c) || e.c.owner_exit->signal != 0);
         }},
     Row{"client-abandoned",
-        [](const Connection& c, const SentReset& s, std::string_view) {
-          const bool aborted = s.socket.unread() > 0 || outstanding_of(s.socket).reply_owed || s.socket.unacked() > 0;
-          return !s.trigger && is_client_abort(c) && s.socket.full && aborted && s.socket.shutdown == 3;
+        [](const Ending& e) {
+          const abi::Socket& s = e.s.socket;
+          const bool aborted = s.unread() > 0 || outstanding_of(s).reply_owed || s.unacked() > 0;
+          return !e.s.trigger && is_client_abort(e.c) && s.full && aborted && s.shutdown == 3;
         }},
     Row{"linger-zero",
-        [](const Connection&, const SentReset& s, std::string_view) {
-          return !s.trigger && s.socket.linger_zero && s.socket.state == TcpState::close;
-        }},
+        [](const Ending& e) { return !e.s.trigger && e.s.socket.linger_zero && e.s.socket.state == TcpState::close; }},
     Row{"close-with-unread-data",
-        [](const Connection&, const SentReset& s, std::string_view reason) {
-          return !s.trigger && (reason == "TCP_ABORT_ON_CLOSE" || (s.socket.unread() > 0 && s.socket.shutdown == 3));
+        [](const Ending& e) {
+          return !e.s.trigger && (e.reason == "TCP_ABORT_ON_CLOSE" || (e.s.socket.unread() > 0 && e.s.socket.shutdown == 3));
         }},
     Row{"data-after-close",
-        [](const Connection& c, const SentReset& s, std::string_view reason) {
-          if (!s.trigger) return reason == "TCP_ABORT_ON_DATA";
-          if (reason == "TCP_ABORT_ON_DATA") return true;
-          if (!has_payload(s)) return false;
-          return s.socket.state == TcpState::time_wait || (s.socket.full && (s.socket.shutdown & 1) != 0) ||
-                 (without_socket(s) && c.ending.has_value());
+        [](const Ending& e) {
+          if (!e.s.trigger || e.reason == "TCP_ABORT_ON_DATA") return e.reason == "TCP_ABORT_ON_DATA";
+          if (!has_payload(e.s)) return false;
+          return e.s.socket.state == TcpState::time_wait || (e.s.socket.full && (e.s.socket.shutdown & 1) != 0) ||
+                 (without_socket(e.s) && e.c.ending.has_value());
         }},
     Row{"disconnect",
-        [](const Connection&, const SentReset& s, std::string_view) {
-          return !s.trigger && s.socket.full && s.socket.state == TcpState::close && s.socket.has_socket && s.socket.shutdown != 3;
+        [](const Ending& e) {
+          const abi::Socket& s = e.s.socket;
+          return !e.s.trigger && s.full && s.state == TcpState::close && s.has_socket && s.shutdown != 3;
         }},
-    Row{"time-wait", [](const Connection&, const SentReset& s, std::string_view) { return s.socket.state == TcpState::time_wait; }},
-    Row{"stray-segment", [](const Connection&, const SentReset& s, std::string_view) { return s.trigger.has_value(); }},
+    Row{"time-wait", [](const Ending& e) { return e.s.socket.state == TcpState::time_wait; }},
+    Row{"stray-segment", [](const Ending& e) { return e.s.trigger.has_value(); }},
 };
 
 class Reset final : public core::Detector {
@@ -124,7 +135,9 @@ class Reset final : public core::Detector {
     if (!c || !c->reset_sent || c->reset_sent->time != time) return;
     // Part of a time-out or of a connect that was never one; told there.
     const std::string_view reason = scene.facts.names().reset_reason(event.reason);
-    if (reason == "TCP_KEEPALIVE_TIMEOUT" || (event.socket.full && event.socket.err == ETIMEDOUT)) return;
+    const bool keepalive = !event.trigger && event.socket.full && event.socket.keepalive && event.socket.probes_out > 0 &&
+                           event.socket.state != TcpState::close;
+    if (keepalive || reason == "TCP_KEEPALIVE_TIMEOUT" || (event.socket.full && event.socket.err == ETIMEDOUT)) return;
     if (event.socket.state == TcpState::syn_sent || (event.trigger && event.trigger->syn && !event.trigger->ack)) return;
     // One RST for each segment that still comes: the first tells.
     scene.book.raise(*this, {c->key, abi::SocketId::none}, time);
@@ -138,9 +151,9 @@ class Reset final : public core::Detector {
   }
 
   static std::string_view cause_of(const Connection& c, const core::Scene& scene) {
-    const std::string_view reason = scene.facts.names().reset_reason(c.reset_sent->reason);
+    const Ending ending{c, *c.reset_sent, scene.facts.names().reset_reason(c.reset_sent->reason), scene.facts.listener(c.listener)};
     for (const Row& row : kCauses)
-      if (row.applies(c, *c.reset_sent, reason)) return row.cause;
+      if (row.applies(ending)) return row.cause;
     return "unknown";
   }
 

@@ -90,6 +90,11 @@ class StallUnacked final : public core::Detector {
       scene.book.close(*this, subject, core::Ended::recovered);
       return;
     }
+    // The byte that was stuck arrived, and another is stuck since: that is another stall.
+    if (const core::Case* open = scene.book.find(*this, subject); open && open->since != c->episode_start) {
+      scene.book.close(*this, subject, core::Ended::recovered);
+      return;
+    }
     const bool proven = scene.now() - c->episode_start >= opens_ && c->episode_timeouts >= 2;
     if (proven && may_stall(c->state)) scene.book.raise(*this, subject, c->episode_start);
   }
@@ -98,7 +103,7 @@ class StallUnacked final : public core::Detector {
     const core::Connection* c = scene.facts.connection(change.socket.id);
     const core::Subject subject{change.socket.id, abi::SocketId::none};
     const bool moved = c && change.socket.err == 0 && static_cast<std::int32_t>(change.socket.snd_una - c->episode_una) > 0;
-    if (change.socket.err == ETIMEDOUT)
+    if (c && c->ending && c->ending->err == ETIMEDOUT)
       scene.book.close(*this, subject, core::Ended::timed_out);
     else if (moved)
       scene.book.close(*this, subject, core::Ended::recovered);

@@ -25,13 +25,16 @@ class TimedOut final : public core::Detector {
     // with the sequence numbers still whole.
     const auto* change = std::get_if<abi::StateChange>(&event.body);
     if (!change || change->to != abi::TcpState::close || change->from == abi::TcpState::syn_sent) return;
-    const int err = change->socket.err;
-    if (err != ETIMEDOUT && err != EHOSTUNREACH && err != ENETUNREACH) return;
     const core::Connection* c = scene.facts.connection(change->socket.id);
-    if (!c) return;
-    last_words_[c->number] = change->socket;
+    if (!c || !c->ending) return;
+    const int err = c->ending->err;
+    if (err != ETIMEDOUT && err != EHOSTUNREACH && err != ENETUNREACH) return;
+    abi::Socket& last = last_words_[c->number] = change->socket;
+    last.err = err;
     while (last_words_.size() > 10000) last_words_.erase(last_words_.begin());
-    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, event.time - change->socket.retrans_age.value_or(0s));
+    // The trouble began with the first retransmission, or, of an idle connection, with the first silent keepalive.
+    const auto silent = change->socket.unacked() > 0 ? change->socket.retrans_age : change->socket.segment_age;
+    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, event.time - silent.value_or(0s));
   }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {

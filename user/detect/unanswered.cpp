@@ -47,6 +47,7 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
   v.evidence.set("syn_retransmits", client.syn_retransmits);
   v.evidence.set("waiting_ms", util::to_ms(scene.now() - since));
   const core::Listener* l = scene.facts.listener_at(client.tuple.remote, client.tuple.netns);
+  if (!l) l = scene.facts.gone_listener_at(client.tuple.remote, client.tuple.netns);
   if (l && refuses(*l, scene.now())) {
     v.cause = "accept-queue-full";
     v.listener = l->id;
@@ -61,7 +62,7 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
     v.evidence.set("errno", core::EvidenceValue{errno_name(client.socket.err_soft)});
   } else {
     v.cause = "peer-silent";
-    v.culprit = blame_remote(client.tuple.remote);
+    v.culprit = client.tuple.remote.addr.is_loopback() ? blame(CulpritKind::unknown) : blame_remote(client.tuple.remote);
   }
   return v;
 }

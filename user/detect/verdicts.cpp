@@ -40,9 +40,8 @@ core::Culprit blame_owner(const std::vector<core::Process>& owners) {
 }
 
 bool refuses(const core::Listener& listener, util::BootTime now) {
-  if (listener.ended) return false;
-  if (listener.first_refusal && now - listener.last_refusal < kRecently) return true;
-  return listener.over_limit() && now - listener.observed < kRecently;
+  if (now - listener.last_refusal < kRecently) return true;
+  return !listener.ended && listener.over_limit() && now - listener.observed < kRecently;
 }
 
 bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootTime since) {

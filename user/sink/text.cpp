@@ -85,18 +85,18 @@ std::string end_of(const core::Finding& finding) {
 }
 
 std::string progress_of(const core::Finding& finding, core::Severity before) {
-  std::string text = "update: ";
+  std::vector<std::string> parts;
   if (finding.severity != before) {
-    text += fmt::format("{}, was {}; ", core::to_string(finding.severity), core::to_string(before));
+    parts.push_back(fmt::format("{} (was {})", core::to_string(finding.severity), core::to_string(before)));
   }
-  text += counted(finding.count, "connection");
-  if (finding.count_total > finding.count) {
-    text += fmt::format(" ({} in all)", grouped(finding.count_total));
+  if (finding.connection || finding.count > 1) {  // one of a listener is the listener
+    const std::string all = fmt::format(" ({} in all)", grouped(finding.count_total));
+    parts.push_back(counted(finding.count, "connection") + (finding.count_total > finding.count ? all : ""));
   }
   if (finding.duration > util::Duration::zero()) {
-    text += ", " + util::human(finding.duration);
+    parts.push_back(util::human(finding.duration));
   }
-  return text;
+  return fmt::format("update: {}", fmt::join(parts, ", "));
 }
 
 std::string evidence_of(const core::Finding& finding) {

@@ -458,7 +458,8 @@ bool by_owner(std::uint8_t from, std::uint8_t to, int err) {
   if (to == kListen || to == kSynSent || from == kListen) return true;
   if (to == kFinWait1) return from == kEstablished || from == kSynRecv;
   if (to == kLastAck) return from == kCloseWait;
-  return to == kClose && (from == kSynSent || from == kEstablished || from == kCloseWait) && err == 0;
+  return to == kClose && (from == kSynSent || from == kEstablished || from == kCloseWait) &&
+         (err == 0 || err == ECONNABORTED);
 }
 
 bool is_telling(std::uint8_t from, std::uint8_t to, const tw_socket& s, bool exiting) {

@@ -124,7 +124,7 @@ TEST_F(Text, ARiseInSeverityIsSaid) {
   sink_.findings({update});
   EXPECT_EQ(take(),
             "12:10:03.454  CRITICAL  stall-unacked   127.0.0.1:49186 -> 127.0.0.1:8080   "
-            "update: critical, was warning; 1 connection, 12 s\n"
+            "update: critical (was warning), 1 connection, 12 s\n"
             "    curl[4410] has sent 5 bytes that nobody acknowledges.\n");
 }
 
@@ -174,6 +174,9 @@ TEST_F(Text, AFindingOfAListenerNamesIt) {
   finding.connection.reset();
   sink_.findings({finding});
   EXPECT_THAT(take(), HasSubstr("synack-retransmit-unexpected   listener 0.0.0.0:8080\n"));
+  finding.phase = core::Phase::update;
+  sink_.findings({finding});
+  EXPECT_THAT(take(), EndsWith("listener 0.0.0.0:8080   update: 3.5 s\n"));
 }
 
 TEST_F(Text, LongSentencesWrapWithAHangingIndent) {

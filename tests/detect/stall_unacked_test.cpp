@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <gtest/gtest.h>
+
+#include "tests/detect/incident.h"
+#include "user/source/script.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+constexpr auto kSlug = "stall-unacked";
+using namespace std::chrono_literals;
+
+const std::string kSent = R"(
+  at 0ms   connect cli 10.0.0.1:50000 -> 10.0.0.9:22 by ssh[4410]
+  at 10ms  established cli
+  at 38ms  send cli 5
+)";
+// The time-outs of a 208 ms RTO: each twice the one before.
+const std::string kTwoTimeouts = kSent + "at 246ms timeout cli\nat 662ms timeout cli\n";
+const std::string kThreeTimeouts = kTwoTimeouts + "at 1494ms timeout cli\n";
+const std::string kFourTimeouts = kThreeTimeouts + "at 3158ms timeout cli\n";
+
+TEST(StallUnacked, OpensWithTheProofAndGetsCritical) {
+  const Told told = tell(kFourTimeouts + "until 3.5s");
+  const auto lines = told.of(kSlug);
+  ASSERT_GE(lines.size(), 2U);
+  EXPECT_EQ(brief(lines[0]), "unknown warning likely network");
+  EXPECT_EQ(lines[0].phase, core::Phase::open);
+  EXPECT_EQ(lines[0].since, source::script_time(38ms));
+  EXPECT_EQ(ends(lines[0]), "10.0.0.1:50000 ssh[4410] - 10.0.0.9:22");
+  EXPECT_EQ(util::to_string(*lines[0].service), "10.0.0.9:22");
+  EXPECT_EQ(lines[0].evidence.number("unacked_bytes"), 5);
+  EXPECT_EQ(lines[0].evidence.number("rtos"), 3);
+  EXPECT_EQ(lines[0].count, 1U);
+  const core::Finding critical = lines[lines.size() - 2];
+  EXPECT_EQ(critical.severity, core::Severity::critical);
+  EXPECT_EQ(critical.phase, core::Phase::update);
+  EXPECT_EQ(critical.evidence.number("rtos"), 4);
+  EXPECT_EQ(critical.evidence.number("backoff"), 3);
+  EXPECT_EQ(critical.evidence.number("rto_ms"), 1664);
+}
+
+TEST(StallUnacked, ASecondAndTwoTimeoutsMustHavePassed) {
+  EXPECT_EQ(tell(kTwoTimeouts + "at 1037ms sample cli\nuntil 1.2s").phases(kSlug), "");
+  EXPECT_EQ(tell(kTwoTimeouts + "at 1038ms sample cli\nuntil 1.2s").phases(kSlug), "open closed");
+  // One time-out is not enough, however long ago.
+  EXPECT_EQ(tell(kSent + "set cli rto 2s\nat 2.1s timeout cli\nat 3.9s sample cli\nuntil 4s").phases(kSlug), "");
+}
+
+TEST(StallUnacked, SilenceWithoutAProofProvesNothing) {
+  EXPECT_EQ(tell(kTwoTimeouts + "until 20s").phases(kSlug), "");
+}
+
+TEST(StallUnacked, TailLossProbesAndFastRetransmitsAreNoStall) {
+  EXPECT_EQ(tell(kSent + R"(
+    at 246ms retransmit cli tail-loss
+    at 1s    retransmit cli fast
+    at 2s    retransmit cli tail-loss
+    at 4s    retransmit cli probe
+    until 6s
+  )").slugs(), "");
+}
+
+TEST(StallUnacked, AnAcknowledgmentInTimeIsNoStall) {
+  const Told told = tell(kTwoTimeouts + R"(
+    at 700ms ack cli
+    at 1.1s  sample cli
+    at 2s    send cli 5
+    at 2.2s  timeout cli
+    until 4s
+  )");
+  EXPECT_EQ(told.phases(kSlug), "");
+}
+
+TEST(StallUnacked, RecoversWithAnAcknowledgment) {
+  const Told told = tell(kThreeTimeouts + "sweeps on\nat 2.3s ack cli\nuntil 6s");
+  EXPECT_EQ(told.first(kSlug).phase, core::Phase::open);
+  EXPECT_EQ(told.last(kSlug).phase, core::Phase::closed);
+  EXPECT_EQ(told.last(kSlug).ended, core::Ended::recovered);
+  EXPECT_EQ(told.last(kSlug).since, source::script_time(38ms));
+  EXPECT_EQ(told.last(kSlug).duration, 2500ms - 38ms);  // as the sweep saw it
+}
+
+TEST(StallUnacked, AThresholdMovesIt) {
+  Setting setting;
+  setting.settings.thresholds[kSlug] = 4s;
+  EXPECT_EQ(tell(kFourTimeouts + "until 3.5s", setting).phases(kSlug), "");
+}
+
+TEST(StallUnacked, HowItEnds) {
+  const auto ended = [](const std::string& how) { return tell(kFourTimeouts + how + "\nuntil 6s").last(kSlug).ended; };
+  EXPECT_EQ(ended("at 4s close cli"), core::Ended::closed);
+  EXPECT_EQ(ended("at 4s close cli exiting signal 15"), core::Ended::process_exit);
+  EXPECT_EQ(ended("at 4s close cli err ETIMEDOUT"), core::Ended::timed_out);
+  EXPECT_EQ(ended("at 4s reset-received cli\nclose cli err ECONNRESET"), core::Ended::reset);
+}
+
+const std::string kNeverAccepted = R"(
+  at 0ms    listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+  at 10ms   connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by curl[4410]
+  established cli
+  at 11ms   overflow srv from cli queue 5 head 5s
+  at 38ms   send cli 5
+  overflow srv from cli payload 5
+  at 246ms  timeout cli
+  overflow srv from cli payload 5
+  at 662ms  timeout cli
+  overflow srv from cli payload 5
+  at 1s     synack-retransmit srv from cli timer acked timeouts 0
+  at 1494ms timeout cli
+  overflow srv from cli payload 5
+)";
+
+TEST(StallUnacked, TheServerNeverAccepted) {
+  const Told told = tell(kNeverAccepted + "until 2s");
+  const core::Finding f = told.first(kSlug);
+  EXPECT_EQ(brief(f), "accept-queue-full warning certain lighttpd[2112]");
+  EXPECT_EQ(ends(f), "127.0.0.1:50000 curl[4410] - 127.0.0.1:8080 lighttpd[2112]");
+  EXPECT_EQ(f.evidence.number("queue"), 5);
+}
+
+TEST(StallUnacked, TheIncidentIsOneStory) {
+  const Told told = tell(kNeverAccepted + "until 2s");
+  EXPECT_EQ(told.first("accept-queue-overflow").role, core::StoryRole::root);
+  for (const core::Finding& f : told.lines) EXPECT_EQ(f.story, told.first("accept-queue-overflow").id) << f.slug;
+}
+
+TEST(StallUnacked, AFirewallOfThisHost) {
+  const Told told = tell(kSent + R"(
+    drop cli NETFILTER_DROP payload 5
+    at 246ms  timeout cli
+    at 662ms  timeout cli
+    at 1494ms timeout cli
+    drop cli NETFILTER_DROP payload 5
+    until 2s
+  )");
+  EXPECT_EQ(brief(told.first(kSlug)), "dropped-locally warning certain local-firewall");
+  EXPECT_EQ(told.first(kSlug).evidence.text("reason"), "NETFILTER_DROP");
+}
+
+TEST(StallUnacked, AFirewallDropOfLongAgoExplainsNothing) {
+  const Told told = tell(kSent + R"(
+    drop cli NETFILTER_DROP payload 5
+    ack cli
+    at 60s      send cli 5
+    at 60208ms  timeout cli
+    at 60624ms  timeout cli
+    at 61456ms  timeout cli
+    until 62s
+  )");
+  EXPECT_EQ(told.first(kSlug).cause, "unknown");
+}
+
+TEST(StallUnacked, TheNetworkSaysUnreachable) {
+  const Told told = tell(kTwoTimeouts + "at 1494ms timeout cli soft-error EHOSTUNREACH\nuntil 2s");
+  EXPECT_EQ(brief(told.first(kSlug)), "unreachable warning certain network");
+  EXPECT_EQ(told.first(kSlug).evidence.text("errno"), "EHOSTUNREACH");
+}
+
+TEST(StallUnacked, SeveralRemotesAtOnceAreThePath) {
+  const Told told = tell(R"(
+    at 0ms    connect one 10.0.0.1:50000 -> 10.0.0.9:22 by ssh[4410]
+    connect two 10.0.0.1:50001 -> 10.0.1.9:22 by ssh[4411]
+    at 10ms   established one
+    established two
+    at 38ms   send one 5
+    send two 5
+    at 246ms  timeout one
+    timeout two
+    at 662ms  timeout one
+    timeout two
+    at 1494ms timeout one
+    timeout two
+    until 2s
+  )");
+  for (const core::Finding& f : told.of(kSlug)) EXPECT_EQ(brief(f), "path-lost warning likely network");
+}
+
+TEST(StallUnacked, SaysWhenTheKernelGivesUp) {
+  const Told told = tell(kSent + R"(
+    set cli retries2 3
+    at 246ms  timeout cli
+    at 662ms  timeout cli
+    at 1494ms timeout cli
+    until 2s
+  )");
+  // 30 RTOs after the first time-out: 246 ms + 6240 ms.
+  EXPECT_EQ(told.first(kSlug).evidence.text("gives_up_at"), util::rfc3339(source::script_time(6486ms), {}));
+}
+
+TEST(StallUnacked, AStallFromBeforeTheTraceSaysSo) {
+  const Told told = tell(R"(
+    socket old 10.0.0.1:50000 -> 10.0.0.9:22 by ssh[4410] unacked 48
+    seed old
+    at 246ms  timeout old
+    at 662ms  timeout old
+    at 1494ms timeout old
+    until 2s
+  )");
+  EXPECT_EQ(ends(told.first(kSlug)), "10.0.0.1:50000 ssh[4410] - 10.0.0.9:22");
+  EXPECT_TRUE(told.first(kSlug).evidence.has("history"));
+}
+
+TEST(StallUnacked, LostEventsMakeAGuessUnsure) {
+  const Told told = tell(kTwoTimeouts + "at 1s lost 12 drop\nat 1494ms timeout cli\nuntil 2s");
+  EXPECT_EQ(brief(told.first(kSlug)), "unknown warning unsure network");
+  EXPECT_EQ(told.first(kSlug).evidence.number("events_lost"), 12);
+}
+
+TEST(StallUnacked, TenThousandStuckConnectionsAreOneLine) {
+  std::string script = "at 0ms listen other 10.0.0.1:1\n";
+  const auto each = [&script](const std::string& verb, const std::string& rest) {
+    for (int i = 0; i < 10000; ++i) script += verb + " c" + std::to_string(i) + rest + "\n";
+  };
+  for (int i = 0; i < 10000; ++i) {
+    const std::string n = std::to_string(i);
+    script += "connect c" + n + " 10.0.0.1:" + std::to_string(20000 + i) + " -> 10.0.0.9:80 by ab[77]\n";
+  }
+  each("established", "");
+  each("send", " 5");
+  for (const std::string at : {"208ms", "624ms", "1456ms"}) {
+    script += "at " + at + " set c0\n";
+    each("timeout", "");
+  }
+  const Told told = tell(script + "until 1.9s");
+  ASSERT_EQ(told.phases(kSlug), "open closed");
+  EXPECT_EQ(told.first(kSlug).count, 10000U);
+  EXPECT_EQ(told.first(kSlug).count_total, 10000U);
+  EXPECT_EQ(told.first(kSlug).examples.size(), 5U);
+  EXPECT_EQ(told.first(kSlug).connection->local.port, 20000);
+}
+
+}  // namespace
+}  // namespace tcpwhy::detect
