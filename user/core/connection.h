@@ -113,9 +113,14 @@ struct Listener {
   std::optional<util::BootTime> first_refusal;
   util::BootTime last_refusal{};
   std::uint64_t refused_acks = 0;  // seen one by one
-  std::uint64_t refused_drops = 0;  // what sk_drops grew by while over the limit
+  std::uint32_t drops_before = 0;  // sk_drops when the episode began
 
   [[nodiscard]] bool over_limit() const { return queue > limit; }
+  // Segments refused in this episode. sk_drops counts a refused ACK twice and a refused SYN, which has no event, once.
+  [[nodiscard]] std::uint64_t refused() const {
+    const std::uint64_t counted = drops - drops_before;
+    return counted > 2 * refused_acks ? counted - refused_acks : refused_acks;
+  }
   // For how long at least nothing was accepted.
   [[nodiscard]] util::Duration accepted_nothing() const {
     return head_age && queue > 0 ? std::min<util::Duration>(head_seen - same_head_since, *head_age) : util::Duration{};

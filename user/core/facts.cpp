@@ -157,7 +157,7 @@ void Facts::erase(abi::SocketId key) {
     break;
   }
   ages_.erase(it->second.age);
-  episodes_.erase(static_cast<std::uint64_t>(key));
+  end_episode(key);
   closed_.erase(static_cast<std::uint64_t>(key));
   connections_.erase(it);
 }
@@ -271,7 +271,7 @@ void Facts::progress(Connection& c, const abi::Socket& s) {
   if (!stuck || (c.episode && s.snd_una != c.episode_una)) {
     c.episode = false;
     c.episode_timeouts = 0;
-    episodes_.erase(static_cast<std::uint64_t>(c.key));
+    end_episode(c.key);
   }
   if (!stuck) return;
   if (!c.episode) {
@@ -281,16 +281,31 @@ void Facts::progress(Connection& c, const abi::Socket& s) {
     const auto first_retransmission = now_ - s.retrans_age.value_or(util::Duration{});
     const auto first_rto = util::Duration{s.rto.count() >> std::min<int>(s.backoff, 20)};
     c.episode_start = first_retransmission - first_rto;
-    episodes_.insert(static_cast<std::uint64_t>(c.key));
+    begin_episode(c);
   }
   c.episode_proof = now_;
   if (c.episode_timeouts < 2 && s.retransmits >= 2) note_repeat(c);
   c.episode_timeouts = std::max<std::uint32_t>(c.episode_timeouts, s.retransmits);
 }
 
-void Facts::for_each_episode(const std::function<void(const Connection&)>& visit) const {
-  for (const std::uint64_t key : episodes_)
-    if (const Connection* c = connection(abi::SocketId{key})) visit(*c);
+void Facts::begin_episode(const Connection& c) {
+  const auto where = std::pair{c.tuple.netns, c.tuple.remote.addr};
+  if (episodes_.emplace(static_cast<std::uint64_t>(c.key), where).second) stalled_remotes_[where.first][where.second] += 1;
+}
+
+void Facts::end_episode(abi::SocketId key) {
+  const auto it = episodes_.find(static_cast<std::uint64_t>(key));
+  if (it == episodes_.end()) return;
+  const auto [netns, remote] = it->second;
+  auto& remotes = stalled_remotes_[netns];
+  if (--remotes[remote] == 0) remotes.erase(remote);
+  if (remotes.empty()) stalled_remotes_.erase(netns);
+  episodes_.erase(it);
+}
+
+std::size_t Facts::stalled_remotes(std::uint32_t netns) const {
+  const auto it = stalled_remotes_.find(netns);
+  return it == stalled_remotes_.end() ? 0 : it->second.size();
 }
 
 // Listeners -----------------------------------------------------------------------------------------------------------
@@ -381,7 +396,7 @@ void Facts::observe(Listener& l, const abi::Socket& s) {
   // sk_drops also counts what else a listener drops. Between a refusal and this look at the queue some may have been
   // accepted: half full (or as many requests as the queue holds) is near enough.
   const bool near_full = l.queue >= (l.limit + 1) / 2 || l.requests >= l.limit;
-  if (grown > 0 && (near_full || (l.first_refusal && now_ - l.last_refusal < 2s))) refusal(l, 0, grown);
+  if (grown > 0 && (near_full || (l.first_refusal && now_ - l.last_refusal < 2s))) refusal(l, 0, s.drops - grown);
 }
 
 // The head of the queue is the same while it entered the queue at the same moment: then nothing was accepted.
@@ -397,16 +412,15 @@ void Facts::observe_head(Listener& l, std::optional<util::Duration> age, std::ui
   l.head_seen = now_;
 }
 
-void Facts::refusal(Listener& l, std::uint64_t acks, std::uint64_t drops) {
+void Facts::refusal(Listener& l, std::uint64_t acks, std::uint32_t drops_before) {
   if (!l.first_refusal) {
     l.first_refusal = now_;
     refusing_.insert(static_cast<std::uint64_t>(l.id));
     l.refused_acks = 0;
-    l.refused_drops = 0;
+    l.drops_before = drops_before;
   }
   l.last_refusal = now_;
   l.refused_acks += acks;
-  l.refused_drops += drops;
 }
 
 // Events --------------------------------------------------------------------------------------------------------------
@@ -446,7 +460,7 @@ void Facts::on(const abi::StateChange& e) {
     if (e.from != TcpState::syn_sent && e.socket.err == 0 && e.socket.total_retrans > 0 && e.socket.unacked() <= 1) note_repair(c);
     if (c.reset_sent && c.reset_sent->state_before == TcpState::unknown) c.reset_sent->state_before = e.from;
     c.episode = false;
-    episodes_.erase(static_cast<std::uint64_t>(c.key));
+    end_episode(c.key);
     closed_.insert(static_cast<std::uint64_t>(c.key));
   } else if (e.to == TcpState::established) {
     progress(c, e.socket);
@@ -504,7 +518,7 @@ void Facts::on(const abi::SynAckRetransmit& e) {
     c.synack_duplicate_syns += 1;
   inherit(c);
   client_end(e);
-  if (e.acked && e.listener.defer == 0 && e.listener.over_limit()) refusal(l, 0, 0);
+  if (e.acked && e.listener.defer == 0 && e.listener.over_limit()) refusal(l, 0, l.drops);
 }
 
 void Facts::on(const abi::ResetSent& e) {
@@ -555,7 +569,7 @@ void Facts::on(const abi::Drop& e) {
     const Listener* known = e.listener != abi::SocketId::none ? listener(e.listener) : listener_at(e.tuple.local, e.tuple.netns);
     if (!known) return;
     Listener& l = listeners_.at(static_cast<std::uint64_t>(known->id));
-    refusal(l, 1, 0);
+    refusal(l, 1, l.drops_known ? l.drops : e.drops - 2);
     l.observed = now_;
     l.queue = e.queue;
     l.limit = e.limit;

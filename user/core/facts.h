@@ -5,7 +5,6 @@
 
 #include <tsl/robin_map.h>
 
-#include <functional>
 #include <list>
 #include <map>
 #include <set>
@@ -99,7 +98,8 @@ class Facts {
   [[nodiscard]] bool seeded() const { return seeded_; }
 
   [[nodiscard]] const std::unordered_map<std::uint64_t, Listener>& listeners() const { return listeners_; }
-  void for_each_episode(const std::function<void(const Connection&)>& visit) const;
+  // How many remote addresses have a connection in an episode of time-outs, in this namespace.
+  [[nodiscard]] std::size_t stalled_remotes(std::uint32_t netns) const;
 
  private:
   struct Slot {
@@ -132,12 +132,14 @@ class Facts {
   void evict();
   void erase(abi::SocketId key);
   Listener& listen(const abi::Socket& socket);
-  void refusal(Listener& listener, std::uint64_t acks, std::uint64_t drops);
+  void refusal(Listener& listener, std::uint64_t acks, std::uint32_t drops_before);
   void observe(Listener& listener, const abi::Socket& socket);
   void observe_head(Listener& listener, std::optional<util::Duration> age, std::uint16_t port);
   void note_local(std::uint32_t netns, const util::Address& address);
   void client_end(const abi::SynAckRetransmit& event);
   void progress(Connection& connection, const abi::Socket& socket);
+  void begin_episode(const Connection& connection);
+  void end_episode(abi::SocketId key);
   Connection* adopt(const abi::Socket& socket);
   void drained();
   LossFigures& loss_at(const util::Endpoint& service);
@@ -160,7 +162,9 @@ class Facts {
   std::unordered_map<std::uint64_t, Slot> connections_;
   std::list<abi::SocketId> ages_;  // least recently seen first
   std::unordered_multimap<PairKey, abi::SocketId, PairHash> pairs_;
-  std::set<std::uint64_t> episodes_;
+  // Connections in an episode, and how many of them each remote address of a namespace has.
+  std::unordered_map<std::uint64_t, std::pair<std::uint32_t, util::Address>> episodes_;
+  std::map<std::uint32_t, std::map<util::Address, std::size_t>> stalled_remotes_;
   std::set<std::uint64_t> closed_;
   std::set<std::uint64_t> refusing_;  // listeners in an episode of refusals
   // Connections that were there at start, by cookie: their holders as indexes into seed_processes_, the first in the

@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <set>
-
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -15,14 +13,6 @@ using core::CulpritKind;
 
 // Several remotes that stop answering at once share the path, not the fault.
 constexpr std::size_t kRemotesForPath = 2;
-
-std::size_t stalled_remotes(const core::Facts& facts, const core::Connection& sender) {
-  std::set<util::Address> remotes;
-  facts.for_each_episode([&](const core::Connection& other) {
-    if (other.tuple.netns == sender.tuple.netns) remotes.insert(other.tuple.remote.addr);
-  });
-  return remotes.size();
-}
 
 // The listener that refused the sender's handshake during this stall: the server's end never was more than a request.
 const core::Listener* refusing_listener(const core::Connection& sender, util::BootTime since, const core::Scene& scene) {
@@ -107,7 +97,7 @@ core::Verdict unanswered_data(const core::Connection& sender, util::BootTime sin
     v.culprit = blame(CulpritKind::network);
     v.confidence = core::Confidence::certain;
     v.evidence.set("errno", core::EvidenceValue{errno_name(sender.socket.err_soft)});
-  } else if (stalled_remotes(scene.facts, sender) >= kRemotesForPath) {
+  } else if (scene.facts.stalled_remotes(sender.tuple.netns) >= kRemotesForPath) {
     v.cause = "path-lost";
     v.culprit = blame(CulpritKind::network);
   } else {

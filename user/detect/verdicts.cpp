@@ -54,7 +54,7 @@ void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Fa
   evidence.set("limit", l.limit);
   if (l.head_age && l.queue > 0) evidence.set("head_waiting_ms", util::to_ms(*l.head_age));
   if (l.accepted_nothing() > 0s) evidence.set("accepted_nothing_ms", util::to_ms(l.accepted_nothing()));
-  evidence.set("refused", std::max(l.refused_acks, l.refused_drops));
+  evidence.set("refused", l.refused());
   if (l.owners.empty()) return;
   const abi::ProcessState* state = facts.process(blame_owner(l.owners).process->pid);
   if (!state) return;
