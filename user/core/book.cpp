@@ -303,7 +303,7 @@ Finding Book::finding_of(const Group& group, Phase phase) const {
 
 // Lines ---------------------------------------------------------------------------------------------------------------
 
-void Book::join_story(Group& group) {
+void Book::join_story(Group& group, Phase phase) {
   const util::BootTime now = facts_.now();
   const int rank = group.detector->rank();
   // Where nobody is named there is nothing that joins.
@@ -311,11 +311,17 @@ void Book::join_story(Group& group) {
                               ? "unknown " + std::to_string(group.id)
                               : group.culprit;
   Story& story = stories_[key];
-  if (story.root == 0 || now - story.last > settings_.window || rank < story.rank) {
+  const auto goes_on = [&] {
+    return std::any_of(groups_.begin(), groups_.end(), [&](const auto& g) { return g.second.story == story.root; });
+  };
+  if (story.root == 0 || (now - story.last > settings_.window && !goes_on())) story = {group.id, rank, now, false};
+  // A new root only where everybody in the story still has a line to say so.
+  if (rank < story.rank && !story.told) {
     story.root = group.id;
     story.rank = rank;
   }
   story.last = now;
+  story.told = story.told || phase == Phase::event || phase == Phase::closed;
   group.story = story.root;
 }
 
@@ -328,7 +334,7 @@ bool Book::emit(Group& group, Phase phase, std::vector<Finding>& out) {
     opened_[std::string{probe.slug}] += 1;
   }
   worst_ = std::max(worst_.value_or(Severity::info), group.severity);
-  join_story(group);
+  join_story(group, phase);
   probe.id = group.id;
   probe.story = group.story;
   probe.role = group.story == group.id ? StoryRole::root : StoryRole::symptom;

@@ -89,6 +89,7 @@ class Book {
     std::uint64_t root = 0;
     int rank = 0;
     util::BootTime last{};
+    bool told = false;  // somebody in it has had its last line, perhaps
   };
 
   [[nodiscard]] Key key_of(const Detector& detector, Subject subject) const;
@@ -108,7 +109,7 @@ class Book {
   void instant_line(Group& group, std::vector<Finding>& out, bool last);
   bool emit(Group& group, Phase phase, std::vector<Finding>& out);
   [[nodiscard]] Finding finding_of(const Group& group, Phase phase) const;
-  void join_story(Group& group);
+  void join_story(Group& group, Phase phase);
   [[nodiscard]] std::vector<std::string> groups_in_order() const;
 
   const Facts& facts_;

@@ -54,7 +54,7 @@ class ConnectRefused final : public core::Detector {
     v.service = client->tuple.remote;
     v.confidence = core::Confidence::certain;
     judge_cause(v, *client, scene);
-    v.severity = severity_of(*client, c.since, v, scene.facts);
+    v.severity = severity_of(*client, c.since, scene.facts);
     v.evidence.set("errno", "ECONNREFUSED");
     if (const auto it = destinations_.find(client->tuple.remote); it != destinations_.end())
       v.evidence.set("callers", it->second.callers.size());
@@ -149,8 +149,7 @@ class ConnectRefused final : public core::Detector {
     }
   }
 
-  Severity severity_of(const core::Connection& client, util::BootTime refused, const core::Verdict& v,
-                       const core::Facts& facts) const {
+  Severity severity_of(const core::Connection& client, util::BootTime refused, const core::Facts& facts) const {
     const auto owner = client.owner();
     const bool fell_back = owner && std::any_of(successes_.begin(), successes_.end(), [&](const Success& s) {
                              return s.pid == owner->pid && s.remote.port == client.tuple.remote.port &&

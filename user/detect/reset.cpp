@@ -160,8 +160,13 @@ class Reset final : public core::Detector {
   // What the receiver lost: from its own socket where it is here, else from what the sender threw away.
   static Outstanding loss_of_receiver(const Connection& sender, const core::Scene& scene) {
     const Connection* peer = scene.facts.peer_of(sender);
-    if (peer && peer->reset_received) return outstanding_of(peer->reset_received->socket);
     Outstanding o;
+    if (peer && peer->reset_received) {
+      o = outstanding_of(peer->reset_received->socket);
+      // A server that spoke last waits for the next request, not for a reply.
+      o.reply_owed = o.reply_owed && peer->role != ConnectionRole::server;
+      return o;
+    }
     const SentReset& sent = *sender.reset_sent;
     if (has_payload(sent)) o.unacked = sent.trigger->payload;
     o.reply_owed = !sent.trigger && sender.role == ConnectionRole::server && sent.socket.full && sent.socket.unread() > 0;
