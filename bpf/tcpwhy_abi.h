@@ -36,6 +36,7 @@
 #define TW_KIND_SEED_END 34          /* a walk over the sockets of all processes is complete */
 #define TW_KIND_SWEEP_END 35         /* a sweep over the tracked sockets is complete */
 #define TW_KIND_PROCESS 36           /* observation of one process, an answer to a want */
+#define TW_KIND_LIMITED 37           /* events left out by a rate limit; laid out like TW_KIND_LOST */
 
 struct tw_header {
   __u64 time_ns; /* CLOCK_BOOTTIME */

@@ -177,6 +177,14 @@ void to_body(const tw_seed& r, Event& e) { e.body = Seed{socket(r.socket), owner
 void to_body(const tw_sample& r, Event& e) { e.body = Sample{socket(r.socket)}; }
 void to_body(const tw_tick&, Event& e) { e.body = Tick{}; }
 void to_body(const tw_lost& r, Event& e) { e.body = Lost{kind_name(r.kind), r.count}; }
+// Laid out like a loss.
+bool decode_limited(std::span<const std::byte> bytes, Event& event) {
+  tw_lost record;
+  if (bytes.size() < sizeof(record)) return false;
+  std::memcpy(&record, bytes.data(), sizeof(record));
+  event.body = Limited{kind_name(record.kind), record.count};
+  return true;
+}
 void to_body(const tw_seed_end& r, Event& e) { e.body = SeedEnd{r.initial != 0, r.complete != 0}; }
 void to_body(const tw_sweep_end& r, Event& e) { e.body = SweepEnd{r.sockets}; }
 void to_body(const tw_process& r, Event& e) {
@@ -216,6 +224,7 @@ constexpr std::array kRows{
     Row{TW_KIND_SEED_END, "seed_end", decode_as<tw_seed_end>},
     Row{TW_KIND_SWEEP_END, "sweep_end", decode_as<tw_sweep_end>},
     Row{TW_KIND_PROCESS, "process", decode_as<tw_process>},
+    Row{TW_KIND_LIMITED, "limited", decode_limited},
 };
 
 const Row* row_of(std::uint32_t kind) {
@@ -243,7 +252,7 @@ std::string_view name_of(const Event& event) {
   static constexpr std::array<std::string_view, std::variant_size_v<decltype(Event::body)>> kNames{
       "tick",         "transition", "state", "retransmit", "synack_retransmit", "reset_sent", "reset_received",
       "socket_error", "drop",       "seed",  "sample",     "lost",              "seed_end",   "sweep_end",
-      "process"};
+      "process",      "limited"};
   return kNames[event.body.index()];
 }
 

@@ -198,6 +198,11 @@ struct Lost {
   std::string_view kind;
   std::uint64_t count = 0;
 };
+// Events that a rate limit of the kernel side left out: not lost unawares, yet not seen one by one.
+struct Limited {
+  std::string_view kind;
+  std::uint64_t count = 0;
+};
 struct SeedEnd {
   bool initial = false;
   bool complete = false;
@@ -219,7 +224,7 @@ struct ProcessState {
 struct Event {
   util::BootTime time{};
   std::variant<Tick, Transition, StateChange, Retransmit, SynAckRetransmit, ResetSent, ResetReceived, SocketError, Drop,
-               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState>
+               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited>
       body;
 };
 

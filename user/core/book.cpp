@@ -8,7 +8,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Longer where there are thousands: judging them all must not cost more than telling of them is worth.
 constexpr auto kJudgeAgain = 500ms;
+constexpr std::size_t kCasesPerInterval = 1000;
 // A finding waits for the answer to its want, but not longer than this: then what is not known stays unknown.
 constexpr auto kWaitForAnswer = 1s;
 // A condition that returns within this is the same one: it never flaps.
@@ -386,8 +388,9 @@ std::vector<std::string> Book::groups_in_order() const {
 
 void Book::judge_all(bool final) {
   const util::BootTime now = facts_.now();
+  const auto again = kJudgeAgain * (1 + entries_.size() / kCasesPerInterval);
   for (auto& [key, entry] : entries_)
-    if (final || now - entry.judged >= kJudgeAgain || entry.judged == util::BootTime{}) judge(key, entry, final);
+    if (final || now - entry.judged >= again || entry.judged == util::BootTime{}) judge(key, entry, final);
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;
     const bool told_instant = entry.c.detector->instant() && !entry.group.empty();

@@ -68,6 +68,9 @@ struct Words {
   std::string operator()(const abi::ProcessState& e) const {
     return fmt::format("{} state {} threads {}", e.pid, e.state, e.threads);
   }
+  std::string operator()(const abi::Limited& e) const {
+    return fmt::format("{} events of kind {} were left out by the rate limit", e.count, e.kind);
+  }
   std::string operator()(const abi::Seed&) const { return {}; }
   std::string operator()(const abi::Tick&) const { return {}; }
   std::string operator()(const abi::SeedEnd&) const { return {}; }

@@ -158,7 +158,6 @@ void Facts::erase(abi::SocketId key) {
   }
   ages_.erase(it->second.age);
   end_episode(key);
-  closed_.erase(static_cast<std::uint64_t>(key));
   connections_.erase(it);
 }
 
@@ -436,6 +435,7 @@ void Facts::on(const abi::StateChange& e) {
   if (e.from == TcpState::listen) {
     Listener& l = listen(e.socket);
     l.ended = now_;
+    gone_.push_back(l.id);
     if (e.owner.known()) {
       l.ended_by = process_of(e.owner);
       if (e.owner.exiting) l.ended_exit = exit_of(e.owner.exit_code);
@@ -461,7 +461,7 @@ void Facts::on(const abi::StateChange& e) {
     if (c.reset_sent && c.reset_sent->state_before == TcpState::unknown) c.reset_sent->state_before = e.from;
     c.episode = false;
     end_episode(c.key);
-    closed_.insert(static_cast<std::uint64_t>(c.key));
+    closed_.emplace_back(now_, c.key);
   } else if (e.to == TcpState::established) {
     progress(c, e.socket);
   }
@@ -651,18 +651,37 @@ void Facts::drained() {
   }
 }
 
+void Facts::forget_closed() {
+  while (!closed_.empty() && now_ - closed_.front().first > kRememberClosed) {
+    const abi::SocketId key = closed_.front().second;
+    closed_.pop_front();
+    const Connection* c = connection(key);
+    // The same socket may have connected again since.
+    if (c && c->ending && now_ - c->ending->time > kRememberClosed) erase(key);
+  }
+}
+
+void Facts::forget_gone_listeners() {
+  while (gone_.size() > kMaxGoneListeners) {
+    const auto it = listeners_.find(static_cast<std::uint64_t>(gone_.front()));
+    gone_.pop_front();
+    if (it == listeners_.end() || !it->second.ended) continue;
+    const auto [first, last] = listeners_by_port_.equal_range(it->second.tuple.local.port);
+    for (auto port = first; port != last; ++port) {
+      if (port->second != it->second.id) continue;
+      listeners_by_port_.erase(port);
+      break;
+    }
+    listeners_.erase(it);
+  }
+}
+
 void Facts::on(const abi::Tick&) {
   drained();
-  // Forgetting is bounded work: closed connections are few, firewall entries are looked at a bucket at a time.
-  for (auto it = closed_.begin(); it != closed_.end();) {
-    const Connection* c = connection(abi::SocketId{*it});
-    const std::uint64_t key = *it++;
-    if (!c || (c->ending && now_ - c->ending->time > kRememberClosed)) erase(abi::SocketId{key});
-  }
+  forget_closed();
+  forget_gone_listeners();
   if (!firewall_.empty() && now_.time_since_epoch() / 1s % 60 == 0)
     std::erase_if(firewall_, [this](const auto& entry) { return now_ - entry.second.last > kRememberDrops; });
-  if (listeners_.size() > kMaxGoneListeners)
-    std::erase_if(listeners_, [this](const auto& entry) { return entry.second.ended && now_ - *entry.second.ended > 1h; });
 }
 
 LossFigures& Facts::loss_at(const util::Endpoint& service) {

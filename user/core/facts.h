@@ -5,6 +5,7 @@
 
 #include <tsl/robin_map.h>
 
+#include <deque>
 #include <list>
 #include <map>
 #include <set>
@@ -121,6 +122,7 @@ class Facts {
   void on(const abi::SweepEnd&);
   void on(const abi::ProcessState&);
   void on(const abi::Tick&);
+  void on(const abi::Limited&) {}
   void on(const abi::Transition&) {}  // ordinary life: no verdict rests on it
 
   Connection& touch(const abi::Socket& socket, const abi::Owner& owner);
@@ -142,6 +144,8 @@ class Facts {
   void end_episode(abi::SocketId key);
   Connection* adopt(const abi::Socket& socket);
   void drained();
+  void forget_closed();
+  void forget_gone_listeners();
   LossFigures& loss_at(const util::Endpoint& service);
   void note_repair(const Connection& connection);
   void note_repeat(const Connection& connection);
@@ -165,7 +169,8 @@ class Facts {
   // Connections in an episode, and how many of them each remote address of a namespace has.
   std::unordered_map<std::uint64_t, std::pair<std::uint32_t, util::Address>> episodes_;
   std::map<std::uint32_t, std::map<util::Address, std::size_t>> stalled_remotes_;
-  std::set<std::uint64_t> closed_;
+  std::deque<std::pair<util::BootTime, abi::SocketId>> closed_;  // in the order of their ends
+  std::deque<abi::SocketId> gone_;                               // listeners that ended, the oldest first
   std::set<std::uint64_t> refusing_;  // listeners in an episode of refusals
   // Connections that were there at start, by cookie: their holders as indexes into seed_processes_, the first in the
   // flat table, the rare further ones beside it. There may be hundreds of thousands.

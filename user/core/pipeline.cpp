@@ -29,6 +29,8 @@ void Pipeline::feed(std::span<const std::byte> record) {
   facts_.apply(*event);
   if (outlets_.event) outlets_.event(*event);
   if (std::holds_alternative<abi::Transition>(event->body)) return;
+  if (const auto* limited = std::get_if<abi::Limited>(&event->body))
+    counts_[std::string{limited->kind} + "_left_out"] += limited->count;
   Scene scene{facts_, book_, settings_.identity.wall};
   for (const auto& detector : detectors_) detector->on_event(*event, scene);
   if (!std::holds_alternative<abi::Tick>(event->body)) return;
@@ -47,7 +49,7 @@ Summary Pipeline::summary() const {
   s.started = started_;
   s.ended = facts_.now();
   for (const auto& [kind, count] : counts_)
-    if (kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost") s.events[kind] = count;
+    if (kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" && kind != "limited") s.events[kind] = count;
   if (unreadable_) s.events["unreadable"] = unreadable_;
   s.events_lost = facts_.lost_total();
   s.connections = facts_.connections_total();

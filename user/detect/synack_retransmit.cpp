@@ -40,6 +40,8 @@ class SynAckRetransmit final : public core::Detector {
   }
 
   void on_tick(core::Scene& scene) override {
+    if (scene.now() - looked_ < 1s) return;
+    looked_ = scene.now();
     for (const core::Subject& subject : scene.book.open_subjects(*this)) {
       const core::Connection* c = scene.facts.connection(subject.connection);
       const core::Case* open = scene.book.find(*this, subject);
@@ -126,6 +128,7 @@ class SynAckRetransmit final : public core::Detector {
   }
 
   std::map<abi::SocketId, Recent> recent_;
+  util::BootTime looked_{};
 };
 
 }  // namespace

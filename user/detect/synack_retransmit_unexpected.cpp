@@ -36,6 +36,8 @@ class SynAckRetransmitUnexpected final : public core::Detector {
 
   // The kernel drops a request without a word when its retries are used up.
   void on_tick(core::Scene& scene) override {
+    if (scene.now() - looked_ < 1s) return;
+    looked_ = scene.now();
     for (const core::Subject& subject : scene.book.open_subjects(*this)) {
       const core::Connection* c = scene.facts.connection(subject.connection);
       if (!c || c->state != abi::TcpState::new_syn_recv) continue;
@@ -135,6 +137,7 @@ class SynAckRetransmitUnexpected final : public core::Detector {
   }
 
   util::Duration client_believes_;
+  util::BootTime looked_{};
 };
 
 }  // namespace

@@ -131,6 +131,7 @@ class Live final : public LiveSource {
   void walk_at_start(const Handler& handler);
   void end_walk(const Handler& handler, std::uint64_t sockets, bool initial, bool complete);
   void do_tick(const Handler& handler);
+  void tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now, std::uint64_t& told);
   void tell_losses(const Handler& handler);
   void sweep_if_due(const Handler& handler, BootTime now);
   void answer_wants(const Handler& handler, BootTime now);
@@ -149,6 +150,7 @@ class Live final : public LiveSource {
   SweepPace sweep_pace_;
   WalkRation walk_ration_;
   std::array<std::uint64_t, TW_KERNEL_KINDS> lost_told_{};
+  std::array<std::uint64_t, TW_KERNEL_KINDS> limited_told_{};
   std::uint64_t last_ns_ = 0;  // the latest time of a record handed over
   BootTime next_tick_{};
 };
@@ -278,15 +280,21 @@ void Live::emit_tick(const Handler& handler) {
   emit(handler, record, TW_KIND_TICK);
 }
 
+void Live::tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now,
+                       std::uint64_t& told) {
+  if (now <= told) return;
+  tw_lost record{};
+  record.count = now - told;
+  record.kind = kind;
+  told = now;
+  emit(handler, record, record_kind);
+}
+
 void Live::tell_losses(const Handler& handler) {
   const tw_counters counters = programs_->counters();
   for (std::uint32_t kind = 0; kind < TW_KERNEL_KINDS; ++kind) {
-    if (counters.lost[kind] <= lost_told_[kind]) continue;
-    tw_lost record{};
-    record.count = counters.lost[kind] - lost_told_[kind];
-    record.kind = kind;
-    lost_told_[kind] = counters.lost[kind];
-    emit(handler, record, TW_KIND_LOST);
+    tell_growth(handler, kind, TW_KIND_LOST, counters.lost[kind], lost_told_[kind]);
+    tell_growth(handler, kind, TW_KIND_LIMITED, counters.limited[kind], limited_told_[kind]);
   }
 }
 

@@ -64,6 +64,7 @@ const std::vector<KindRow>& kinds() {
       row<tw_seed_end, SeedEnd>(TW_KIND_SEED_END, "seed_end"),
       row<tw_sweep_end, SweepEnd>(TW_KIND_SWEEP_END, "sweep_end"),
       row<tw_process, ProcessState>(TW_KIND_PROCESS, "process"),
+      row<tw_lost, Limited>(TW_KIND_LIMITED, "limited"),
   };
   return rows;
 }
@@ -116,7 +117,7 @@ TEST(Decode, ALongerRecordIsReadAsFarAsKnown) {
 }
 
 TEST(Decode, UnknownKindsAreErrorsThatNameTheNumber) {
-  for (const std::uint16_t kind : std::array<std::uint16_t, 5>{0, 11, 31, 37, 65535}) {
+  for (const std::uint16_t kind : std::array<std::uint16_t, 5>{0, 11, 31, 38, 65535}) {
     const auto event = decode(bytes_of(tw_tick{}, kind));
     ASSERT_FALSE(event) << kind;
     EXPECT_NE(event.error().what.find("unknown kind " + std::to_string(kind)), std::string::npos);
