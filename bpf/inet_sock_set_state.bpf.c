@@ -51,15 +51,15 @@ static __always_inline int tw_was_given_up(const struct sock *sk) {
 }
 
 /* Transitions that only the owner makes, in its own context (a close by the kernel leaves an error in sk_err). */
-static __always_inline int tw_by_owner(const struct sock *sk, int old, int new) {
-  if (new == TCP_LISTEN || new == TCP_SYN_SENT || old == TCP_LISTEN)
+static __always_inline int tw_by_owner(const struct sock *sk, int from, int to) {
+  if (to == TCP_LISTEN || to == TCP_SYN_SENT || from == TCP_LISTEN)
     return 1;
-  if (new == TCP_FIN_WAIT1)
-    return old == TCP_ESTABLISHED || old == TCP_SYN_RECV;
-  if (new == TCP_LAST_ACK)
-    return old == TCP_CLOSE_WAIT;
-  if (new == TCP_CLOSE && (old == TCP_SYN_SENT || old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT))
-    return (sk->sk_err == 0 && !(old != TCP_SYN_SENT && tw_was_given_up(sk))) || sk->sk_err == TW_ECONNABORTED;
+  if (to == TCP_FIN_WAIT1)
+    return from == TCP_ESTABLISHED || from == TCP_SYN_RECV;
+  if (to == TCP_LAST_ACK)
+    return from == TCP_CLOSE_WAIT;
+  if (to == TCP_CLOSE && (from == TCP_SYN_SENT || from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT))
+    return (sk->sk_err == 0 && !(from != TCP_SYN_SENT && tw_was_given_up(sk))) || sk->sk_err == TW_ECONNABORTED;
   return 0;
 }
 
@@ -94,13 +94,13 @@ static __always_inline __u32 tw_refused_slot(const struct sock *sk) {
   return bpf_ntohs(sk->__sk_common.skc_dport) & (TW_REFUSED_PORTS - 1);
 }
 
-static __always_inline int tw_client_is_telling(const struct sock *sk, int new) {
+static __always_inline int tw_client_is_telling(const struct sock *sk, int to) {
   const struct tcp_sock *tp;
   __u64 now;
 
-  if (new == TCP_CLOSE)
+  if (to == TCP_CLOSE)
     return 1;
-  tp = new == TCP_ESTABLISHED ? bpf_skc_to_tcp_sock((void *)sk) : NULL;
+  tp = to == TCP_ESTABLISHED ? bpf_skc_to_tcp_sock((void *)sk) : NULL;
   if (!tp)
     return 0;
   now = bpf_ktime_get_boot_ns();
@@ -109,35 +109,35 @@ static __always_inline int tw_client_is_telling(const struct sock *sk, int new) 
 }
 
 /* What a verdict may need. Everything else is ordinary life. */
-static __always_inline int tw_is_telling(const struct sock *sk, int old, int new) {
-  if (old == TCP_SYN_SENT)
-    return tw_client_is_telling(sk, new);
-  if (new == TCP_LISTEN || old == TCP_LISTEN)
+static __always_inline int tw_is_telling(const struct sock *sk, int from, int to) {
+  if (from == TCP_SYN_SENT)
+    return tw_client_is_telling(sk, to);
+  if (to == TCP_LISTEN || from == TCP_LISTEN)
     return 1;
-  if (new == TCP_ESTABLISHED)
+  if (to == TCP_ESTABLISHED)
     return tw_total_retrans(sk) != 0;
-  if (new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK)
+  if (to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK)
     return tw_current_is_exiting();
-  if (new == TCP_CLOSE && (old == TCP_FIN_WAIT2 || old == TCP_LAST_ACK || old == TCP_CLOSING))
+  if (to == TCP_CLOSE && (from == TCP_FIN_WAIT2 || from == TCP_LAST_ACK || from == TCP_CLOSING))
     return sk->sk_err || tw_total_retrans(sk);
-  return new == TCP_CLOSE && old != TCP_CLOSE;
+  return to == TCP_CLOSE && from != TCP_CLOSE;
 }
 
-static __always_inline void tw_emit_state(const struct sock *sk, __u64 id, int old, int new) {
+static __always_inline void tw_emit_state(const struct sock *sk, __u64 id, int from, int to) {
   struct tw_state *record = tw_reserve(TW_KIND_STATE, sizeof(*record));
 
   if (!record)
     return;
-  record->from = old;
-  record->to = new;
+  record->from = from;
+  record->to = to;
   tw_fill_socket(&record->socket, sk);
   record->socket.id = id;
-  record->socket.state = new;
-  if (tw_by_owner(sk, old, new))
+  record->socket.state = to;
+  if (tw_by_owner(sk, from, to))
     tw_fill_current(&record->owner);
   if (!record->owner.pid)
     tw_fill_connector(&record->owner, id);
-  if (old == TCP_SYN_SENT && new == TCP_CLOSE) {
+  if (from == TCP_SYN_SENT && to == TCP_CLOSE) {
     record->last_success_ns = tw_last_success(&record->socket.tuple);
     if (record->socket.err == TW_ECONNREFUSED)
       tw_refused_ns[tw_refused_slot(sk)] = record->header.time_ns;
@@ -145,7 +145,7 @@ static __always_inline void tw_emit_state(const struct sock *sk, __u64 id, int o
   tw_submit(record);
 }
 
-static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, int old, int new) {
+static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, int from, int to) {
   struct tw_transition *record = tw_reserve(TW_KIND_TRANSITION, sizeof(*record));
   const struct tcp_sock *tp = (const void *)sk;
   struct tw_owner owner = {};
@@ -154,8 +154,8 @@ static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, 
     return;
   record->id = id;
   tw_fill_tuple(&record->tuple, sk, 1);
-  record->from = old;
-  record->to = new;
+  record->from = from;
+  record->to = to;
   record->shutdown = sk->sk_shutdown;
   record->err = sk->sk_err;
   record->snd_una = BPF_CORE_READ(tp, snd_una);
@@ -163,7 +163,7 @@ static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, 
   record->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
   record->copied_seq = BPF_CORE_READ(tp, copied_seq);
   record->total_retrans = BPF_CORE_READ(tp, total_retrans);
-  if (tw_by_owner(sk, old, new)) {
+  if (tw_by_owner(sk, from, to)) {
     tw_fill_current(&owner);
     record->pid = owner.pid;
     __builtin_memcpy(record->comm, owner.comm, TW_COMM);
@@ -172,30 +172,30 @@ static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, 
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int old, const int new) {
+int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int from, const int to) {
   int telling;
   __u64 id;
 
   /* Until 6.12 the child is not filled in yet at LISTEN to SYN_RECV; its next transition tells all. */
-  if (!tw_is_tcp(sk) || new == TCP_SYN_RECV)
+  if (!tw_is_tcp(sk) || to == TCP_SYN_RECV)
     return 0;
-  if (new == TCP_SYN_SENT) {
+  if (to == TCP_SYN_SENT) {
     tw_remember_connector(bpf_get_socket_cookie((void *)sk));
     tw_count_begin(sk, 1);
   }
-  if (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
+  if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
     tw_count_begin(sk, 0);
-  telling = tw_is_telling(sk, old, new);
+  telling = tw_is_telling(sk, from, to);
   if (!telling && !tw_config.every_transition)
     return 0;
   if (!tw_sk_passes(sk))
     return 0;
   id = bpf_get_socket_cookie((void *)sk);
-  if (new == TCP_LISTEN)
+  if (to == TCP_LISTEN)
     bpf_sk_storage_get(&tw_tracked, (void *)sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
   if (telling)
-    tw_emit_state(sk, id, old, new);
+    tw_emit_state(sk, id, from, to);
   else
-    tw_emit_transition(sk, id, old, new);
+    tw_emit_transition(sk, id, from, to);
   return 0;
 }

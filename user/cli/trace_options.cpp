@@ -11,6 +11,7 @@
 #include "user/cli/command_line.h"
 #include "user/cli/filter_values.h"
 #include "user/detect/catalogue.h"
+#include "user/detect/detectors.h"
 
 namespace tcpwhy::cli {
 namespace {
@@ -173,23 +174,31 @@ Durations: 200ms, 1.5s, 10s, 3min, 2h.
 Findings that wait for a time to pass, with their defaults for --threshold:
 )";
   for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (row.threshold) {
+    if (row.threshold && detect::is_looked_for(row.slug)) {
       text += fmt::format("  {:<28}  {:>6}  {}\n", row.slug, util::human(*row.threshold), row.threshold_means);
     }
   }
   text += "Those that do not can only be switched off, with FINDING=off:\n";
   for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (!row.threshold) {
+    if (!row.threshold && detect::is_looked_for(row.slug)) {
       text += fmt::format("  {:<28}  {}\n", row.slug, row.meaning);
     }
   }
+  text += "Not looked for by this version yet:\n";
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    if (!detect::is_looked_for(row.slug)) {
+      text += fmt::format("  {}\n", row.slug);
+    }
+  }
   return text + R"(
+Filters of different kinds must all match; of one kind, any.
+
 Examples:
   tcpwhy trace                                       the whole host, until Ctrl-C
   tcpwhy trace --for 30s --port 443                  half a minute of what uses port 443
   tcpwhy trace --remote 10.0.0.0/8 --comm nginx      one program's connections into one network
   tcpwhy trace --cgroup system.slice/nginx.service   one service
-  tcpwhy trace --threshold stall-unacked=5s --threshold half-open-risk=off
+  tcpwhy trace --threshold stall-unacked=5s --threshold reset=off
   tcpwhy trace --format json --for 1min > findings.jsonl
 
 Findings go to standard output, everything else to standard error; a line with the word "attached" there says that

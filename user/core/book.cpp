@@ -40,6 +40,12 @@ bool same_start(util::BootTime a, util::BootTime b) {
   return a == util::BootTime{} || apart <= 20ms;
 }
 
+// How most of them ended.
+Ended most(const std::map<Ended, std::uint64_t>& ends) {
+  const auto it = std::max_element(ends.begin(), ends.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return it == ends.end() ? Ended::recovered : it->first;
+}
+
 std::string process_key(const Process& p) {
   return std::to_string(p.pid) + "@" + std::to_string(p.start.time_since_epoch().count());
 }
@@ -154,6 +160,18 @@ Book::Told Book::tell(const Entry& entry, Verdict verdict) const {
   return told;
 }
 
+// What a filter looks at.
+Finding Book::alone(const Told& told) {
+  Finding f;
+  f.connection = told.connection;
+  f.owner = told.owner;
+  f.peer = told.peer;
+  f.listener = told.listener;
+  f.culprit = told.verdict.culprit;
+  f.service = told.verdict.service;
+  return f;
+}
+
 void Book::judge(const Key& key, Entry& entry, bool final) {
   entry.judged = facts_.now();
   // What is over stays as it was told: facts of afterwards (a queue that drained) explain it no better.
@@ -167,13 +185,21 @@ void Book::judge(const Key& key, Entry& entry, bool final) {
     entry.judged = {};
     return;
   }
+  // Each case by itself, before it is counted: what an aggregate shows are only some of its connections.
+  Told told = tell(entry, std::move(*verdict));
+  if (!settings_.filter.empty() && !settings_.filter.passes(alone(told))) return;
   // A milder view of what was told worse (the queue drains, the loss turns out to be random) comes too late.
-  if (entry.told && verdict->severity < entry.told->verdict.severity) return;
-  entry.told = tell(entry, std::move(*verdict));
+  if (entry.told && told.verdict.severity < entry.told->verdict.severity) return;
+  entry.told = std::move(told);
   place(key, entry);
 }
 
 // Groups --------------------------------------------------------------------------------------------------------------
+
+std::uint32_t Book::netns_of(const Told& told) {
+  if (told.connection) return told.connection->netns;
+  return told.listener ? told.listener->netns : 0;
+}
 
 std::string Book::culprit_key(const Told& told) {
   const Culprit& culprit = told.verdict.culprit;
@@ -181,7 +207,7 @@ std::string Book::culprit_key(const Told& told) {
   const std::string kind{to_string(culprit.kind)};
   if (culprit.process) return kind + " " + process_key(*culprit.process);
   if (culprit.remote) return kind + " " + util::to_string(culprit.remote->addr);
-  return kind + " " + service;
+  return kind + " " + service + " " + std::to_string(netns_of(told));
 }
 
 std::string Book::group_key(const Detector& detector, const Told& told) const {
@@ -191,8 +217,7 @@ std::string Book::group_key(const Detector& detector, const Told& told) const {
   key += ' ';
   key += culprit_key(told);
   if (told.verdict.service) key += " " + util::to_string(*told.verdict.service);
-  const std::uint32_t netns = told.connection ? told.connection->netns : told.listener ? told.listener->netns : 0;
-  key += " " + std::to_string(netns);
+  key += " " + std::to_string(netns_of(told));
   if (told.verdict.direction) key += told.verdict.direction == Direction::sent ? " s" : " r";
   // Ordinary ones must not be counted into one that is not.
   if (detector.instant()) key += told.verdict.severity == Severity::info ? " i" : " w";
@@ -212,6 +237,7 @@ void Book::place(const Key& key, Entry& entry) {
     group.opened = facts_.now();
     group.culprit = culprit_key(*entry.told);
   }
+  if (group.active.empty()) group.ends.clear();
   group.active[key] = *entry.told;
   if (group.seen.size() < kSeenPerGroup && group.seen.insert(key.order).second) {
     group.total += 1;
@@ -255,7 +281,7 @@ void Book::leave(const Key& key, Entry& entry, Ended how) {
   if (group.active.size() == 1 && group.active.contains(key)) group.primary = group.active.begin()->second;
   group.active.erase(key);
   group.last_end = facts_.now();
-  group.ended = how;
+  group.ends[how] += 1;
 }
 
 void Book::refresh(Group& group) {
@@ -284,7 +310,7 @@ Finding Book::finding_of(const Group& group, Phase phase) const {
   f.cause = p.verdict.cause;
   f.severity = group.severity;
   f.phase = phase;
-  if (phase == Phase::closed) f.ended = group.ended;
+  if (phase == Phase::closed) f.ended = most(group.ends);
   f.direction = p.verdict.direction;
   f.confidence = p.verdict.confidence;
   f.culprit = p.verdict.culprit;
@@ -327,10 +353,9 @@ void Book::join_story(Group& group, Phase phase) {
   group.story = story.root;
 }
 
-bool Book::emit(Group& group, Phase phase, std::vector<Finding>& out) {
+void Book::emit(Group& group, Phase phase, std::vector<Finding>& out) {
   const bool first = group.id == 0;
   Finding probe = finding_of(group, phase);
-  if (first && !settings_.filter.passes(probe)) return false;
   if (first) {
     group.id = next_id_++;
     opened_[std::string{probe.slug}] += 1;
@@ -347,7 +372,6 @@ bool Book::emit(Group& group, Phase phase, std::vector<Finding>& out) {
   group.fresh = 0;
   group.changed = false;
   out.push_back(std::move(probe));
-  return true;
 }
 
 void Book::condition_line(Group& group, std::vector<Finding>& out) {
@@ -438,7 +462,7 @@ std::vector<Finding> Book::finish() {
     if (group.detector->instant()) {
       instant_line(group, out, true);
     } else if (group.id != 0) {
-      if (!group.active.empty()) group.last_end = facts_.now(), group.ended = Ended::trace_end;
+      if (!group.active.empty()) group.last_end = facts_.now(), group.ends = {{Ended::trace_end, 1}};
       emit(group, Phase::closed, out);
     }
   }

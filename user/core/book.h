@@ -77,7 +77,7 @@ class Book {
     util::BootTime opened{};
     util::BootTime last_line{};
     util::BootTime last_end{};
-    Ended ended = Ended::recovered;
+    std::map<Ended, std::uint64_t> ends;  // of its cases
     Severity severity = Severity::info;
     Severity told_severity = Severity::info;
     std::uint64_t told_count = 0;
@@ -102,12 +102,14 @@ class Book {
   void place(const Key& key, Entry& entry);
   void leave(const Key& key, Entry& entry, Ended how);
   [[nodiscard]] std::string group_key(const Detector& detector, const Told& told) const;
+  [[nodiscard]] static std::uint32_t netns_of(const Told& told);
   [[nodiscard]] static std::string culprit_key(const Told& told);
   void refresh(Group& group);
   void lines_of(Group& group, std::vector<Finding>& out);
   void condition_line(Group& group, std::vector<Finding>& out);
   void instant_line(Group& group, std::vector<Finding>& out, bool last);
-  bool emit(Group& group, Phase phase, std::vector<Finding>& out);
+  void emit(Group& group, Phase phase, std::vector<Finding>& out);
+  [[nodiscard]] static Finding alone(const Told& told);
   [[nodiscard]] Finding finding_of(const Group& group, Phase phase) const;
   void join_story(Group& group, Phase phase);
   [[nodiscard]] std::vector<std::string> groups_in_order() const;

@@ -34,11 +34,12 @@ std::optional<Duration> give_up_in(const abi::Socket& s) {
 
   Duration rto = s.in_timer ? std::min(s.rto * 2, s.rto_max) : s.rto;
   Duration at = s.in_timer ? rto : std::max(s.timer_left, Duration{});
+  // The next wait ends with TCP_USER_TIMEOUT at the latest (tcp_clamp_rto_to_user_timeout); an armed timer is cut already.
+  if (s.in_timer && s.user_timeout > 0ms) at = std::clamp(limit - since_first, Duration{}, at);
   for (int i = 0; i < kMaxSteps; ++i) {
     if (since_first + at >= limit) return at;
     rto = std::min(rto * 2, s.rto_max);
     Duration next = at + rto;
-    // With TCP_USER_TIMEOUT the kernel shortens the last wait (tcp_clamp_rto_to_user_timeout).
     if (s.user_timeout > 0ms && since_first + next > limit) next = limit - since_first;
     at = next;
   }

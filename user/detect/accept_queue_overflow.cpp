@@ -81,6 +81,10 @@ class AcceptQueueOverflow final : public core::Detector {
       w.advice = {fmt::format("raise the backlog that {} gives to listen() (now {}; net.core.somaxconn is its ceiling)", who,
                               f.evidence.number("limit"))};
     }
+    if (f.evidence.text("process_state") == "stopped") {
+      w.summary = fmt::format("{} is stopped (SIGSTOP or a debugger) and accepts nothing on {}; the kernel refuses new connections.", who, where);
+      w.advice = {fmt::format("find out who stopped {}; kill -CONT lets it go on", who)};
+    }
     w.cause = f.listener ? fmt::format("accept queue of {}: {} wait, limit {}", where, f.evidence.number("queue"),
                                        f.evidence.number("limit"))
                          : std::string{};

@@ -64,7 +64,8 @@ class ConnectRefused final : public core::Detector {
   void describe(core::Finding& f) const override {
     f.evidence.set("attempts", f.count_total);
     const std::string where = f.service ? util::to_string(*f.service) : remote_words(f);
-    const std::string who = f.evidence.number("callers") > 1
+    const auto callers = static_cast<std::uint64_t>(f.evidence.number("callers"));
+    const std::string who = callers > 1 && callers <= f.count_total
                                 ? count_words(static_cast<std::uint64_t>(f.evidence.number("callers")), "process", "processes")
                                 : core::name_of(f.owner);
     const std::string attempts = count_words(f.count_total, "connect", "connects");
@@ -74,7 +75,7 @@ class ConnectRefused final : public core::Detector {
     if (f.cause == "listener-gone") {
       const std::string had = f.culprit.process ? core::name_of(*f.culprit.process) : "its process";
       w.summary = fmt::format("{} refused: nothing listens on {} since {} {}.", attempts, where, had,
-                              f.evidence.has("listener_ended") ? f.evidence.text("listener_ended") : "closed it");
+                              was(f.evidence.has("listener_ended") ? f.evidence.text("listener_ended") : "closed it"));
       w.cause = fmt::format("{} had the listener and it is gone", had);
       w.advice = {fmt::format("restart {}; find out why it ended (journalctl, core dumps, the OOM killer in dmesg)", had)};
     } else if (f.cause == "local-firewall") {
@@ -128,10 +129,12 @@ class ConnectRefused final : public core::Detector {
     // Before 6.10 (no reset reasons) an RST without a socket is not traced: then only a listener speaks against the stack.
     const bool stack_tells = !scene.facts.names().reset_reasons.empty();
     if (here && !stack_refused && !stack_tells) v.confidence = core::Confidence::likely;
-    if (here && !stack_refused && (stack_tells || there)) {
+    // A reject rule shows as a dropped SYN, wherever on this host it stands.
+    const bool by_rule = !stack_refused && firewall_ate(scene.facts, client.tuple, client.first_seen - 1s);
+    if (by_rule || (here && !stack_refused && (stack_tells || there))) {
       v.cause = "local-firewall";
       v.culprit = blame(CulpritKind::local_firewall);
-      if (!firewall_ate(scene.facts, client.tuple, client.first_seen - 1s)) v.confidence = core::Confidence::likely;
+      if (!by_rule) v.confidence = core::Confidence::likely;
     } else if (gone && here) {
       v.cause = "listener-gone";
       v.listener = gone->id;

@@ -34,6 +34,8 @@ std::unique_ptr<core::Detector> make_stall_unacked(const Thresholds&);
 std::unique_ptr<core::Detector> make_reset(const Thresholds&);
 std::unique_ptr<core::Detector> make_timed_out(const Thresholds&);
 
+// False for findings of the contract that no detector of this build looks for.
+bool is_looked_for(std::string_view slug);
 // Every detector that is not switched off.
 std::vector<std::unique_ptr<core::Detector>> make_all(const Thresholds& thresholds);
 

@@ -34,6 +34,12 @@ util::Duration Thresholds::of(std::string_view slug, util::Duration otherwise) c
   return it != given_.end() && it->second ? *it->second : otherwise;
 }
 
+bool is_looked_for(std::string_view slug) {
+  for (const Row& row : kDetectors)
+    if (row.slug == slug) return true;
+  return false;
+}
+
 std::vector<std::unique_ptr<core::Detector>> make_all(const Thresholds& thresholds) {
   std::vector<std::unique_ptr<core::Detector>> result;
   for (const Row& row : kDetectors)

@@ -37,6 +37,8 @@ constexpr auto kRequestLives = 65s;
 
 bool never_accepted(const Connection& c, const SentReset& sent, const core::Listener* l) {
   const bool refused_lately = l && (l->first_refusal || (l->last_refusal != util::BootTime{} && sent.time - l->last_refusal < kRequestLives));
+  // The listener is gone, too, and with it the request that it had refused to turn into a connection.
+  if (without_socket(sent) && !c.established && !c.ending) return c.client_acked || c.overflow_drops > 0;
   if (by_listener(sent)) return c.client_acked || c.overflow_drops > 0 || (has_payload(sent) && refused_lately) || sent.socket.over_limit();
   // A child in the accept queue has no socket yet and is no orphan.
   return sent.socket.full && !sent.socket.has_socket && !sent.socket.orphan && !sent.trigger;
@@ -303,7 +305,7 @@ class Reset final : public core::Detector {
   }
 
   static std::string exit_of(const core::Finding& f) {
-    return f.culprit.process && f.culprit.process->exit ? exit_words(*f.culprit.process->exit) : "exited";
+    return f.culprit.process && f.culprit.process->exit ? was(exit_words(*f.culprit.process->exit)) : "exited";
   }
 
   static std::string summary_of(const core::Finding& f, const std::string& who, const std::string& to) {

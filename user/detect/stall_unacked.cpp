@@ -18,6 +18,8 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::uint32_t kRepairsForBadLuck = 10;
+
 class StallUnacked final : public core::Detector {
  public:
   explicit StallUnacked(util::Duration opens) : opens_(opens) {}
@@ -44,7 +46,9 @@ class StallUnacked final : public core::Detector {
     const util::Duration stuck = sender->episode_proof - c.since;
     v.severity = sender->episode_timeouts >= 3 && stuck >= 3s ? Severity::critical : Severity::warning;
     const bool never_accepted = v.cause == "accept-queue-full";
-    if (!never_accepted && scene.facts.loss_is_random(core::service_endpoint(*sender))) v.severity = Severity::info;
+    // A connection that repaired ten losses for each of these time-outs has bad luck, until five in a row say otherwise.
+    const bool unlucky = s.total_retrans >= kRepairsForBadLuck * sender->episode_timeouts && sender->episode_timeouts < 5;
+    if (!never_accepted && (unlucky || scene.facts.loss_is_random(core::service_endpoint(*sender)))) v.severity = Severity::info;
     v.evidence.set("unacked_bytes", s.unacked());
     v.evidence.set("rtos", sender->episode_timeouts);
     v.evidence.set("backoff", s.backoff);
@@ -102,7 +106,8 @@ class StallUnacked final : public core::Detector {
   void on_close(const abi::StateChange& change, core::Scene& scene) {
     const core::Connection* c = scene.facts.connection(change.socket.id);
     const core::Subject subject{change.socket.id, abi::SocketId::none};
-    const bool moved = c && change.socket.err == 0 && static_cast<std::int32_t>(change.socket.snd_una - c->episode_una) > 0;
+    // The stuck byte arrived after all; what ended the connection came later.
+    const bool moved = c && static_cast<std::int32_t>(change.socket.snd_una - c->episode_una) > 0;
     if (c && c->ending && c->ending->err == ETIMEDOUT)
       scene.book.close(*this, subject, core::Ended::timed_out);
     else if (moved)

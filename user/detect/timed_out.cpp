@@ -33,8 +33,10 @@ class TimedOut final : public core::Detector {
     last.err = err;
     while (last_words_.size() > 10000) last_words_.erase(last_words_.begin());
     // The trouble began with the first retransmission, or, of an idle connection, with the first silent keepalive.
-    const auto silent = change->socket.unacked() > 0 ? change->socket.retrans_age : change->socket.segment_age;
-    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, event.time - silent.value_or(0s));
+    const abi::Socket& s = change->socket;
+    const auto idle = s.segment_age.value_or(0s);
+    const auto silent = s.unacked() > 0 ? s.retrans_age.value_or(0s) : idle - std::min(idle, s.keepalive_time);
+    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, event.time - silent);
   }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {

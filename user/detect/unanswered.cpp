@@ -61,7 +61,8 @@ void explain_unanswered(core::Finding& f) {
   core::Words& w = f.words;
   if (f.cause == "accept-queue-full") {
     w.cause = f.listener ? queue_words(*f.listener) : "the listener's accept queue is full";
-    w.advice = {fmt::format("find what blocks the accept loop of {}", f.listener ? owners_words(f.listener->owners) : "the server")};
+    w.advice = {fmt::format("see accept-queue-overflow: is the accept loop of {} blocked, slow, or its backlog too short?",
+                            f.listener ? owners_words(f.listener->owners) : "the server")};
   } else if (f.cause == "dropped-locally") {
     w.cause = fmt::format("a firewall rule on this host dropped {} of this connection",
                           count_words(static_cast<std::uint64_t>(f.evidence.number("firewall_drops")), "segment", "segments"));

@@ -66,6 +66,7 @@ void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Fa
 }
 
 std::string queue_words(const core::ListenerView& l) {
+  if (l.queue <= l.limit) return fmt::format("accept queue of {} was full (its limit is {})", util::to_string(l.endpoint), l.limit);
   return fmt::format("accept queue of {} is full ({} of {})", util::to_string(l.endpoint), l.queue, l.limit);
 }
 
@@ -101,6 +102,8 @@ Outstanding outstanding_of(const abi::Socket& s) {
   o.reply_owed = o.unacked == 0 && s.bytes_acked > 1 && sent_last;
   return o;
 }
+
+std::string was(const std::string& ended) { return ended.starts_with("killed") ? "was " + ended : ended; }
 
 std::string bytes_words(std::uint64_t bytes) {
   if (bytes == 1) return "1 byte";

@@ -37,6 +37,8 @@ std::string remote_words(const core::Finding& finding);
 
 // How a process ended: "killed by signal 9", "exited with status 1".
 std::string exit_words(const core::ProcessExit& exit);
+// The same behind a name: "was killed by signal 9".
+std::string was(const std::string& ended);
 
 // The wire's state when a wait began: for a reset and a time-out alike.
 struct Outstanding {

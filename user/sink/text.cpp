@@ -31,7 +31,7 @@ constexpr std::array<std::string_view, 3> kSeverityWords = {"INFO", "WARNING", "
 
 // How a condition ended, in words that "after 5.2 s" follows; in the order of core::Ended.
 constexpr std::array<std::string_view, 7> kEndWords = {
-    "recovered", "drained", "reset", "closed", "timed out", "its process exited", "still so when the trace ended,"};
+    "recovered", "drained", "reset", "closed", "timed out", "its process exited", "not over when the trace ended,"};
 
 std::size_t index(auto value) { return static_cast<std::size_t>(value); }
 
@@ -116,7 +116,7 @@ std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
 
 std::string findings_line(const core::Summary& summary) {
   if (summary.findings.empty()) {
-    return summary.events_lost == 0 ? "No finding: nothing went wrong on the connections that were watched."
+    return summary.events_lost == 0 ? "No finding: nothing of what this version looks for went wrong."
                                     : "No finding, but events were lost: something may have been missed.";
   }
   std::string list;
@@ -191,7 +191,7 @@ void TextSink::summary(const core::Summary& summary) {
   std::string text = anything_written_ ? "\n" : "";
   text += fmt::format("Watched {} for {}, {} to {}: {}, {}, {} lost.\n", util::printable(run_.host),
                       util::human(summary.ended - summary.started), clock(summary.started), clock(summary.ended),
-                      counted(summary.connections, "connection"), counted(sum(summary.events), "event"),
+                      counted(summary.connections, "connection end"), counted(sum(summary.events), "event"),
                       summary.events_lost == 0 ? "none" : grouped(summary.events_lost));
   text += paragraph(findings_line(summary), {.hang = kSentenceIndent, .columns = style_.columns});
   const std::uint64_t opened = sum(summary.findings);

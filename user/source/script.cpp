@@ -237,7 +237,7 @@ class Player {
   void advance(std::uint64_t to, bool with_last);
   void tick();
   void sweep();
-  void start_clock(const std::string& verb);
+  void end_walk_at_start();
 
   // Sockets
   ScriptSocket& declare(Reader& line, const std::string& what);
@@ -590,8 +590,8 @@ void Player::advance(std::uint64_t to, bool with_last) {
 }
 
 // What was there before is told first, then the walk at start ends.
-void Player::start_clock(const std::string& verb) {
-  if (started_ || verb == "seed" || verb == "socket") return;
+void Player::end_walk_at_start() {
+  if (started_) return;
   started_ = true;
   tw_seed_end end{};
   end.initial = end.complete = 1;
@@ -982,6 +982,7 @@ std::string Player::play(Words words) {
     const std::uint64_t to = kStart + static_cast<std::uint64_t>(line.duration("a time").count());
     if (line.failed()) return line.error();
     if (to < tape_.now) return "expected a time that is not before the line above";
+    if (to > tape_.now) end_walk_at_start();
     advance(to, false);
   }
   const auto* row = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const VerbRow& r) { return r.name == line.peek(); });
@@ -989,7 +990,8 @@ std::string Player::play(Words words) {
     line.expected("a verb (listen, connect, timeout, reset-sent, until ...)");
     return line.error();
   }
-  start_clock(line.word("a verb"));
+  const std::string verb = line.word("a verb");
+  if (verb != "seed" && verb != "socket") end_walk_at_start();
   (this->*row->verb)(line);
   if (!line.done()) line.expected("the end of the line");
   return line.error();

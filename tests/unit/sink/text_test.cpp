@@ -216,7 +216,7 @@ TEST_F(Text, SumsUp) {
   take();
   sink_.summary(sample_summary());
   EXPECT_EQ(take(), R"(
-Watched web1 for 12 s, 12:09:50 to 12:10:02: 40 connections, 1,234 events, none lost.
+Watched web1 for 12 s, 12:09:50 to 12:10:02: 40 connection ends, 1,234 events, none lost.
 Findings: 3 stall-unacked, 1 synack-retransmit-unexpected. The worst is critical.
 3 findings below warning not shown: --severity info shows them.
 )");
@@ -227,7 +227,7 @@ TEST_F(Text, AQuietRunSaysSoOnlyWhereNothingWasLost) {
   quiet.findings.clear();
   quiet.worst.reset();
   sink_.summary(quiet);
-  EXPECT_THAT(take(), EndsWith("No finding: nothing went wrong on the connections that were watched.\n"));
+  EXPECT_THAT(take(), EndsWith("No finding: nothing of what this version looks for went wrong.\n"));
   quiet.events_lost = 12;
   quiet.connections_evicted = 1;
   sink_.summary(quiet);
