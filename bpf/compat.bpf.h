@@ -93,8 +93,6 @@ static __always_inline __u64 tw_cgroup_id(const struct sock *sk) {
 }
 
 /* sk_protocol was a bit-field before 5.6 and is a u16 on every kernel supported here; kept as the one place to change. */
-static __always_inline int tw_is_tcp(const struct sock *sk) {
-  return sk->sk_protocol == TW_IPPROTO_TCP;
-}
+static __always_inline int tw_is_tcp(const struct sock *sk) { return sk->sk_protocol == TW_IPPROTO_TCP; }
 
 #endif

@@ -190,7 +190,8 @@ static __always_inline __u64 tw_known_id(const struct sock *sk) {
 }
 
 /* Headers of a segment, as bytes in memory; both IP versions, no IPv6 extension headers. */
-static __always_inline int tw_read_segment(const struct sk_buff *skb, struct tw_segment *segment, struct tw_tuple *tuple) {
+static __always_inline int tw_read_segment(const struct sk_buff *skb, struct tw_segment *segment,
+                                           struct tw_tuple *tuple) {
   unsigned char *head = BPF_CORE_READ(skb, head);
   __u16 network = BPF_CORE_READ(skb, network_header);
   struct ipv6hdr ip6 = {};

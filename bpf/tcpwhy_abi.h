@@ -20,23 +20,23 @@
 #define TW_COMM 16
 
 /* Kinds of records. The kernel side makes 1 to 31, user space the rest. */
-#define TW_KIND_TRANSITION 1         /* a state change of ordinary life; detectors never see it */
-#define TW_KIND_STATE 2              /* a state change that a verdict may need */
-#define TW_KIND_RETRANSMIT 3         /* tcp:tcp_retransmit_skb */
-#define TW_KIND_SYNACK_RETRANSMIT 4  /* tcp:tcp_retransmit_synack */
-#define TW_KIND_RESET_SENT 5         /* tcp:tcp_send_reset */
-#define TW_KIND_RESET_RECEIVED 6     /* tcp:tcp_receive_reset */
-#define TW_KIND_SOCKET_ERROR 7       /* sock:inet_sk_error_report */
-#define TW_KIND_DROP 8               /* skb:kfree_skb, the few reasons that explain a stall */
-#define TW_KIND_SEED 9               /* a socket that a process holds, with that process: start, or an answer to a want */
-#define TW_KIND_SAMPLE 10            /* a tracked socket, as a sweep found it */
-#define TW_KERNEL_KINDS 16           /* room in the counters */
-#define TW_KIND_TICK 32              /* the only clock of the detectors */
-#define TW_KIND_LOST 33              /* events that the kernel could not hand over */
-#define TW_KIND_SEED_END 34          /* a walk over the sockets of all processes is complete */
-#define TW_KIND_SWEEP_END 35         /* a sweep over the tracked sockets is complete */
-#define TW_KIND_PROCESS 36           /* observation of one process, an answer to a want */
-#define TW_KIND_LIMITED 37           /* events left out by a rate limit; laid out like TW_KIND_LOST */
+#define TW_KIND_TRANSITION 1        /* a state change of ordinary life; detectors never see it */
+#define TW_KIND_STATE 2             /* a state change that a verdict may need */
+#define TW_KIND_RETRANSMIT 3        /* tcp:tcp_retransmit_skb */
+#define TW_KIND_SYNACK_RETRANSMIT 4 /* tcp:tcp_retransmit_synack */
+#define TW_KIND_RESET_SENT 5        /* tcp:tcp_send_reset */
+#define TW_KIND_RESET_RECEIVED 6    /* tcp:tcp_receive_reset */
+#define TW_KIND_SOCKET_ERROR 7      /* sock:inet_sk_error_report */
+#define TW_KIND_DROP 8              /* skb:kfree_skb, the few reasons that explain a stall */
+#define TW_KIND_SEED 9       /* a socket that a process holds, with that process: start, or an answer to a want */
+#define TW_KIND_SAMPLE 10    /* a tracked socket, as a sweep found it */
+#define TW_KERNEL_KINDS 16   /* room in the counters */
+#define TW_KIND_TICK 32      /* the only clock of the detectors */
+#define TW_KIND_LOST 33      /* events that the kernel could not hand over */
+#define TW_KIND_SEED_END 34  /* a walk over the sockets of all processes is complete */
+#define TW_KIND_SWEEP_END 35 /* a sweep over the tracked sockets is complete */
+#define TW_KIND_PROCESS 36   /* observation of one process, an answer to a want */
+#define TW_KIND_LIMITED 37   /* events left out by a rate limit; laid out like TW_KIND_LOST */
 
 struct tw_header {
   __u64 time_ns; /* CLOCK_BOOTTIME */
@@ -69,20 +69,20 @@ struct tw_owner {
   __u8 source;    /* TW_OWNER_ */
   __u8 flags;     /* TW_OWNER_EXITING */
   __u16 reserved;
-  __u32 exit_code; /* as wait(2) gives it: signal in the low 7 bits, else status << 8 */
-  __u32 fd;        /* TW_OWNER_FILE: the descriptor */
+  __u32 exit_code;    /* as wait(2) gives it: signal in the low 7 bits, else status << 8 */
+  __u32 fd;           /* TW_OWNER_FILE: the descriptor */
   char comm[TW_COMM]; /* of the thread-group leader */
 };
 
 /* Flags of a socket. */
-#define TW_SK_FULL 0x1      /* a full socket: everything below is valid */
-#define TW_SK_DEAD 0x2      /* orphan: no process holds it (SOCK_DEAD) */
+#define TW_SK_FULL 0x1       /* a full socket: everything below is valid */
+#define TW_SK_DEAD 0x2       /* orphan: no process holds it (SOCK_DEAD) */
 #define TW_SK_HAS_SOCKET 0x4 /* a struct socket is attached; a child in the accept queue has none and is not DEAD */
-#define TW_SK_KEEPALIVE 0x8 /* SO_KEEPALIVE */
-#define TW_SK_LINGER 0x10   /* SO_LINGER on */
+#define TW_SK_KEEPALIVE 0x8  /* SO_KEEPALIVE */
+#define TW_SK_LINGER 0x10    /* SO_LINGER on */
 #define TW_SK_LINGER_ZERO 0x20
-#define TW_SK_LISTENER 0x40 /* the accept-queue fields are valid */
-#define TW_SK_MINI 0x80     /* TIME_WAIT or a request: only id, tuple and state are valid */
+#define TW_SK_LISTENER 0x40     /* the accept-queue fields are valid */
+#define TW_SK_MINI 0x80         /* TIME_WAIT or a request: only id, tuple and state are valid */
 #define TW_SK_WRITE_QUEUE 0x100 /* unsent data waits */
 
 /* Facts of one socket at the moment of the record. Lengths in bytes, times in ms unless named otherwise. */
@@ -95,8 +95,8 @@ struct tw_socket {
   __u32 flags; /* TW_SK_ */
   __u8 state;  /* TCP_ESTABLISHED 1 ... TCP_NEW_SYN_RECV 12 */
   __u8 shutdown;
-  __u8 ca_state; /* enum tcp_ca_state */
-  __u8 timer;    /* icsk_pending: 0 none, 1 retransmit, 3 zero-window probe, 5 tail-loss probe, 6 reordering */
+  __u8 ca_state;    /* enum tcp_ca_state */
+  __u8 timer;       /* icsk_pending: 0 none, 1 retransmit, 3 zero-window probe, 5 tail-loss probe, 6 reordering */
   __u8 retransmits; /* icsk_retransmits: time-outs without an acknowledgment since */
   __u8 backoff;
   __u8 probes_out;
@@ -293,10 +293,10 @@ struct tw_process {
 
 /* One struct configures every program; it is constant once they are loaded. */
 struct tw_config {
-  __u32 self_pid;      /* never an owner */
-  __u32 hz;            /* jiffies a second */
+  __u32 self_pid;        /* never an owner */
+  __u32 hz;              /* jiffies a second */
   __u8 every_transition; /* emit TW_KIND_TRANSITION too */
-  __u8 filter_ports;   /* the port map is in force */
+  __u8 filter_ports;     /* the port map is in force */
   __u8 filter_local;
   __u8 filter_remote;
   __u8 local_net[16];
@@ -307,7 +307,7 @@ struct tw_config {
   __u32 wake_bytes;       /* fill level that wakes the reader */
   __u8 reset_has_reason;  /* tcp_send_reset has its third argument */
   __u8 retransmit_has_error;
-  __u8 drop_has_socket;   /* kfree_skb has rx_sk */
+  __u8 drop_has_socket; /* kfree_skb has rx_sk */
   __u8 reserved[5];
   /* enum skb_drop_reason of the running kernel, 0 where it has no such reason */
   __u32 reason_netfilter;

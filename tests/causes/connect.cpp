@@ -145,7 +145,12 @@ void icmp_reject(Truth& truth, const std::string& with, int wanted, bool blockin
   truth.process("server", server.child());
   truth.process("client", client.child());
   Expect rejected("connect-timeout", "rejected");
-  rejected.severity("critical").culprit_kinds({"local-firewall"}).service(service).owner(client.pid()).count(1, 1).phases({"event"});
+  rejected.severity("critical")
+      .culprit_kinds({"local-firewall"})
+      .service(service)
+      .owner(client.pid())
+      .count(1, 1)
+      .phases({"event"});
   // At once means that connect() itself returned the error: the socket keeps none for anybody to see.
   if (blocking) rejected.evidence("errno", wanted);
   truth.expect(rejected);

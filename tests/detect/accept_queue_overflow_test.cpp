@@ -102,9 +102,13 @@ TEST(AcceptQueueOverflow, OtherDropsOfAListenerAreNoRefusal) {
 
 TEST(AcceptQueueOverflow, NotAcceptingNeedsTheSameHeadForASecond) {
   const auto first_look = [](const std::string& at) {
-    return tell("at 0ms listen srv 0.0.0.0:8080 by lighttpd[2112] limit 4\nconnect cli 127.0.0.1:50000 -> 127.0.0.1:8080\n"
-                "at 10ms set srv queue 5 head 0ms\nat " + at + " sample srv\nat 2s overflow srv from cli\nuntil 2.5s")
-        .first(kSlug).cause;
+    return tell(
+               "at 0ms listen srv 0.0.0.0:8080 by lighttpd[2112] limit 4\nconnect cli 127.0.0.1:50000 -> "
+               "127.0.0.1:8080\n"
+               "at 10ms set srv queue 5 head 0ms\nat " +
+               at + " sample srv\nat 2s overflow srv from cli\nuntil 2.5s")
+        .first(kSlug)
+        .cause;
   };
   EXPECT_NE(first_look("1001ms"), "not-accepting");
   EXPECT_EQ(first_look("1000ms"), "not-accepting");

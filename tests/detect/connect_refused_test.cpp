@@ -12,7 +12,8 @@ constexpr auto kSlug = "connect-refused";
 using namespace std::chrono_literals;
 
 // `times` refused connects to the address, each 100 ms after the one before.
-std::string refusals(int times, const std::string& to = "127.0.0.1:7000", const std::string& how = "", int from_ms = 2000) {
+std::string refusals(int times, const std::string& to = "127.0.0.1:7000", const std::string& how = "",
+                     int from_ms = 2000) {
   std::string script;
   for (int i = 0; i < times; ++i) {
     script += fmt::format("at {}ms connect r{} 127.0.0.1:{} -> {} by php[50]\n", from_ms + 100 * i, i, 50000 + i, to);
@@ -34,13 +35,15 @@ TEST(ConnectRefused, NobodyListens) {
 }
 
 TEST(ConnectRefused, WaitsASecondForTheFallback) {
-  EXPECT_EQ(tell(refusals(1) + "at 2.9s tick\nat 2.95s established r0").lines.size(), 1U);  // told by the end of the run
+  EXPECT_EQ(tell(refusals(1) + "at 2.9s tick\nat 2.95s established r0").lines.size(),
+            1U);  // told by the end of the run
   const Told told = tell(refusals(1) + "until 3.5s");
   EXPECT_GE(told.first(kSlug).time, source::script_time(3s));
 }
 
 TEST(ConnectRefused, TheListenerIsGone) {
-  const Told told = tell("at 0ms listen srv 127.0.0.1:7000 by worker[33]\nat 1s close srv exiting signal 9\n" + refusals(1) + "until 4s");
+  const Told told = tell("at 0ms listen srv 127.0.0.1:7000 by worker[33]\nat 1s close srv exiting signal 9\n" +
+                         refusals(1) + "until 4s");
   const core::Finding f = told.first(kSlug);
   EXPECT_EQ(brief(f), "listener-gone warning certain worker[33]");
   EXPECT_EQ(f.evidence.number("listener_pid"), 33);
@@ -77,7 +80,8 @@ TEST(ConnectRefused, AnRstThatNoSocketOfThisHostSent) {
 }
 
 TEST(ConnectRefused, AListenerIsThereAndYetAnRstCame) {
-  const Told told = tell("at 0ms listen srv 10.0.0.1:80 by nginx[7]\n" + refusals(1, "10.0.0.1:80", "silently") + "until 4s");
+  const Told told =
+      tell("at 0ms listen srv 10.0.0.1:80 by nginx[7]\n" + refusals(1, "10.0.0.1:80", "silently") + "until 4s");
   EXPECT_EQ(brief(told.first(kSlug)), "local-firewall warning likely local-firewall");
 }
 
@@ -87,7 +91,8 @@ TEST(ConnectRefused, WhereTheKernelTellsNoResetsWithoutASocketTheStackIsBelieved
   EXPECT_EQ(brief(tell(refusals(1, "127.0.0.1:7000", "silently") + "until 4s", old).first(kSlug)),
             "no-listener warning likely unknown");
   const std::string listening = "at 0ms listen srv 127.0.0.1:7000 by nginx[7]\n";
-  EXPECT_EQ(tell(listening + refusals(1, "127.0.0.1:7000", "silently") + "until 4s", old).first(kSlug).cause, "local-firewall");
+  EXPECT_EQ(tell(listening + refusals(1, "127.0.0.1:7000", "silently") + "until 4s", old).first(kSlug).cause,
+            "local-firewall");
 }
 
 TEST(ConnectRefused, AnAddressFallbackIsInfo) {
@@ -123,9 +128,10 @@ TEST(ConnectRefused, LostEventsMakeAGuessUnsure) {
 }
 
 TEST(ConnectRefused, TheOwnersOfTheGoneListenerAreNotTheNextOnes) {
-  const Told told = tell("at 0ms listen old 127.0.0.1:7000 by worker[33]\nat 1s close old exiting signal 9\n"
-                         "at 1.5s listen new 127.0.0.1:7000 by worker[34]\nat 1.8s close new exiting status 3\n" +
-                         refusals(1) + "until 4s");
+  const Told told = tell(
+      "at 0ms listen old 127.0.0.1:7000 by worker[33]\nat 1s close old exiting signal 9\n"
+      "at 1.5s listen new 127.0.0.1:7000 by worker[34]\nat 1.8s close new exiting status 3\n" +
+      refusals(1) + "until 4s");
   EXPECT_EQ(told.first(kSlug).evidence.number("listener_pid"), 34);
   EXPECT_EQ(told.first(kSlug).evidence.text("listener_ended"), "exited with status 3");
 }

@@ -63,8 +63,9 @@ TEST(ConnectTimeout, AnIcmpRejectOfAnotherHost) {
 
 TEST(ConnectTimeout, AnIcmpRejectOfThisHostsFirewall) {
   for (const std::string err : {"ECONNREFUSED", "EHOSTUNREACH"}) {
-    const Told told = tell(kConnect + "drop cli NETFILTER_DROP\nat 1s syn-retransmit cli\ndrop cli NETFILTER_DROP\nclose cli err " +
-                           err + "\nuntil 3s");
+    const Told told =
+        tell(kConnect + "drop cli NETFILTER_DROP\nat 1s syn-retransmit cli\ndrop cli NETFILTER_DROP\nclose cli err " +
+             err + "\nuntil 3s");
     EXPECT_EQ(brief(told.first(kSlug)), "rejected critical certain local-firewall") << err;
   }
 }

@@ -73,9 +73,12 @@ Told tell(std::string_view text, const Setting& setting) {
   if (setting.old_kernel) settings.names.reset_reasons.clear();
   auto detectors = make_all(Thresholds{settings.thresholds});
   if (setting.shuffle) std::shuffle(detectors.begin(), detectors.end(), std::mt19937{setting.shuffle});
-  core::Pipeline pipeline{settings, std::move(detectors), {[&told](const std::vector<core::Finding>& lines) {
-                            told.lines.insert(told.lines.end(), lines.begin(), lines.end());
-                          }, {}}};
+  core::Pipeline pipeline{settings,
+                          std::move(detectors),
+                          {[&told](const std::vector<core::Finding>& lines) {
+                             told.lines.insert(told.lines.end(), lines.begin(), lines.end());
+                           },
+                           {}}};
   for (const auto& record : script->records) pipeline.feed(record);
   pipeline.finish();
   told.summary = pipeline.summary();
@@ -103,8 +106,8 @@ std::string dump(const std::vector<core::Finding>& lines) {
     text += fmt::format("f{} s{} {} {} {} {} [{}] {} {} since {} at {} for {} count {}/{}", f.id, f.story,
                         core::to_string(f.role), f.slug, core::to_string(f.phase), brief(f), ends(f),
                         f.ended ? core::to_string(*f.ended) : "-", f.direction ? core::to_string(*f.direction) : "-",
-                        f.since.time_since_epoch().count(), f.time.time_since_epoch().count(), f.duration.count(), f.count,
-                        f.count_total);
+                        f.since.time_since_epoch().count(), f.time.time_since_epoch().count(), f.duration.count(),
+                        f.count, f.count_total);
     if (f.service) text += " service " + util::to_string(*f.service);
     for (const auto& example : f.examples) text += fmt::format(" e{}", example.number);
     for (const auto& [key, value] : f.evidence.entries()) text += fmt::format(" {}={}", key, value_words(value));

@@ -13,9 +13,9 @@ namespace tcpwhy::detect {
 
 struct Setting {
   core::Settings settings = {};
-  bool ordinary = true;       // ordinary transitions, too
-  unsigned shuffle = 0;       // 0: the detectors in the registry's order
-  bool old_kernel = false;    // one that has no reset reasons
+  bool ordinary = true;     // ordinary transitions, too
+  unsigned shuffle = 0;     // 0: the detectors in the registry's order
+  bool old_kernel = false;  // one that has no reset reasons
 };
 
 struct Told {

@@ -72,9 +72,15 @@ const std::string kBusyDay = R"(
   until 25s
 )";
 
-constexpr std::string_view kEverySlug[] = {
-    "accept-queue-overflow", "synack-retransmit-unexpected", "synack-retransmit", "connect-stalled", "connect-timeout",
-    "connect-refused",       "stall-unacked",                "reset",             "timed-out"};
+constexpr std::string_view kEverySlug[] = {"accept-queue-overflow",
+                                           "synack-retransmit-unexpected",
+                                           "synack-retransmit",
+                                           "connect-stalled",
+                                           "connect-timeout",
+                                           "connect-refused",
+                                           "stall-unacked",
+                                           "reset",
+                                           "timed-out"};
 
 TEST(Properties, TheBusyDayRaisesEverything) {
   const Told told = tell(kBusyDay);
@@ -106,7 +112,8 @@ TEST(Properties, EveryConditionOpensOnceAndClosesOnce) {
   std::map<std::uint64_t, std::string> phases;
   for (const core::Finding& f : tell(kBusyDay).lines) phases[f.id] += core::to_string(f.phase).front();
   for (const auto& [id, seen] : phases) {
-    const bool instant = seen.front() == 'e' && seen.find('c') == std::string::npos && seen.find('o') == std::string::npos;
+    const bool instant =
+        seen.front() == 'e' && seen.find('c') == std::string::npos && seen.find('o') == std::string::npos;
     const bool condition = seen.front() == 'o' && seen.back() == 'c' && seen.find('o', 1) == std::string::npos &&
                            seen.find('c') == seen.size() - 1 && seen.find('e') == std::string::npos;
     EXPECT_TRUE(instant || condition) << "f-" << id << ": " << seen;
@@ -189,10 +196,16 @@ TEST(Properties, AHealthyDayIsSilent) {
   std::string script = "at 0ms listen srv 127.0.0.1:8080 by lighttpd[2112] limit 128\nsweeps on\n";
   for (int i = 0; i < 300; ++i) {
     const std::string n = std::to_string(i);
-    script += fmt::format("at {}ms connect c{} 127.0.0.1:{} -> 127.0.0.1:8080 by curl[4410]\n", 10 + 20 * i, n, 50000 + i % 40);
-    script += fmt::format("established c{0}\nchild e{0} of c{0} by lighttpd[2112]\nsend c{0} 80\nreceive e{0} 80\nack c{0}\nread e{0}\n", n);
+    script += fmt::format("at {}ms connect c{} 127.0.0.1:{} -> 127.0.0.1:8080 by curl[4410]\n", 10 + 20 * i, n,
+                          50000 + i % 40);
+    script += fmt::format(
+        "established c{0}\nchild e{0} of c{0} by lighttpd[2112]\nsend c{0} 80\nreceive e{0} 80\nack c{0}\nread e{0}\n",
+        n);
     script += fmt::format("send e{0} 5000\nreceive c{0} 5000\nack e{0}\nread c{0}\nretransmit e{0} fast\n", n);
-    script += fmt::format("state e{0} FIN_WAIT1\nstate c{0} CLOSE_WAIT\nstate c{0} LAST_ACK\nstate e{0} FIN_WAIT2\nclose e{0}\nclose c{0}\n", n);
+    script += fmt::format(
+        "state e{0} FIN_WAIT1\nstate c{0} CLOSE_WAIT\nstate c{0} LAST_ACK\nstate e{0} FIN_WAIT2\nclose e{0}\nclose "
+        "c{0}\n",
+        n);
   }
   EXPECT_EQ(tell(script + "until 20s").slugs(), "");
 }
@@ -204,11 +217,13 @@ TEST(Properties, RandomLossThatRepairsItselfIsNeverAboveInfo) {
     const int at = 10 + 2000 * i;
     script += fmt::format("at {}ms connect c{} 127.0.0.1:{} -> 127.0.0.1:8080 by curl[4410]\n", at, n, 20000 + i);
     if (i % 3 == 0) {  // the SYN-ACK got lost: the timer and a duplicate SYN within 50 ms of ESTABLISHED
-      script += fmt::format("at {}ms syn-retransmit c{}\nsynack-retransmit srv from c{} duplicate timeouts 0\n", at + 1000, n, n);
+      script += fmt::format("at {}ms syn-retransmit c{}\nsynack-retransmit srv from c{} duplicate timeouts 0\n",
+                            at + 1000, n, n);
       script += fmt::format("at {}ms established c{}\n", at + 1001, n);
       script += fmt::format("at {}ms synack-retransmit srv from c{} timer timeouts 0 retrans 1\n", at + 1030, n);
     } else if (i % 3 == 1) {  // the ACK got lost, and the server speaks first
-      script += fmt::format("established c{}\nat {}ms synack-retransmit srv from c{} timer timeouts 0\n", n, at + 1000, n);
+      script +=
+          fmt::format("established c{}\nat {}ms synack-retransmit srv from c{} timer timeouts 0\n", n, at + 1000, n);
     } else {  // the request got lost
       script += fmt::format("established c{0}\nsend c{0} 80\nat {1}ms timeout c{0}\n", n, at + 208);
     }
@@ -268,7 +283,8 @@ TEST(Aggregation, TheKeyIsTheServiceNeverTheEphemeralPort) {
 
 TEST(Aggregation, TheOldestConnectionStandsForAll) {
   std::string script = "at 0ms listen other 10.0.0.1:1\n";
-  for (int i = 0; i < 8; ++i) script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\n", 10 + i, i, 50000 + i);
+  for (int i = 0; i < 8; ++i)
+    script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\n", 10 + i, i, 50000 + i);
   for (int i = 7; i >= 0; --i) script += fmt::format("at {}ms syn-retransmit c{}\n", 1010 + (7 - i), i);
   const Told told = tell(script + "until 1.5s");
   EXPECT_EQ(told.first("connect-stalled").examples.size(), 5U);
@@ -344,7 +360,8 @@ TEST(Identity, WhatNoLongerFitsIsEvictedAndCounted) {
   setting.settings.max_connections = 16;
   std::string script = "at 0ms listen other 10.0.0.1:1\n";
   for (int i = 0; i < 100; ++i)
-    script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\nclose c{} err EHOSTUNREACH\n", 10 * i, i, 50000 + i, i);
+    script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\nclose c{} err EHOSTUNREACH\n",
+                          10 * i, i, 50000 + i, i);
   const Told told = tell(script + "until 2s", setting);
   EXPECT_EQ(told.summary.connections, 100U);
   EXPECT_EQ(told.summary.connections_evicted, 84U);
@@ -355,7 +372,8 @@ TEST(Identity, AnOpenFindingOfAnEvictedConnectionCloses) {
   setting.settings.max_connections = 4;
   std::string script = "at 0ms connect old 10.0.0.1:40000 -> 10.0.0.8:80 by wget[5]\nat 1s syn-retransmit old\n";
   for (int i = 0; i < 10; ++i)
-    script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\nclose c{} err EHOSTUNREACH\n", 2000 + 10 * i, i, 50000 + i, i);
+    script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\nclose c{} err EHOSTUNREACH\n",
+                          2000 + 10 * i, i, 50000 + i, i);
   const Told told = tell(script + "until 6s", setting);
   EXPECT_EQ(told.first("connect-stalled").phase, core::Phase::open);
   EXPECT_EQ(told.last("connect-stalled").phase, core::Phase::closed);

@@ -57,7 +57,8 @@ TEST(Registry, EveryDetectorHasItsPage) {
     EXPECT_TRUE(fs::exists(page)) << page;
     const std::string text = read(page);
     for (const std::string_view cause : find_in_catalogue(detector->slug())->causes)
-      EXPECT_TRUE(kNeverRaised.contains(cause) || text.find(cause) != std::string::npos) << page << " does not explain " << cause;
+      EXPECT_TRUE(kNeverRaised.contains(cause) || text.find(cause) != std::string::npos)
+          << page << " does not explain " << cause;
   }
 }
 
@@ -71,7 +72,8 @@ TEST(Registry, EveryPageAndEveryTestIsOfAFindingOfTheContract) {
 TEST(Registry, EveryDetectorCanBeSwitchedOff) {
   for (const CatalogueRow& row : catalogue()) {
     const auto detectors = make_all(Thresholds{{{std::string{row.slug}, std::nullopt}}});
-    EXPECT_TRUE(std::none_of(detectors.begin(), detectors.end(), [&](const auto& d) { return d->slug() == row.slug; })) << row.slug;
+    EXPECT_TRUE(std::none_of(detectors.begin(), detectors.end(), [&](const auto& d) { return d->slug() == row.slug; }))
+        << row.slug;
   }
 }
 
@@ -81,8 +83,10 @@ TEST(Registry, RanksAreUniqueSoThatAStoryHasOneOrder) {
 }
 
 TEST(Registry, WhatIsOverInAnInstantIsWhatTheContractSays) {
-  const std::set<std::string_view> instant{"reset", "connect-refused", "connect-timeout", "closed-mid-request", "timed-out"};
-  for (const auto& detector : all()) EXPECT_EQ(detector->instant(), instant.contains(detector->slug())) << detector->slug();
+  const std::set<std::string_view> instant{"reset", "connect-refused", "connect-timeout", "closed-mid-request",
+                                           "timed-out"};
+  for (const auto& detector : all())
+    EXPECT_EQ(detector->instant(), instant.contains(detector->slug())) << detector->slug();
 }
 
 }  // namespace

@@ -64,7 +64,8 @@ TEST(Reset, OneFindingForBothEndsInEitherOrder) {
 }
 
 TEST(Reset, CloseWithUnreadData) {
-  const Told told = tell(kAsked + "at 1s close end shutdown 3\n" + kClientLearns + "reset-sent end reason TCP_ABORT_ON_CLOSE\nuntil 3s");
+  const Told told = tell(kAsked + "at 1s close end shutdown 3\n" + kClientLearns +
+                         "reset-sent end reason TCP_ABORT_ON_CLOSE\nuntil 3s");
   EXPECT_EQ(brief(told.first(kSlug)), "close-with-unread-data critical certain worker[33]");
   EXPECT_EQ(told.first(kSlug).evidence.number("unread_bytes"), 1386);
 }
@@ -86,7 +87,8 @@ TEST(Reset, CloseWithUnreadDataWhereNothingIsOwedIsAWarning) {
 TEST(Reset, AnOlderKernelWithoutReasons) {
   Setting old;
   old.old_kernel = true;
-  const Told told = tell(kAsked + "at 1s close end shutdown 3\n" + kClientLearns + "reset-sent end reason none\nuntil 3s", old);
+  const Told told =
+      tell(kAsked + "at 1s close end shutdown 3\n" + kClientLearns + "reset-sent end reason none\nuntil 3s", old);
   EXPECT_EQ(brief(told.first(kSlug)), "close-with-unread-data critical certain worker[33]");
   EXPECT_FALSE(told.first(kSlug).evidence.has("reason"));
 }
@@ -122,13 +124,15 @@ TEST(Reset, DataForATimeWaitSocketIsDataAfterClose) {
 }
 
 TEST(Reset, ATimeWaitSocketThatSeesALateAckIsInfo) {
-  const Told told = tell(kBoth + "at 1s set end in TIME_WAIT\nreset-sent end reason TCP_TIMEWAIT_SOCKET trigger 0\nuntil 3s");
+  const Told told =
+      tell(kBoth + "at 1s set end in TIME_WAIT\nreset-sent end reason TCP_TIMEWAIT_SOCKET trigger 0\nuntil 3s");
   EXPECT_EQ(told.first(kSlug).cause, "time-wait");
   EXPECT_EQ(told.first(kSlug).severity, core::Severity::info);
 }
 
 TEST(Reset, LingerZeroWithNothingOutstandingIsInfo) {
-  const Told told = tell(kBoth + "at 1s close end linger-zero shutdown 3\n" + kClientLearns + "reset-sent end reason TCP_STATE\nuntil 3s");
+  const Told told = tell(kBoth + "at 1s close end linger-zero shutdown 3\n" + kClientLearns +
+                         "reset-sent end reason TCP_STATE\nuntil 3s");
   EXPECT_EQ(brief(told.first(kSlug)), "linger-zero info certain worker[33]");
 }
 
@@ -171,8 +175,9 @@ TEST(Reset, TheBurstAtTheEndOfALoadTestIsInfo) {
   std::string script = "at 0ms listen srv 127.0.0.1:7000 by worker[33]\n";
   for (int i = 0; i < 200; ++i) {
     const std::string n = std::to_string(i);
-    script += "connect c" + n + " 127.0.0.1:" + std::to_string(50000 + i) + " -> 127.0.0.1:7000 by ab[77]\nestablished c" + n +
-              "\nchild e" + n + " of c" + n + "\nsend c" + n + " 80\nack c" + n + "\nreceive e" + n + " 80\n";
+    script += "connect c" + n + " 127.0.0.1:" + std::to_string(50000 + i) +
+              " -> 127.0.0.1:7000 by ab[77]\nestablished c" + n + "\nchild e" + n + " of c" + n + "\nsend c" + n +
+              " 80\nack c" + n + "\nreceive e" + n + " 80\n";
   }
   script += "at 3s set srv\n";
   for (int i = 0; i < 200; ++i) {
@@ -250,12 +255,14 @@ TEST(Reset, AStrayAckToAListenerIsInfo) {
 }
 
 TEST(Reset, ASegmentOfNoConnectionIsInfo) {
-  const Told told = tell("at 0ms connect ghost 10.0.0.7:50000 -> 10.0.0.1:8080\nat 1s reset-sent none to ghost\nuntil 3s");
+  const Told told =
+      tell("at 0ms connect ghost 10.0.0.7:50000 -> 10.0.0.1:8080\nat 1s reset-sent none to ghost\nuntil 3s");
   EXPECT_EQ(brief(told.first(kSlug)), "stray-segment info likely unknown");
 }
 
 TEST(Reset, TheKernelIsShortOfMemory) {
-  const Told told = tell(kBoth + "at 1s close end orphan shutdown 3\n" + kClientLearns + "reset-sent end reason TCP_ABORT_ON_MEMORY\nuntil 3s");
+  const Told told = tell(kBoth + "at 1s close end orphan shutdown 3\n" + kClientLearns +
+                         "reset-sent end reason TCP_ABORT_ON_MEMORY\nuntil 3s");
   EXPECT_EQ(brief(told.first(kSlug)), "memory critical certain kernel-limit");
 }
 
@@ -272,7 +279,9 @@ TEST(Reset, ASocketDestroyedFromOutside) {
 }
 
 TEST(Reset, ADisconnectedSocket) {
-  const Told told = tell(kBoth + "at 1s close cli\nreset-received end\nclose end err ECONNRESET\nreset-sent cli reason TCP_STATE\nuntil 3s");
+  const Told told =
+      tell(kBoth +
+           "at 1s close cli\nreset-received end\nclose end err ECONNRESET\nreset-sent cli reason TCP_STATE\nuntil 3s");
   EXPECT_EQ(brief(told.first(kSlug)), "disconnect warning certain php[50]");
 }
 
@@ -282,7 +291,8 @@ const std::string kRemote = R"(
 )";
 
 TEST(Reset, ARemoteAbortWithDataOutstandingIsCritical) {
-  const Told told = tell(kRemote + "at 1s send cli 300\nat 1.1s reset-received cli\nclose cli err ECONNRESET\nuntil 3s");
+  const Told told =
+      tell(kRemote + "at 1s send cli 300\nat 1.1s reset-received cli\nclose cli err ECONNRESET\nuntil 3s");
   const core::Finding f = told.first(kSlug);
   EXPECT_EQ(brief(f), "peer-abort critical certain remote-host 10.0.0.9:443");
   EXPECT_EQ(f.direction, core::Direction::received);
@@ -293,7 +303,8 @@ TEST(Reset, ARemoteAbortWithDataOutstandingIsCritical) {
 }
 
 TEST(Reset, ARemoteAbortThatOwesAReplyIsCritical) {
-  const Told told = tell(kRemote + "at 1s send cli 300\nat 1.1s ack cli\nat 5s reset-received cli\nclose cli err ECONNRESET\nuntil 7s");
+  const Told told = tell(
+      kRemote + "at 1s send cli 300\nat 1.1s ack cli\nat 5s reset-received cli\nclose cli err ECONNRESET\nuntil 7s");
   EXPECT_EQ(told.first(kSlug).severity, core::Severity::critical);
   EXPECT_TRUE(told.first(kSlug).evidence.flag("reply_owed"));
 }
@@ -332,7 +343,8 @@ TEST(Reset, AnRstOnLoopbackThatNobodyWasSeenToSend) {
 }
 
 TEST(Reset, ARefusedConnectIsTheOtherFinding) {
-  EXPECT_EQ(tell("at 0ms connect cli 127.0.0.1:50000 -> 127.0.0.1:7000 by php[50]\nrefuse cli\nuntil 3s").slugs(), "connect-refused");
+  EXPECT_EQ(tell("at 0ms connect cli 127.0.0.1:50000 -> 127.0.0.1:7000 by php[50]\nrefuse cli\nuntil 3s").slugs(),
+            "connect-refused");
 }
 
 TEST(Reset, AnOrdinaryCloseIsNothing) {
@@ -356,13 +368,14 @@ TEST(Reset, ManyOfOneProcessAreAnEventAndAnUpdate) {
   std::string script = "at 0ms listen srv 127.0.0.1:7000 by worker[33]\n";
   for (int i = 0; i < 100; ++i) {
     const std::string n = std::to_string(i);
-    script += "connect c" + n + " 127.0.0.1:" + std::to_string(50000 + i) + " -> 127.0.0.1:7000 by php[50]\nestablished c" + n +
-              "\nchild e" + n + " of c" + n + " by worker[33]\nsend c" + n + " 80\nack c" + n + "\nreceive e" + n + " 80\n";
+    script += "connect c" + n + " 127.0.0.1:" + std::to_string(50000 + i) +
+              " -> 127.0.0.1:7000 by php[50]\nestablished c" + n + "\nchild e" + n + " of c" + n +
+              " by worker[33]\nsend c" + n + " 80\nack c" + n + "\nreceive e" + n + " 80\n";
   }
   for (int i = 0; i < 100; ++i) {
     const std::string n = std::to_string(i);
-    script += "at " + std::to_string(1000 + 50 * i) + "ms close e" + n + " shutdown 3\nreset-received c" + n + "\nclose c" + n +
-              " err ECONNRESET\nreset-sent e" + n + " reason TCP_ABORT_ON_CLOSE\n";
+    script += "at " + std::to_string(1000 + 50 * i) + "ms close e" + n + " shutdown 3\nreset-received c" + n +
+              "\nclose c" + n + " err ECONNRESET\nreset-sent e" + n + " reason TCP_ABORT_ON_CLOSE\n";
   }
   const Told told = tell(script + "until 30s");
   EXPECT_EQ(told.phases(kSlug), "event update");
@@ -371,7 +384,8 @@ TEST(Reset, ManyOfOneProcessAreAnEventAndAnUpdate) {
 }
 
 TEST(Reset, LostEventsMakeAGuessUnsure) {
-  const Told told = tell("at 0ms connect ghost 10.0.0.7:50000 -> 10.0.0.1:8080\nat 1s reset-sent none to ghost\nlost 6 state\nuntil 3s");
+  const Told told = tell(
+      "at 0ms connect ghost 10.0.0.7:50000 -> 10.0.0.1:8080\nat 1s reset-sent none to ghost\nlost 6 state\nuntil 3s");
   EXPECT_EQ(brief(told.first(kSlug)), "stray-segment info unsure unknown");
   EXPECT_EQ(told.first(kSlug).evidence.number("events_lost"), 6);
 }

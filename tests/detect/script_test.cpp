@@ -43,24 +43,34 @@ const std::string kListen = "at 0ms listen srv 127.0.0.1:8080 by lighttpd[2112]\
 const std::string kConnect = "at 0ms connect cli 10.0.0.1:50000 -> 10.0.0.9:80 by curl[4410]\n";
 
 TEST(Script, ErrorsNameTheLineAndWhatWasExpected) {
-  EXPECT_EQ(error_of("\n# nothing\nfrobnicate"), "line 3: expected a verb (listen, connect, timeout, reset-sent, until ...), found \"frobnicate\"");
+  EXPECT_EQ(error_of("\n# nothing\nfrobnicate"),
+            "line 3: expected a verb (listen, connect, timeout, reset-sent, until ...), found \"frobnicate\"");
   EXPECT_EQ(error_of("at soon tick"), "line 1: expected a time (a time such as 200ms or 1.5s), found \"soon\"");
-  EXPECT_EQ(error_of("at 1s listen srv"), "line 1: expected an address and port such as 0.0.0.0:80, found the end of the line");
-  EXPECT_EQ(error_of("listen srv 1.2.3.4:80 by nobody"), "line 1: expected a process such as curl[4410], found \"nobody\"");
+  EXPECT_EQ(error_of("at 1s listen srv"),
+            "line 1: expected an address and port such as 0.0.0.0:80, found the end of the line");
+  EXPECT_EQ(error_of("listen srv 1.2.3.4:80 by nobody"),
+            "line 1: expected a process such as curl[4410], found \"nobody\"");
   EXPECT_EQ(error_of("connect c 1.2.3.4:80 1.2.3.4:81"), "line 1: expected ->, found \"1.2.3.4:81\"");
   EXPECT_EQ(error_of(kListen + "set srv queue four"), "line 2: expected the depth of the accept queue, found \"four\"");
   EXPECT_EQ(error_of("timeout cli"), "line 1: expected the name of the sender that a line above made, found \"cli\"");
   EXPECT_EQ(error_of(kConnect + "reset-sent cli reason BECAUSE"),
             "line 2: expected a reset reason such as TCP_ABORT_ON_CLOSE, found \"BECAUSE\"");
-  EXPECT_EQ(error_of(kConnect + "drop cli BAD_LUCK"), "line 2: expected a drop reason such as NETFILTER_DROP, found \"BAD_LUCK\"");
+  EXPECT_EQ(error_of(kConnect + "drop cli BAD_LUCK"),
+            "line 2: expected a drop reason such as NETFILTER_DROP, found \"BAD_LUCK\"");
   EXPECT_EQ(error_of("at 2s tick\nat 1s tick"), "line 2: expected a time that is not before the line above");
   EXPECT_EQ(error_of("tick tock"), "line 1: expected the end of the line, found \"tock\"");
   EXPECT_EQ(error_of("sweeps perhaps"), "line 1: expected on or off, found \"perhaps\"");
 }
 
 TEST(Script, EveryCutOfALineIsAnErrorOrALineNeverACrash) {
-  const std::string lines[] = {kListen + "synack-retransmit srv from", "process 5 state", kConnect + "close cli exiting signal",
-                               kConnect + "error cli", "child x of", "lost 5", kListen + "overflow srv", "reset-sent none to"};
+  const std::string lines[] = {kListen + "synack-retransmit srv from",
+                               "process 5 state",
+                               kConnect + "close cli exiting signal",
+                               kConnect + "error cli",
+                               "child x of",
+                               "lost 5",
+                               kListen + "overflow srv",
+                               "reset-sent none to"};
   for (const std::string& text : lines) {
     EXPECT_NE(error_of(text), "") << text;
     for (std::size_t n = 0; n <= text.size(); ++n) (void)parse_script(std::string_view{text}.substr(0, n));
@@ -88,7 +98,8 @@ TEST(Script, ALineComesBeforeTheTickOfItsMoment) {
 }
 
 TEST(Script, ATimeoutIsWhatTheKernelShows) {
-  const auto events = events_of(kConnect + "established cli\nsend cli 5\nat 208ms timeout cli\nat 624ms timeout cli\nat 700ms sample cli\n");
+  const auto events = events_of(
+      kConnect + "established cli\nsend cli 5\nat 208ms timeout cli\nat 624ms timeout cli\nat 700ms sample cli\n");
   const auto timeouts = bodies<abi::Retransmit>(events);
   ASSERT_EQ(timeouts.size(), 2U);
   EXPECT_EQ(timeouts[0].type, abi::RetransmitType::timeout);
@@ -109,7 +120,8 @@ TEST(Script, ATimeoutIsWhatTheKernelShows) {
 }
 
 TEST(Script, StatesAreRecordsWhereTheyTellAndTransitionsElsewhere) {
-  const auto events = events_of(kConnect + "established cli\nstate cli FIN_WAIT1\nstate cli FIN_WAIT2\nclose cli err ETIMEDOUT");
+  const auto events =
+      events_of(kConnect + "established cli\nstate cli FIN_WAIT1\nstate cli FIN_WAIT2\nclose cli err ETIMEDOUT");
   EXPECT_EQ(bodies<abi::Transition>(events).size(), 4U);
   const auto states = bodies<abi::StateChange>(events);
   ASSERT_EQ(states.size(), 1U);
@@ -119,7 +131,8 @@ TEST(Script, StatesAreRecordsWhereTheyTellAndTransitionsElsewhere) {
 }
 
 TEST(Script, AnExitIsOfTheProcessThatMakesTheTransition) {
-  const auto states = bodies<abi::StateChange>(events_of(kConnect + "established cli\nstate cli FIN_WAIT1 exiting signal 9"));
+  const auto states =
+      bodies<abi::StateChange>(events_of(kConnect + "established cli\nstate cli FIN_WAIT1 exiting signal 9"));
   ASSERT_EQ(states.size(), 1U);
   EXPECT_TRUE(states[0].owner.exiting);
   EXPECT_EQ(states[0].owner.exit_code, 9U);
@@ -145,7 +158,8 @@ TEST(Script, ASynAckCarriesTheClientOfThisHost) {
 }
 
 TEST(Script, ASweepShowsWhatIsInTroubleAndOnceMoreWhenItIsOver) {
-  const auto events = events_of(kListen + "sweeps on\nat 100ms set srv queue 200 head 0ms\nat 1.2s set srv queue 0 head never\nuntil 3s");
+  const auto events = events_of(
+      kListen + "sweeps on\nat 100ms set srv queue 200 head 0ms\nat 1.2s set srv queue 0 head never\nuntil 3s");
   const auto samples = bodies<abi::Sample>(events);
   ASSERT_EQ(samples.size(), 3U);
   EXPECT_EQ(samples[1].socket.head_age, 900ms);

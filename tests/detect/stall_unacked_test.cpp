@@ -47,9 +47,7 @@ TEST(StallUnacked, ASecondAndTwoTimeoutsMustHavePassed) {
   EXPECT_EQ(tell(kSent + "set cli rto 2s\nat 2.1s timeout cli\nat 3.9s sample cli\nuntil 4s").phases(kSlug), "");
 }
 
-TEST(StallUnacked, SilenceWithoutAProofProvesNothing) {
-  EXPECT_EQ(tell(kTwoTimeouts + "until 20s").phases(kSlug), "");
-}
+TEST(StallUnacked, SilenceWithoutAProofProvesNothing) { EXPECT_EQ(tell(kTwoTimeouts + "until 20s").phases(kSlug), ""); }
 
 TEST(StallUnacked, TailLossProbesAndFastRetransmitsAreNoStall) {
   EXPECT_EQ(tell(kSent + R"(
@@ -58,7 +56,9 @@ TEST(StallUnacked, TailLossProbesAndFastRetransmitsAreNoStall) {
     at 2s    retransmit cli tail-loss
     at 4s    retransmit cli probe
     until 6s
-  )").slugs(), "");
+  )")
+                .slugs(),
+            "");
 }
 
 TEST(StallUnacked, AnAcknowledgmentInTimeIsNoStall) {

@@ -70,7 +70,8 @@ TEST(SynAckRetransmit, WarnsFromTenAMinuteForOneListener) {
   const auto clients = [](int n) {
     std::string script = "at 0ms listen srv 10.0.0.1:8080 by lighttpd[2112] limit 1024\n";
     for (int i = 0; i < n; ++i) script += fmt::format("connect c{} 10.0.0.7:{} -> 10.0.0.1:8080\n", i, 50000 + i);
-    for (int i = 0; i < n; ++i) script += fmt::format("at {}ms synack-retransmit srv from c{} timer timeouts 1\n", 3000 + i, i);
+    for (int i = 0; i < n; ++i)
+      script += fmt::format("at {}ms synack-retransmit srv from c{} timer timeouts 1\n", 3000 + i, i);
     return tell(script + "until 4s").last(kSlug);
   };
   EXPECT_EQ(clients(9).severity, core::Severity::info);
@@ -79,9 +80,11 @@ TEST(SynAckRetransmit, WarnsFromTenAMinuteForOneListener) {
 
 TEST(SynAckRetransmit, ManySourcesThatFillTheQueueAreAFlood) {
   const auto sources = [](int n, int requests) {
-    std::string script = fmt::format("at 0ms listen srv 10.0.0.1:8080 by lighttpd[2112] limit 128 requests {} young {}\n", requests, requests);
+    std::string script = fmt::format(
+        "at 0ms listen srv 10.0.0.1:8080 by lighttpd[2112] limit 128 requests {} young {}\n", requests, requests);
     for (int i = 0; i < n; ++i) script += fmt::format("connect c{} 10.1.0.{}:50000 -> 10.0.0.1:8080\n", i, i + 1);
-    for (int i = 0; i < n; ++i) script += fmt::format("at {}ms synack-retransmit srv from c{} timer timeouts 1\n", 3000 + i, i);
+    for (int i = 0; i < n; ++i)
+      script += fmt::format("at {}ms synack-retransmit srv from c{} timer timeouts 1\n", 3000 + i, i);
     return tell(script + "until 4s");
   };
   const Told told = sources(60, 120);

@@ -114,8 +114,9 @@ TEST(TimedOut, OtherEndsAreNoTimeout) {
 }
 
 TEST(TimedOut, AConnectIsTheOtherFinding) {
-  const Told told = tell("at 0ms connect cli 10.0.0.1:50000 -> 10.0.0.9:22 by ssh[4410]\nat 1s syn-retransmit cli\n"
-                         "at 3s error cli ETIMEDOUT\nclose cli\nuntil 5s");
+  const Told told = tell(
+      "at 0ms connect cli 10.0.0.1:50000 -> 10.0.0.9:22 by ssh[4410]\nat 1s syn-retransmit cli\n"
+      "at 3s error cli ETIMEDOUT\nclose cli\nuntil 5s");
   EXPECT_EQ(told.phases(kSlug), "");
   EXPECT_EQ(told.phases("connect-timeout"), "event");
 }
@@ -129,8 +130,8 @@ TEST(TimedOut, ManyOfOnePathAreAnEventAndAnUpdate) {
   std::string script = "at 0ms listen other 10.0.0.1:1\n";
   for (int i = 0; i < 50; ++i) {
     const std::string n = std::to_string(i);
-    script += "connect c" + n + " 10.0.0.1:" + std::to_string(50000 + i) + " -> 10.0.0.9:80 by ab[77]\nestablished c" + n +
-              "\nsend c" + n + " 5\n";
+    script += "connect c" + n + " 10.0.0.1:" + std::to_string(50000 + i) + " -> 10.0.0.9:80 by ab[77]\nestablished c" +
+              n + "\nsend c" + n + " 5\n";
   }
   for (int i = 0; i < 50; ++i)
     script += "at " + std::to_string(1000 + 100 * i) + "ms close c" + std::to_string(i) + " err ETIMEDOUT\n";

@@ -131,8 +131,8 @@ Socket socket(const tw_socket& in) {
 }
 
 void to_body(const tw_transition& r, Event& e) {
-  e.body = Transition{SocketId{r.id}, tuple(r.tuple), state(r.from), state(r.to), r.err, r.snd_una, r.snd_nxt,
-                      r.rcv_nxt, r.copied_seq, r.total_retrans, r.pid, text(r.comm)};
+  e.body = Transition{SocketId{r.id}, tuple(r.tuple), state(r.from), state(r.to),     r.err, r.snd_una,
+                      r.snd_nxt,      r.rcv_nxt,      r.copied_seq,  r.total_retrans, r.pid, text(r.comm)};
 }
 void to_body(const tw_state& r, Event& e) {
   e.body = StateChange{socket(r.socket), owner(r.owner), state(r.from), state(r.to), stamp(r.last_success_ns)};
@@ -170,8 +170,15 @@ void to_body(const tw_reset_sent& r, Event& e) {
 void to_body(const tw_reset_received& r, Event& e) { e.body = ResetReceived{socket(r.socket), owner(r.owner)}; }
 void to_body(const tw_socket_error& r, Event& e) { e.body = SocketError{socket(r.socket), owner(r.owner)}; }
 void to_body(const tw_drop& r, Event& e) {
-  e.body = Drop{SocketId{r.listener_id}, tuple(r.tuple), segment(r.segment), r.reason,
-                r.queue,                 r.limit,        r.drops,            age(r.head_age_ms), static_cast<std::uint16_t>(r.head_port)};
+  e.body = Drop{SocketId{r.listener_id},
+                tuple(r.tuple),
+                segment(r.segment),
+                r.reason,
+                r.queue,
+                r.limit,
+                r.drops,
+                age(r.head_age_ms),
+                static_cast<std::uint16_t>(r.head_port)};
 }
 void to_body(const tw_seed& r, Event& e) { e.body = Seed{socket(r.socket), owner(r.owner)}; }
 void to_body(const tw_sample& r, Event& e) { e.body = Sample{socket(r.socket)}; }
@@ -189,8 +196,8 @@ void to_body(const tw_seed_end& r, Event& e) { e.body = SeedEnd{r.initial != 0, 
 void to_body(const tw_sweep_end& r, Event& e) { e.body = SweepEnd{r.sockets}; }
 void to_body(const tw_process& r, Event& e) {
   const auto count = [](std::uint32_t n) { return n == TW_NEVER ? std::nullopt : std::optional{n}; };
-  e.body = ProcessState{r.pid,           util::boot_time(r.start_ns), r.threads, count(r.open_fds),
-                        count(r.fd_limit), r.state,                   text(r.wait_channel), text(r.cgroup)};
+  e.body = ProcessState{r.pid,   util::boot_time(r.start_ns), r.threads,     count(r.open_fds), count(r.fd_limit),
+                        r.state, text(r.wait_channel),        text(r.cgroup)};
 }
 
 template <typename Record>
@@ -250,9 +257,8 @@ std::string_view peek_kind(std::span<const std::byte> record) {
 std::string_view name_of(const Event& event) {
   // In the order of Event::body.
   static constexpr std::array<std::string_view, std::variant_size_v<decltype(Event::body)>> kNames{
-      "tick",         "transition", "state", "retransmit", "synack_retransmit", "reset_sent", "reset_received",
-      "socket_error", "drop",       "seed",  "sample",     "lost",              "seed_end",   "sweep_end",
-      "process",      "limited"};
+      "tick", "transition", "state",  "retransmit", "synack_retransmit", "reset_sent", "reset_received", "socket_error",
+      "drop", "seed",       "sample", "lost",       "seed_end",          "sweep_end",  "process",        "limited"};
   return kNames[event.body.index()];
 }
 
@@ -272,8 +278,8 @@ util::Result<Event> decode(std::span<const std::byte> record) {
 
 std::string_view to_string(TcpState s) {
   static constexpr std::array<std::string_view, 13> kNames{
-      "CLOSE",      "ESTABLISHED", "SYN_SENT",   "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",   "TIME_WAIT",
-      "CLOSE",      "CLOSE_WAIT",  "LAST_ACK",   "LISTEN",   "CLOSING",   "NEW_SYN_RECV"};
+      "CLOSE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",   "TIME_WAIT",
+      "CLOSE", "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "CLOSING",   "NEW_SYN_RECV"};
   return kNames[static_cast<std::size_t>(s)];
 }
 

@@ -19,8 +19,8 @@ enum class Format { text, json };
 struct TraceOptions {
   std::optional<util::Duration> run_for;  // --for
   Format format = Format::text;
-  bool events = false;                                      // --events
-  std::optional<core::Severity> severity;                   // --severity; text: warning, json: info where not given
+  bool events = false;                     // --events
+  std::optional<core::Severity> severity;  // --severity; text: warning, json: info where not given
   core::Filter filter;
   // --threshold SLUG=DURATION; nullopt is "off"
   std::map<std::string, std::optional<util::Duration>> thresholds;

@@ -41,8 +41,8 @@ std::unique_ptr<sink::Sink> make_sink(const TraceOptions& options, const core::R
   using core::Severity;
   if (options.format == Format::json)
     return std::make_unique<sink::JsonSink>(std::cout, identity, options.severity.value_or(Severity::info));
-  return std::make_unique<sink::TextSink>(
-      std::cout, identity, sink::style_for(STDOUT_FILENO, options.severity.value_or(Severity::warning)));
+  return std::make_unique<sink::TextSink>(std::cout, identity,
+                                          sink::style_for(STDOUT_FILENO, options.severity.value_or(Severity::warning)));
 }
 
 core::Settings settings_of(const TraceOptions& options, const source::LiveSource& source) {

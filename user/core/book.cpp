@@ -42,7 +42,8 @@ bool same_start(util::BootTime a, util::BootTime b) {
 
 // How most of them ended.
 Ended most(const std::map<Ended, std::uint64_t>& ends) {
-  const auto it = std::max_element(ends.begin(), ends.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto it =
+      std::max_element(ends.begin(), ends.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return it == ends.end() ? Ended::recovered : it->first;
 }
 
@@ -150,7 +151,8 @@ Book::Told Book::tell(const Entry& entry, Verdict verdict) const {
   if (!told.connection && listener && !listener->owners.empty()) told.owner = listener->owners.front();
   if (verdict.culprit.process) {
     const abi::ProcessState* state = facts_.process(verdict.culprit.process->pid);
-    if (state && same_start(verdict.culprit.process->start, state->start)) verdict.culprit.process->cgroup = state->cgroup;
+    if (state && same_start(verdict.culprit.process->start, state->start))
+      verdict.culprit.process->cgroup = state->cgroup;
   }
   if (verdict.confidence == Confidence::likely && facts_.lost_since(entry.c.since)) {
     verdict.confidence = Confidence::unsure;
@@ -323,7 +325,8 @@ Finding Book::finding_of(const Group& group, Phase phase) const {
   f.count_total = std::max<std::uint64_t>(1, group.total);
   f.examples = group.examples;
   f.evidence = p.verdict.evidence;
-  if (const auto into = groups_.find(group.merged); phase == Phase::closed && into != groups_.end() && into->second.id != 0)
+  if (const auto into = groups_.find(group.merged);
+      phase == Phase::closed && into != groups_.end() && into->second.id != 0)
     f.evidence.set("merged_into", EvidenceValue{"f-" + std::to_string(into->second.id)});
   group.detector->describe(f);
   return f;
@@ -418,7 +421,8 @@ void Book::judge_all(bool final) {
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;
     const bool told_instant = entry.c.detector->instant() && !entry.group.empty();
-    const bool forgotten = entry.c.subject.connection != abi::SocketId::none && !facts_.connection(entry.c.subject.connection);
+    const bool forgotten =
+        entry.c.subject.connection != abi::SocketId::none && !facts_.connection(entry.c.subject.connection);
     if (forgotten && !entry.ended) entry.ended = Ended::closed;
     if (entry.ended && !told_instant) leave(it->first, entry, *entry.ended);
     it = entry.ended || told_instant ? entries_.erase(it) : std::next(it);
@@ -447,10 +451,10 @@ std::vector<Finding> Book::tell_all(bool final) {
     if (over && !instant && group.id != 0) emit(group, Phase::closed, out);
     groups_.erase(key);
   }
-  std::erase_if(stories_, [&](const auto& s) { return now - s.second.last > 2 * settings_.window && s.second.root != 0 &&
-                                                      std::none_of(groups_.begin(), groups_.end(), [&](const auto& g) {
-                                                        return g.second.story == s.second.root;
-                                                      }); });
+  std::erase_if(stories_, [&](const auto& s) {
+    return now - s.second.last > 2 * settings_.window && s.second.root != 0 &&
+           std::none_of(groups_.begin(), groups_.end(), [&](const auto& g) { return g.second.story == s.second.root; });
+  });
   return out;
 }
 

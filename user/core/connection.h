@@ -40,8 +40,8 @@ struct Ending {
 };
 
 struct Connection {
-  std::uint64_t number = 0;                  // never reused within a run
-  abi::SocketId key = abi::SocketId::none;   // the table's key: the cookie, or one of our own where there is none
+  std::uint64_t number = 0;                 // never reused within a run
+  abi::SocketId key = abi::SocketId::none;  // the table's key: the cookie, or one of our own where there is none
   abi::Tuple tuple;
   ConnectionRole role = ConnectionRole::unknown;
   abi::TcpState state = abi::TcpState::unknown;
@@ -51,7 +51,7 @@ struct Connection {
 
   std::vector<Process> owners;
   OwnerBasis owner_basis = OwnerBasis::none;
-  std::optional<Process> destroyed_by;  // ss -K and the like: not the owner
+  std::optional<Process> destroyed_by;    // ss -K and the like: not the owner
   std::optional<ProcessExit> owner_exit;  // the owner was dying when it made this end's last transition
 
   abi::Socket socket;  // the newest facts, as of socket_time
@@ -72,8 +72,8 @@ struct Connection {
   // Established: an episode of time-outs without progress
   bool episode = false;
   std::uint32_t episode_una = 0;
-  util::BootTime episode_start{};    // when the segment that is not acknowledged was sent, at the latest
-  util::BootTime episode_proof{};    // the last record that showed no progress
+  util::BootTime episode_start{};  // when the segment that is not acknowledged was sent, at the latest
+  util::BootTime episode_proof{};  // the last record that showed no progress
   std::uint32_t episode_timeouts = 0;
 
   std::optional<SentReset> reset_sent;

@@ -29,13 +29,14 @@ struct Words {
     return fmt::format("{} {} to {}{}", ends(e.tuple), abi::to_string(e.from), abi::to_string(e.to), who);
   }
   std::string operator()(const abi::StateChange& e) const {
-    return fmt::format("{} {} to {} err {}/{} {}{}{}", ends(e.socket.tuple), abi::to_string(e.from), abi::to_string(e.to),
-                       e.socket.err, e.socket.err_soft, sequences(e.socket), by(e.owner), e.owner.exiting ? " (exiting)" : "");
+    return fmt::format("{} {} to {} err {}/{} {}{}{}", ends(e.socket.tuple), abi::to_string(e.from),
+                       abi::to_string(e.to), e.socket.err, e.socket.err_soft, sequences(e.socket), by(e.owner),
+                       e.owner.exiting ? " (exiting)" : "");
   }
   std::string operator()(const abi::Retransmit& e) const {
     return fmt::format("{} {} {} timeouts {} rto {} {}{}{}", ends(e.socket.tuple), abi::to_string(e.socket.state),
-                       type_name(e.type), e.socket.retransmits, util::human(e.socket.rto), sequences(e.socket), by(e.owner),
-                       e.error ? fmt::format(" not sent (error {})", -e.error) : "");
+                       type_name(e.type), e.socket.retransmits, util::human(e.socket.rto), sequences(e.socket),
+                       by(e.owner), e.error ? fmt::format(" not sent (error {})", -e.error) : "");
   }
   std::string operator()(const abi::SynAckRetransmit& e) const {
     return fmt::format("{} by {} acked {} time-outs {} sent again {} queue {} of {}", ends(e.tuple),
@@ -43,11 +44,12 @@ struct Words {
                        e.listener.queue, e.listener.limit);
   }
   std::string operator()(const abi::ResetSent& e) const {
-    return fmt::format("{} {} {}{} {}", ends(e.socket.tuple), abi::to_string(e.socket.state), e.trigger ? "passive" : "active",
-                       by(e.owner), names.reset_reason(e.reason));
+    return fmt::format("{} {} {}{} {}", ends(e.socket.tuple), abi::to_string(e.socket.state),
+                       e.trigger ? "passive" : "active", by(e.owner), names.reset_reason(e.reason));
   }
   std::string operator()(const abi::ResetReceived& e) const {
-    return fmt::format("{} {} {}{}", ends(e.socket.tuple), abi::to_string(e.socket.state), sequences(e.socket), by(e.owner));
+    return fmt::format("{} {} {}{}", ends(e.socket.tuple), abi::to_string(e.socket.state), sequences(e.socket),
+                       by(e.owner));
   }
   std::string operator()(const abi::SocketError& e) const {
     return fmt::format("{} {} err {} {}{}", ends(e.socket.tuple), abi::to_string(e.socket.state), e.socket.err,
@@ -61,10 +63,12 @@ struct Words {
     if (e.socket.listener)
       return fmt::format("{} LISTEN queue {} of {} drops {}", util::to_string(e.socket.tuple.local), e.socket.queue,
                          e.socket.limit, e.socket.drops);
-    return fmt::format("{} {} timeouts {} {}", ends(e.socket.tuple), abi::to_string(e.socket.state), e.socket.retransmits,
-                       sequences(e.socket));
+    return fmt::format("{} {} timeouts {} {}", ends(e.socket.tuple), abi::to_string(e.socket.state),
+                       e.socket.retransmits, sequences(e.socket));
   }
-  std::string operator()(const abi::Lost& e) const { return fmt::format("{} events of kind {} were lost", e.count, e.kind); }
+  std::string operator()(const abi::Lost& e) const {
+    return fmt::format("{} events of kind {} were lost", e.count, e.kind);
+  }
   std::string operator()(const abi::ProcessState& e) const {
     return fmt::format("{} state {} threads {}", e.pid, e.state, e.threads);
   }

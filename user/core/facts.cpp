@@ -116,7 +116,9 @@ Connection* Facts::find_at(const abi::Tuple& tuple) {
   }
   return best;
 }
-const Connection* Facts::connection_at(const abi::Tuple& tuple) const { return const_cast<Facts*>(this)->find_at(tuple); }
+const Connection* Facts::connection_at(const abi::Tuple& tuple) const {
+  return const_cast<Facts*>(this)->find_at(tuple);
+}
 
 const Connection* Facts::peer_of(const Connection& connection) const {
   const Connection* best = nullptr;
@@ -128,7 +130,8 @@ const Connection* Facts::peer_of(const Connection& connection) const {
     // A loopback connection has both ends in one namespace.
     if (connection.tuple.local.addr.is_loopback() && c->tuple.netns != connection.tuple.netns) continue;
     if (c->ending && c->ending->time + kRememberClosed < connection.first_seen) continue;
-    if (!best || (is_open(*c) && !is_open(*best)) || (is_open(*c) == is_open(*best) && c->number > best->number)) best = c;
+    if (!best || (is_open(*c) && !is_open(*best)) || (is_open(*c) == is_open(*best) && c->number > best->number))
+      best = c;
   }
   return best;
 }
@@ -177,7 +180,8 @@ void Facts::own(Connection& c, const abi::Owner& owner) {
 
 // An accepted connection has its listener's owners until somebody is seen to hold it.
 void Facts::inherit(Connection& c) {
-  if (c.role == ConnectionRole::client || (c.role == ConnectionRole::server && c.owner_basis != OwnerBasis::none)) return;
+  if (c.role == ConnectionRole::client || (c.role == ConnectionRole::server && c.owner_basis != OwnerBasis::none))
+    return;
   const Listener* l = c.listener != abi::SocketId::none ? listener(c.listener) : nullptr;
   if (!l) l = listener_at(c.tuple.local, c.tuple.netns);
   if (!l) l = gone_listener_at(c.tuple.local, c.tuple.netns);
@@ -289,7 +293,8 @@ void Facts::progress(Connection& c, const abi::Socket& s) {
 
 void Facts::begin_episode(const Connection& c) {
   const auto where = std::pair{c.tuple.netns, c.tuple.remote.addr};
-  if (episodes_.emplace(static_cast<std::uint64_t>(c.key), where).second) stalled_remotes_[where.first][where.second] += 1;
+  if (episodes_.emplace(static_cast<std::uint64_t>(c.key), where).second)
+    stalled_remotes_[where.first][where.second] += 1;
 }
 
 void Facts::end_episode(abi::SocketId key) {
@@ -324,7 +329,8 @@ int match(const Listener& l, const util::Endpoint& endpoint) {
 }  // namespace
 
 void Facts::note_local(std::uint32_t netns, const util::Address& address) {
-  if (!address.is_unspecified() && local_addresses_.size() < kMaxFirewallEntries) local_addresses_.emplace(address, netns);
+  if (!address.is_unspecified() && local_addresses_.size() < kMaxFirewallEntries)
+    local_addresses_.emplace(address, netns);
 }
 
 bool Facts::is_local(const util::Address& address, std::uint32_t netns) const {
@@ -447,7 +453,8 @@ void Facts::on(const abi::StateChange& e) {
   const bool destroyed = e.to == TcpState::close && e.socket.err == ECONNABORTED;
   Connection& c = touch(e.socket, destroyed ? abi::Owner{} : e.owner);
   if (destroyed && e.owner.source == abi::OwnerSource::current) c.destroyed_by = process_of(e.owner);
-  if (e.owner.exiting && e.owner.source == abi::OwnerSource::current && !destroyed) c.owner_exit = exit_of(e.owner.exit_code);
+  if (e.owner.exiting && e.owner.source == abi::OwnerSource::current && !destroyed)
+    c.owner_exit = exit_of(e.owner.exit_code);
   c.state = e.to;
   if (e.to == TcpState::established) {
     c.established = now_;
@@ -457,7 +464,8 @@ void Facts::on(const abi::StateChange& e) {
   if (e.from == TcpState::syn_recv && c.role == ConnectionRole::unknown) c.role = ConnectionRole::server;
   if (e.to == TcpState::close) {
     c.ending = Ending{now_, e.from, error_of(e)};
-    if (e.from != TcpState::syn_sent && e.socket.err == 0 && e.socket.total_retrans > 0 && e.socket.unacked() <= 1) note_repair(c);
+    if (e.from != TcpState::syn_sent && e.socket.err == 0 && e.socket.total_retrans > 0 && e.socket.unacked() <= 1)
+      note_repair(c);
     if (c.reset_sent && c.reset_sent->state_before == TcpState::unknown) c.reset_sent->state_before = e.from;
     c.episode = false;
     end_episode(c.key);
@@ -514,8 +522,7 @@ void Facts::on(const abi::SynAckRetransmit& e) {
   if (e.by_timer)
     c.synack_timer_retransmits = std::max<std::uint32_t>(c.synack_timer_retransmits + 1, e.num_timeout + 1U);
   if (e.by_timer && c.synack_timer_retransmits == 2) note_repeat(c);
-  if (!e.by_timer)
-    c.synack_duplicate_syns += 1;
+  if (!e.by_timer) c.synack_duplicate_syns += 1;
   inherit(c);
   client_end(e);
   if (e.acked && e.listener.defer == 0 && e.listener.over_limit()) refusal(l, 0, l.drops);
@@ -552,8 +559,10 @@ void Facts::on(const abi::ResetSent& e) {
   // Each segment that still comes is answered with another RST: the first tells why the connection ended.
   if (c.reset_sent && now_ - c.reset_sent->time < kRememberClosed) return;
   SentReset sent{now_, e.socket, e.trigger, e.reason, TcpState::unknown};
-  if (c.ending && now_ - c.ending->time < 2s) sent.state_before = c.ending->from;
-  else if (e.socket.state != TcpState::close) sent.state_before = e.socket.state;
+  if (c.ending && now_ - c.ending->time < 2s)
+    sent.state_before = c.ending->from;
+  else if (e.socket.state != TcpState::close)
+    sent.state_before = e.socket.state;
   c.reset_sent = std::move(sent);
 }
 
@@ -566,7 +575,8 @@ void Facts::on(const abi::SocketError& e) { touch(e.socket, e.owner); }
 
 void Facts::on(const abi::Drop& e) {
   if (names_.drop_reason(e.reason) != "NETFILTER_DROP") {
-    const Listener* known = e.listener != abi::SocketId::none ? listener(e.listener) : listener_at(e.tuple.local, e.tuple.netns);
+    const Listener* known =
+        e.listener != abi::SocketId::none ? listener(e.listener) : listener_at(e.tuple.local, e.tuple.netns);
     if (!known) return;
     Listener& l = listeners_.at(static_cast<std::uint64_t>(known->id));
     refusal(l, 1, l.drops_known ? l.drops : e.drops - 2);

@@ -22,7 +22,9 @@ struct PairKey {
   util::Endpoint a;
   util::Endpoint b;
   auto operator<=>(const PairKey&) const = default;
-  static PairKey of(const abi::Tuple& t) { return t.local < t.remote ? PairKey{t.local, t.remote} : PairKey{t.remote, t.local}; }
+  static PairKey of(const abi::Tuple& t) {
+    return t.local < t.remote ? PairKey{t.local, t.remote} : PairKey{t.remote, t.local};
+  }
 };
 struct PairHash {
   std::size_t operator()(const PairKey& key) const;
@@ -171,7 +173,7 @@ class Facts {
   std::map<std::uint32_t, std::map<util::Address, std::size_t>> stalled_remotes_;
   std::deque<std::pair<util::BootTime, abi::SocketId>> closed_;  // in the order of their ends
   std::deque<abi::SocketId> gone_;                               // listeners that ended, the oldest first
-  std::set<std::uint64_t> refusing_;  // listeners in an episode of refusals
+  std::set<std::uint64_t> refusing_;                             // listeners in an episode of refusals
   // Connections that were there at start, by cookie: their holders as indexes into seed_processes_, the first in the
   // flat table, the rare further ones beside it. There may be hundreds of thousands.
   tsl::robin_map<std::uint64_t, std::uint32_t> seeds_;

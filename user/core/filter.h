@@ -12,13 +12,13 @@
 namespace tcpwhy::core {
 
 struct Filter {
-  std::vector<std::uint16_t> ports;     // either end's port
-  std::vector<util::Cidr> local;        // --local
-  std::vector<util::Cidr> remote;       // --remote
-  std::vector<std::uint32_t> pids;      // of either end, the listener's owners or the culprit
-  std::vector<std::string> comms;       // same, exact name
-  std::vector<std::uint64_t> cgroups;   // cgroup v2 ids, same
-  std::vector<std::uint32_t> netns;     // inode of the network namespace of either end
+  std::vector<std::uint16_t> ports;    // either end's port
+  std::vector<util::Cidr> local;       // --local
+  std::vector<util::Cidr> remote;      // --remote
+  std::vector<std::uint32_t> pids;     // of either end, the listener's owners or the culprit
+  std::vector<std::string> comms;      // same, exact name
+  std::vector<std::uint64_t> cgroups;  // cgroup v2 ids, same
+  std::vector<std::uint32_t> netns;    // inode of the network namespace of either end
 
   [[nodiscard]] bool empty() const;
   // A finding passes when its connection, its peer (seen from its own side) or its listener does: a filter narrows

@@ -49,7 +49,8 @@ Summary Pipeline::summary() const {
   s.started = started_;
   s.ended = facts_.now();
   for (const auto& [kind, count] : counts_)
-    if (kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" && kind != "limited") s.events[kind] = count;
+    if (kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" && kind != "limited")
+      s.events[kind] = count;
   if (unreadable_) s.events["unreadable"] = unreadable_;
   s.events_lost = facts_.lost_total();
   s.connections = facts_.connections_total();

@@ -20,7 +20,8 @@ class AcceptQueueOverflow final : public core::Detector {
   bool instant() const override { return false; }
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
-    if (const auto* drop = std::get_if<abi::Drop>(&event.body); drop && scene.facts.names().drop_reason(drop->reason) != "NETFILTER_DROP")
+    if (const auto* drop = std::get_if<abi::Drop>(&event.body);
+        drop && scene.facts.names().drop_reason(drop->reason) != "NETFILTER_DROP")
       check(listener_of(*drop, scene), scene);
     else if (const auto* sample = std::get_if<abi::Sample>(&event.body); sample && sample->socket.listener)
       check(sample->socket.id, scene);
@@ -65,32 +66,39 @@ class AcceptQueueOverflow final : public core::Detector {
   void describe(core::Finding& f) const override {
     const std::string who = f.listener ? owners_words(f.listener->owners) : "its process";
     const std::string where = f.listener ? util::to_string(f.listener->endpoint) : "a listener";
-    const std::string refused = count_words(static_cast<std::uint64_t>(f.evidence.number("refused")), "segment", "segments");
+    const std::string refused =
+        count_words(static_cast<std::uint64_t>(f.evidence.number("refused")), "segment", "segments");
     core::Words& w = f.words;
     if (f.cause == "not-accepting") {
-      w.summary = fmt::format("{} has accepted nothing on {} for {} or more; the kernel refuses new connections.", who, where,
-                              util::human(std::chrono::milliseconds{f.evidence.number("accepted_nothing_ms")}));
+      w.summary = fmt::format("{} has accepted nothing on {} for {} or more; the kernel refuses new connections.", who,
+                              where, util::human(std::chrono::milliseconds{f.evidence.number("accepted_nothing_ms")}));
       w.advice = {fmt::format("find what blocks {}'s accept loop (its stack, its event loop, its thread pool)", who),
                   "a longer listen backlog or net.core.somaxconn only hides it"};
     } else if (f.cause == "too-slow") {
-      w.summary = fmt::format("{} accepts connections on {} more slowly than they arrive; the kernel refuses some.", who, where);
+      w.summary = fmt::format("{} accepts connections on {} more slowly than they arrive; the kernel refuses some.",
+                              who, where);
       w.advice = {fmt::format("give {} more workers or less work between two accept() calls", who),
                   "compare the arrival rate with the accept rate before raising the backlog"};
     } else {
       w.summary = fmt::format("a burst of connections was larger than the listen backlog of {} at {}.", who, where);
-      w.advice = {fmt::format("raise the backlog that {} gives to listen() (now {}; net.core.somaxconn is its ceiling)", who,
-                              f.evidence.number("limit"))};
+      w.advice = {fmt::format("raise the backlog that {} gives to listen() (now {}; net.core.somaxconn is its ceiling)",
+                              who, f.evidence.number("limit"))};
     }
     if (f.evidence.text("process_state") == "stopped") {
-      w.summary = fmt::format("{} is stopped (SIGSTOP or a debugger) and accepts nothing on {}; the kernel refuses new connections.", who, where);
+      w.summary = fmt::format(
+          "{} is stopped (SIGSTOP or a debugger) and accepts nothing on {}; the kernel refuses new connections.", who,
+          where);
       w.advice = {fmt::format("find out who stopped {}; kill -CONT lets it go on", who)};
     }
     w.cause = f.listener ? fmt::format("accept queue of {}: {} wait, limit {}", where, f.evidence.number("queue"),
                                        f.evidence.number("limit"))
                          : std::string{};
-    w.effect = fmt::format("the kernel refused {} of clients so far; a refused client waits a second or more before each next try", refused);
-    w.evidence = fmt::format("queue {} over limit {}, {} refused{}", f.evidence.number("queue"), f.evidence.number("limit"),
-                             refused, f.evidence.has("process_state") ? ", process " + f.evidence.text("process_state") : "");
+    w.effect = fmt::format(
+        "the kernel refused {} of clients so far; a refused client waits a second or more before each next try",
+        refused);
+    w.evidence =
+        fmt::format("queue {} over limit {}, {} refused{}", f.evidence.number("queue"), f.evidence.number("limit"),
+                    refused, f.evidence.has("process_state") ? ", process " + f.evidence.text("process_state") : "");
   }
 
  private:

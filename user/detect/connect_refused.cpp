@@ -65,9 +65,10 @@ class ConnectRefused final : public core::Detector {
     f.evidence.set("attempts", f.count_total);
     const std::string where = f.service ? util::to_string(*f.service) : remote_words(f);
     const auto callers = static_cast<std::uint64_t>(f.evidence.number("callers"));
-    const std::string who = callers > 1 && callers <= f.count_total
-                                ? count_words(static_cast<std::uint64_t>(f.evidence.number("callers")), "process", "processes")
-                                : core::name_of(f.owner);
+    const std::string who =
+        callers > 1 && callers <= f.count_total
+            ? count_words(static_cast<std::uint64_t>(f.evidence.number("callers")), "process", "processes")
+            : core::name_of(f.owner);
     const std::string attempts = count_words(f.count_total, "connect", "connects");
     core::Words& w = f.words;
     w.effect = fmt::format("{} of {} failed at once", attempts, who);
@@ -77,7 +78,8 @@ class ConnectRefused final : public core::Detector {
       w.summary = fmt::format("{} refused: nothing listens on {} since {} {}.", attempts, where, had,
                               was(f.evidence.has("listener_ended") ? f.evidence.text("listener_ended") : "closed it"));
       w.cause = fmt::format("{} had the listener and it is gone", had);
-      w.advice = {fmt::format("restart {}; find out why it ended (journalctl, core dumps, the OOM killer in dmesg)", had)};
+      w.advice = {
+          fmt::format("restart {}; find out why it ended (journalctl, core dumps, the OOM killer in dmesg)", had)};
     } else if (f.cause == "local-firewall") {
       w.summary = fmt::format("{} to {} refused by a firewall of this host.", attempts, where);
       w.cause = "the RST did not come from the TCP stack of the destination, which is this host";
@@ -85,7 +87,8 @@ class ConnectRefused final : public core::Detector {
     } else if (f.cause == "no-listener") {
       w.summary = fmt::format("{} refused: nothing listens on {}.", attempts, where);
       w.cause = "no process on this host has this port open";
-      w.advice = {fmt::format("is the service running, and on this address? ss -ltn 'sport = :{}'", f.service ? f.service->port : 0)};
+      w.advice = {fmt::format("is the service running, and on this address? ss -ltn 'sport = :{}'",
+                              f.service ? f.service->port : 0)};
     } else {
       w.summary = fmt::format("{} refused {} of {}.", where, attempts, who);
       w.cause = "the remote host has nobody on this port, or a firewall there answers with an RST";
@@ -119,7 +122,8 @@ class ConnectRefused final : public core::Detector {
   static void judge_cause(core::Verdict& v, const core::Connection& client, const core::Scene& scene) {
     const util::Endpoint& to = client.tuple.remote;
     const core::RefusedEndpoint* by_stack = scene.facts.refused(to);
-    const bool stack_refused = by_stack && client.reset_received && by_stack->last_stack_rst + 100ms > client.reset_received->time;
+    const bool stack_refused =
+        by_stack && client.reset_received && by_stack->last_stack_rst + 100ms > client.reset_received->time;
     const core::Listener* gone = scene.facts.gone_listener_at(to, client.tuple.netns);
     const core::Listener* there = scene.facts.listener_at(to, client.tuple.netns);
     if (there && client.reset_received && there->first_seen > client.reset_received->time) there = nullptr;
@@ -141,7 +145,8 @@ class ConnectRefused final : public core::Detector {
       v.culprit = gone->ended_by ? blame(*gone->ended_by) : blame_owner(gone->owners);
       if (v.culprit.process && gone->ended_exit) v.culprit.process->exit = gone->ended_exit;
       if (v.culprit.process) v.evidence.set("listener_pid", v.culprit.process->pid);
-      v.evidence.set("listener_ended", core::EvidenceValue{gone->ended_exit ? exit_words(*gone->ended_exit) : std::string{"closed it"}});
+      v.evidence.set("listener_ended",
+                     core::EvidenceValue{gone->ended_exit ? exit_words(*gone->ended_exit) : std::string{"closed it"}});
       v.evidence.set("listener_gone_ms", util::to_ms(scene.now() - *gone->ended));
     } else if (here) {
       v.cause = "no-listener";
@@ -156,7 +161,8 @@ class ConnectRefused final : public core::Detector {
     const auto owner = client.owner();
     const bool fell_back = owner && std::any_of(successes_.begin(), successes_.end(), [&](const Success& s) {
                              return s.pid == owner->pid && s.remote.port == client.tuple.remote.port &&
-                                    s.remote.addr != client.tuple.remote.addr && s.time >= refused && s.time - refused <= kFallback;
+                                    s.remote.addr != client.tuple.remote.addr && s.time >= refused &&
+                                    s.time - refused <= kFallback;
                            });
     if (fell_back) return Severity::info;
     const auto it = destinations_.find(client.tuple.remote);

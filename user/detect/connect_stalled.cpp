@@ -30,7 +30,8 @@ class ConnectStalled final : public core::Detector {
     const core::Connection* client = scene.facts.connection(c.subject.connection);
     if (!client || client->syn_retransmits == 0) return std::nullopt;
     // A full listener on this host shows itself in the next sweep.
-    if (!scene.final && scene.now() - c.raised < kSweepShowsListener && listening_here(*client, scene)) return std::nullopt;
+    if (!scene.final && scene.now() - c.raised < kSweepShowsListener && listening_here(*client, scene))
+      return std::nullopt;
     core::Verdict v = unanswered_syn(*client, c.since, scene);
     v.severity = client->syn_retransmits >= 3   ? Severity::critical
                  : client->syn_retransmits == 2 ? Severity::warning
@@ -45,9 +46,10 @@ class ConnectStalled final : public core::Detector {
     core::Words& w = f.words;
     w.summary = fmt::format("{} waits in connect() to {}: its SYN is not answered.", who, remote_words(f));
     w.effect = f.count > 1 ? fmt::format("{} connects wait", f.count) : fmt::format("{} waits", who);
-    w.evidence = fmt::format("SYN sent again {}, last after {}",
-                             count_words(static_cast<std::uint64_t>(f.evidence.number("syn_retransmits")), "time", "times"),
-                             util::human(std::chrono::milliseconds{f.evidence.number("waiting_ms")}));
+    w.evidence =
+        fmt::format("SYN sent again {}, last after {}",
+                    count_words(static_cast<std::uint64_t>(f.evidence.number("syn_retransmits")), "time", "times"),
+                    util::human(std::chrono::milliseconds{f.evidence.number("waiting_ms")}));
     explain_unanswered(f);
   }
 

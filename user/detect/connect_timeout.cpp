@@ -27,7 +27,8 @@ class ConnectTimeout final : public core::Detector {
     if (!change || change->from != abi::TcpState::syn_sent || change->to != abi::TcpState::close) return;
     const core::Connection* c = scene.facts.connection(change->socket.id);
     if (!c || c->reset_received || !(is_failure(*c) || rejected_at_once(*c, scene.facts))) return;
-    scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, c->syn_retransmits ? c->connect_started : c->first_seen);
+    scene.book.raise(*this, {change->socket.id, abi::SocketId::none},
+                     c->syn_retransmits ? c->connect_started : c->first_seen);
   }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
@@ -55,23 +56,27 @@ class ConnectTimeout final : public core::Detector {
 
   void describe(core::Finding& f) const override {
     const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
-    const std::string err = f.evidence.has("errno") ? f.evidence.text("errno") : std::string{"no error left in the socket"};
+    const std::string err =
+        f.evidence.has("errno") ? f.evidence.text("errno") : std::string{"no error left in the socket"};
     core::Words& w = f.words;
-    w.evidence = fmt::format("{}; SYN sent again {}", err,
-                             count_words(static_cast<std::uint64_t>(f.evidence.number("syn_retransmits")), "time", "times"));
+    w.evidence =
+        fmt::format("{}; SYN sent again {}", err,
+                    count_words(static_cast<std::uint64_t>(f.evidence.number("syn_retransmits")), "time", "times"));
     w.effect = fmt::format("{} failed", count_words(f.count_total, "connect", "connects"));
     explain_unanswered(f);
     if (f.cause == "ports-exhausted") {
       w.summary = fmt::format("{} cannot connect to {}: no local port is free.", who, remote_words(f));
       w.cause = "every port of net.ipv4.ip_local_port_range is in use towards this destination";
       w.evidence = "connect() failed before a SYN was sent and without a local port";
-      w.advice = {"ss -tan state time-wait | wc -l: who opens and closes so many connections? Reuse connections",
-                  "net.ipv4.ip_local_port_range widens the range; net.ipv4.tcp_tw_reuse=1 lets TIME_WAIT ports be used again"};
+      w.advice = {
+          "ss -tan state time-wait | wc -l: who opens and closes so many connections? Reuse connections",
+          "net.ipv4.ip_local_port_range widens the range; net.ipv4.tcp_tw_reuse=1 lets TIME_WAIT ports be used again"};
     } else if (f.cause == "rejected") {
       w.summary = fmt::format("the connect of {} to {} was rejected by ICMP{}.", who, remote_words(f),
                               f.evidence.has("errno") ? " (" + err + ")" : "");
-      w.cause = f.culprit.kind == CulpritKind::local_firewall ? "a reject rule of a firewall on this host"
-                                                              : "a firewall or router answers with an ICMP error instead of an RST";
+      w.cause = f.culprit.kind == CulpritKind::local_firewall
+                    ? "a reject rule of a firewall on this host"
+                    : "a firewall or router answers with an ICMP error instead of an RST";
       w.advice = {"look for a reject rule on the way, this host's own rules first (nft list ruleset)"};
     } else if (f.severity == Severity::critical) {
       w.summary = fmt::format("the connect of {} to {} failed: {}.", who, remote_words(f), err);
@@ -99,7 +104,8 @@ class ConnectTimeout final : public core::Detector {
     const bool by_rule_here = v.cause == "dropped-locally";
     if (v.cause == "accept-queue-full") return;
     v.confidence = core::Confidence::certain;
-    if (by_rule_here || err == ECONNREFUSED || err == EACCES || err == EPERM || (err == EHOSTUNREACH && client.syn_retransmits == 0)) {
+    if (by_rule_here || err == ECONNREFUSED || err == EACCES || err == EPERM ||
+        (err == EHOSTUNREACH && client.syn_retransmits == 0)) {
       v.cause = "rejected";
       if (!by_rule_here) v.culprit = blame_remote(client.tuple.remote);
     } else {

@@ -36,10 +36,12 @@ bool is_client_abort(const Connection& c) { return c.role == ConnectionRole::cli
 constexpr auto kRequestLives = 65s;
 
 bool never_accepted(const Connection& c, const SentReset& sent, const core::Listener* l) {
-  const bool refused_lately = l && (l->first_refusal || (l->last_refusal != util::BootTime{} && sent.time - l->last_refusal < kRequestLives));
+  const bool refused_lately =
+      l && (l->first_refusal || (l->last_refusal != util::BootTime{} && sent.time - l->last_refusal < kRequestLives));
   // The listener is gone, too, and with it the request that it had refused to turn into a connection.
   if (without_socket(sent) && !c.established && !c.ending) return c.client_acked || c.overflow_drops > 0;
-  if (by_listener(sent)) return c.client_acked || c.overflow_drops > 0 || (has_payload(sent) && refused_lately) || sent.socket.over_limit();
+  if (by_listener(sent))
+    return c.client_acked || c.overflow_drops > 0 || (has_payload(sent) && refused_lately) || sent.socket.over_limit();
   // A child in the accept queue has no socket yet and is no orphan.
   return sent.socket.full && !sent.socket.has_socket && !sent.socket.orphan && !sent.trigger;
 }
@@ -63,7 +65,8 @@ constexpr std::array kCauses{
     Row{"never-accepted", [](const Ending& e) { return never_accepted(e.c, e.s, e.listener); }},
     Row{"socket-destroyed",
         [](const Ending& e) {
-          return !e.s.trigger && (e.c.destroyed_by || (e.s.socket.full && e.s.socket.state != TcpState::close && !e.s.socket.orphan));
+          return !e.s.trigger &&
+                 (e.c.destroyed_by || (e.s.socket.full && e.s.socket.state != TcpState::close && !e.s.socket.orphan));
         }},
     Row{"process-exit",
         [](const Ending& e) {
@@ -79,7 +82,8 @@ constexpr std::array kCauses{
         [](const Ending& e) { return !e.s.trigger && e.s.socket.linger_zero && e.s.socket.state == TcpState::close; }},
     Row{"close-with-unread-data",
         [](const Ending& e) {
-          return !e.s.trigger && (e.reason == "TCP_ABORT_ON_CLOSE" || (e.s.socket.unread() > 0 && e.s.socket.shutdown == 3));
+          return !e.s.trigger &&
+                 (e.reason == "TCP_ABORT_ON_CLOSE" || (e.s.socket.unread() > 0 && e.s.socket.shutdown == 3));
         }},
     Row{"data-after-close",
         [](const Ending& e) {
@@ -126,7 +130,8 @@ class Reset final : public core::Detector {
       describe_received(f);
     else
       describe_sent(f);
-    if (f.count_total > 1) f.words.effect += fmt::format("{}{} connections so far", f.words.effect.empty() ? "" : "; ", f.count_total);
+    if (f.count_total > 1)
+      f.words.effect += fmt::format("{}{} connections so far", f.words.effect.empty() ? "" : "; ", f.count_total);
   }
 
  private:
@@ -137,10 +142,11 @@ class Reset final : public core::Detector {
     if (!c || !c->reset_sent || c->reset_sent->time != time) return;
     // Part of a time-out or of a connect that was never one; told there.
     const std::string_view reason = scene.facts.names().reset_reason(event.reason);
-    const bool keepalive = !event.trigger && event.socket.full && event.socket.keepalive && event.socket.probes_out > 0 &&
-                           event.socket.state != TcpState::close;
+    const bool keepalive = !event.trigger && event.socket.full && event.socket.keepalive &&
+                           event.socket.probes_out > 0 && event.socket.state != TcpState::close;
     if (keepalive || reason == "TCP_KEEPALIVE_TIMEOUT" || (event.socket.full && event.socket.err == ETIMEDOUT)) return;
-    if (event.socket.state == TcpState::syn_sent || (event.trigger && event.trigger->syn && !event.trigger->ack)) return;
+    if (event.socket.state == TcpState::syn_sent || (event.trigger && event.trigger->syn && !event.trigger->ack))
+      return;
     // One RST for each segment that still comes: the first tells.
     scene.book.raise(*this, {c->key, abi::SocketId::none}, time);
     if (const Connection* peer = scene.facts.peer_of(*c)) scene.book.withdraw(*this, {peer->key, abi::SocketId::none});
@@ -153,7 +159,8 @@ class Reset final : public core::Detector {
   }
 
   static std::string_view cause_of(const Connection& c, const core::Scene& scene) {
-    const Ending ending{c, *c.reset_sent, scene.facts.names().reset_reason(c.reset_sent->reason), scene.facts.listener(c.listener)};
+    const Ending ending{c, *c.reset_sent, scene.facts.names().reset_reason(c.reset_sent->reason),
+                        scene.facts.listener(c.listener)};
     for (const Row& row : kCauses)
       if (row.applies(ending)) return row.cause;
     return "unknown";
@@ -171,7 +178,8 @@ class Reset final : public core::Detector {
     }
     const SentReset& sent = *sender.reset_sent;
     if (has_payload(sent)) o.unacked = sent.trigger->payload;
-    o.reply_owed = !sent.trigger && sender.role == ConnectionRole::server && sent.socket.full && sent.socket.unread() > 0;
+    o.reply_owed =
+        !sent.trigger && sender.role == ConnectionRole::server && sent.socket.full && sent.socket.unread() > 0;
     return o;
   }
 
@@ -222,7 +230,8 @@ class Reset final : public core::Detector {
     v.listener = c.listener;
     const bool owed = lost.unacked > 0 || (lost.reply_owed && c.role != ConnectionRole::server);
     // Both ends had already said that they send no more: nothing is lost.
-    const bool was_over = c.reset_received->socket.shutdown == 3 || c.reset_received->socket.state == TcpState::last_ack ||
+    const bool was_over = c.reset_received->socket.shutdown == 3 ||
+                          c.reset_received->socket.state == TcpState::last_ack ||
                           c.reset_received->socket.state == TcpState::closing;
     v.severity = owed ? Severity::critical : was_over ? Severity::info : Severity::warning;
     v.confidence = core::Confidence::certain;
@@ -273,8 +282,10 @@ class Reset final : public core::Detector {
     std::string words;
     if (const std::int64_t unacked = f.evidence.number(key); unacked > 0)
       words = fmt::format("{} not acknowledged", bytes_words(static_cast<std::uint64_t>(unacked)));
-    if (f.evidence.flag("reply_owed")) words += words.empty() ? "was owed a reply" : " and was owed a reply";
-    else if (!words.empty()) words = "had " + words;
+    if (f.evidence.flag("reply_owed"))
+      words += words.empty() ? "was owed a reply" : " and was owed a reply";
+    else if (!words.empty())
+      words = "had " + words;
     return words;
   }
 
@@ -283,24 +294,28 @@ class Reset final : public core::Detector {
     const std::string lost = lost_words(f, "unacked_bytes");
     core::Words& w = f.words;
     w.summary = fmt::format("{} reset the connection of {}.", remote_words(f), who);
-    w.cause = f.culprit.kind == CulpritKind::unknown ? "the RST came from this host, but no socket was seen to send it (a reject rule?)"
-                                                     : "the remote end, or a device on the way, sent an RST";
+    w.cause = f.culprit.kind == CulpritKind::unknown
+                  ? "the RST came from this host, but no socket was seen to send it (a reject rule?)"
+                  : "the remote end, or a device on the way, sent an RST";
     w.effect = lost.empty() ? fmt::format("{} had nothing outstanding", who) : fmt::format("{} {}", who, lost);
     w.evidence = fmt::format("RST received in {}", f.evidence.text("state_before"));
-    w.advice = {fmt::format("look at the other end's log at this second; run tcpwhy there to learn which of its processes closed")};
+    w.advice = {fmt::format(
+        "look at the other end's log at this second; run tcpwhy there to learn which of its processes closed")};
   }
 
   static void describe_sent(core::Finding& f) {
-    const std::string who = f.culprit.process ? core::name_of(*f.culprit.process) : f.owner ? core::name_of(*f.owner) : "the kernel";
+    const std::string who = f.culprit.process ? core::name_of(*f.culprit.process)
+                            : f.owner         ? core::name_of(*f.owner)
+                                              : "the kernel";
     const std::string to = receiver_words(f);
     const std::string lost = lost_words(f, "peer_unacked_bytes");
     core::Words& w = f.words;
     w.summary = summary_of(f, who, to);
     w.cause = cause_words(f, who);
     w.effect = lost.empty() ? std::string{} : fmt::format("{} {}", to, lost);
-    w.evidence = fmt::format("RST sent{}{}",
-                             f.evidence.has("state_before") ? " in " + f.evidence.text("state_before") : "",
-                             f.evidence.has("reason") ? ", the kernel's reason: " + f.evidence.text("reason") : "");
+    w.evidence =
+        fmt::format("RST sent{}{}", f.evidence.has("state_before") ? " in " + f.evidence.text("state_before") : "",
+                    f.evidence.has("reason") ? ", the kernel's reason: " + f.evidence.text("reason") : "");
     w.advice = {advice_of(f, who)};
   }
 
@@ -311,8 +326,9 @@ class Reset final : public core::Detector {
   static std::string summary_of(const core::Finding& f, const std::string& who, const std::string& to) {
     if (f.cause == "never-accepted") return fmt::format("{} was reset: {} never accepted its connection.", to, who);
     if (f.cause == "process-exit") return fmt::format("{} was reset: {} {}.", to, who, exit_of(f));
-    if (f.cause == "socket-destroyed") return fmt::format("{} was reset: the socket was destroyed{}.", to,
-                                                          f.culprit.process ? " by " + who : " from outside (ss -K or the like)");
+    if (f.cause == "socket-destroyed")
+      return fmt::format("{} was reset: the socket was destroyed{}.", to,
+                         f.culprit.process ? " by " + who : " from outside (ss -K or the like)");
     if (f.cause == "data-after-close") return fmt::format("{} was reset: it sent data after {} had closed.", to, who);
     if (f.cause == "client-abandoned") return fmt::format("{} abandoned its request to {}.", who, to);
     if (f.cause == "stray-segment" || f.cause == "time-wait")
@@ -329,23 +345,30 @@ class Reset final : public core::Detector {
     if (f.cause == "process-exit") return fmt::format("{} {} with the connection open", who, exit_of(f));
     if (f.cause == "close-with-unread-data") return fmt::format("{} closed with {} unread", who, bytes_words(unread));
     if (f.cause == "data-after-close") return fmt::format("{} closed before the other end had finished sending", who);
-    if (f.cause == "linger-zero") return fmt::format("{} closed with SO_LINGER 0, which discards what is in flight", who);
-    if (f.cause == "client-abandoned") return fmt::format("{} closed before it had read the whole reply ({} unread)", who, bytes_words(unread));
+    if (f.cause == "linger-zero")
+      return fmt::format("{} closed with SO_LINGER 0, which discards what is in flight", who);
+    if (f.cause == "client-abandoned")
+      return fmt::format("{} closed before it had read the whole reply ({} unread)", who, bytes_words(unread));
     if (f.cause == "memory") return "the kernel is out of memory for TCP, or has too many orphans";
     if (f.cause == "socket-destroyed") return "somebody asked the kernel to destroy the socket";
-    if (f.cause == "disconnect") return fmt::format("{} disconnected the socket (connect with AF_UNSPEC, or shutdown)", who);
+    if (f.cause == "disconnect")
+      return fmt::format("{} disconnected the socket (connect with AF_UNSPEC, or shutdown)", who);
     if (f.cause == "time-wait") return "the connection was already in TIME_WAIT here";
     if (f.cause == "stray-segment") return "no connection here knows this segment: it expired, or never was";
     return "not enough evidence";
   }
 
   static std::string advice_of(const core::Finding& f, const std::string& who) {
-    if (f.cause == "never-accepted") return fmt::format("find what keeps {} from accepting; see accept-queue-overflow", who);
-    if (f.cause == "process-exit") return fmt::format("find out why {} ended: its log, journalctl, core dumps, the OOM killer in dmesg", who);
+    if (f.cause == "never-accepted")
+      return fmt::format("find what keeps {} from accepting; see accept-queue-overflow", who);
+    if (f.cause == "process-exit")
+      return fmt::format("find out why {} ended: its log, journalctl, core dumps, the OOM killer in dmesg", who);
     if (f.cause == "close-with-unread-data") return fmt::format("{} must read what it was sent before it closes", who);
-    if (f.cause == "data-after-close") return fmt::format("{} closes too early: shutdown(SHUT_WR), then read to the end, then close", who);
+    if (f.cause == "data-after-close")
+      return fmt::format("{} closes too early: shutdown(SHUT_WR), then read to the end, then close", who);
     if (f.cause == "linger-zero") return fmt::format("remove SO_LINGER 0 from {} where data may be in flight", who);
-    if (f.cause == "memory") return "net.ipv4.tcp_mem, net.ipv4.tcp_max_orphans; which process holds the memory (ss -tm)?";
+    if (f.cause == "memory")
+      return "net.ipv4.tcp_mem, net.ipv4.tcp_max_orphans; which process holds the memory (ss -tm)?";
     if (f.cause == "socket-destroyed") return "who runs ss -K or a socket killer on this host?";
     return "nothing to do where it is rare";
   }

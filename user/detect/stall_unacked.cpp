@@ -47,13 +47,16 @@ class StallUnacked final : public core::Detector {
     v.severity = sender->episode_timeouts >= 3 && stuck >= 3s ? Severity::critical : Severity::warning;
     const bool never_accepted = v.cause == "accept-queue-full";
     // A connection that repaired ten losses for each of these time-outs has bad luck, until five in a row say otherwise.
-    const bool unlucky = s.total_retrans >= kRepairsForBadLuck * sender->episode_timeouts && sender->episode_timeouts < 5;
-    if (!never_accepted && (unlucky || scene.facts.loss_is_random(core::service_endpoint(*sender)))) v.severity = Severity::info;
+    const bool unlucky =
+        s.total_retrans >= kRepairsForBadLuck * sender->episode_timeouts && sender->episode_timeouts < 5;
+    if (!never_accepted && (unlucky || scene.facts.loss_is_random(core::service_endpoint(*sender))))
+      v.severity = Severity::info;
     v.evidence.set("unacked_bytes", s.unacked());
     v.evidence.set("rtos", sender->episode_timeouts);
     v.evidence.set("backoff", s.backoff);
     v.evidence.set("rto_ms", util::to_ms(s.rto));
-    if (s.segment_age) v.evidence.set("since_last_ack_ms", util::to_ms(*s.segment_age + (scene.now() - sender->socket_time)));
+    if (s.segment_age)
+      v.evidence.set("since_last_ack_ms", util::to_ms(*s.segment_age + (scene.now() - sender->socket_time)));
     if (const auto left = core::give_up_in(s))
       v.evidence.set("gives_up_at", core::EvidenceValue{util::rfc3339(sender->socket_time + *left, scene.wall)});
     if (sender->before_trace) v.evidence.set("history", "began before the trace");
@@ -65,18 +68,23 @@ class StallUnacked final : public core::Detector {
     const std::string bytes = bytes_words(static_cast<std::uint64_t>(f.evidence.number("unacked_bytes")));
     core::Words& w = f.words;
     w.summary = f.phase == core::Phase::closed && f.ended == core::Ended::recovered
-                    ? fmt::format("{} of {} to {} were not acknowledged for {}.", bytes, who, remote_words(f), util::human(f.duration))
+                    ? fmt::format("{} of {} to {} were not acknowledged for {}.", bytes, who, remote_words(f),
+                                  util::human(f.duration))
                     : fmt::format("{} of {} to {} are not acknowledged.", bytes, who, remote_words(f));
     w.effect = fmt::format("{} believes that its data is on the way", who);
-    if (f.evidence.has("gives_up_at")) w.effect += fmt::format("; the kernel gives up at {}", f.evidence.text("gives_up_at"));
-    w.evidence = fmt::format("{} without an acknowledgment, back-off {}, next wait {}",
-                             count_words(static_cast<std::uint64_t>(f.evidence.number("rtos")), "time-out", "time-outs"),
-                             f.evidence.number("backoff"), util::human(std::chrono::milliseconds{f.evidence.number("rto_ms")}));
+    if (f.evidence.has("gives_up_at"))
+      w.effect += fmt::format("; the kernel gives up at {}", f.evidence.text("gives_up_at"));
+    w.evidence =
+        fmt::format("{} without an acknowledgment, back-off {}, next wait {}",
+                    count_words(static_cast<std::uint64_t>(f.evidence.number("rtos")), "time-out", "time-outs"),
+                    f.evidence.number("backoff"), util::human(std::chrono::milliseconds{f.evidence.number("rto_ms")}));
     if (f.count > 1) w.evidence += fmt::format("; {} connections", f.count);
     explain_unanswered(f);
-    if (f.cause == "unknown") w.cause = "nothing comes back: the remote host is gone or the path loses everything; no more is known here";
+    if (f.cause == "unknown")
+      w.cause = "nothing comes back: the remote host is gone or the path loses everything; no more is known here";
     if (f.cause == "accept-queue-full") {
-      w.summary = fmt::format("{} of {} to {} are not acknowledged: the server never accepted the connection.", bytes, who, remote_words(f));
+      w.summary = fmt::format("{} of {} to {} are not acknowledged: the server never accepted the connection.", bytes,
+                              who, remote_words(f));
       w.effect = fmt::format("{} believes it is connected", who);
     }
   }

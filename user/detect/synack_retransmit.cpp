@@ -73,8 +73,8 @@ class SynAckRetransmit final : public core::Detector {
     } else {
       v.cause = request->synack_duplicate_syns > 0 ? "synack-lost" : "client-silent";
       v.culprit = firewall_ate(scene.facts, request->tuple, c.since - 1s) ? blame(core::CulpritKind::local_firewall)
-                  : v.cause == "synack-lost"                               ? blame(core::CulpritKind::network)
-                                                                           : blame_remote(request->tuple.remote);
+                  : v.cause == "synack-lost"                              ? blame(core::CulpritKind::network)
+                                                                          : blame_remote(request->tuple.remote);
     }
     return v;
   }
@@ -96,9 +96,10 @@ class SynAckRetransmit final : public core::Detector {
       w.advice = {"one client: its problem; many: look at the path from the clients to this host"};
     }
     w.effect = "the client waits in connect()";
-    w.evidence = fmt::format("SYN-ACK sent again {} by the timer, {} affected so far",
-                             count_words(static_cast<std::uint64_t>(f.evidence.number("synack_retransmits")), "time", "times"),
-                             count_words(f.count_total, "connection", "connections"));
+    w.evidence =
+        fmt::format("SYN-ACK sent again {} by the timer, {} affected so far",
+                    count_words(static_cast<std::uint64_t>(f.evidence.number("synack_retransmits")), "time", "times"),
+                    count_words(f.count_total, "connection", "connections"));
   }
 
  private:
@@ -133,6 +134,8 @@ class SynAckRetransmit final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_synack_retransmit(const Thresholds&) { return std::make_unique<SynAckRetransmit>(); }
+std::unique_ptr<core::Detector> make_synack_retransmit(const Thresholds&) {
+  return std::make_unique<SynAckRetransmit>();
+}
 
 }  // namespace tcpwhy::detect

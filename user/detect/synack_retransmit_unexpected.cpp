@@ -71,18 +71,23 @@ class SynAckRetransmitUnexpected final : public core::Detector {
   }
 
   void describe(core::Finding& f) const override {
-    const std::string server = f.listener && !f.listener->owners.empty() ? owners_words(f.listener->owners) : core::name_of(f.owner);
+    const std::string server =
+        f.listener && !f.listener->owners.empty() ? owners_words(f.listener->owners) : core::name_of(f.owner);
     const std::string client = f.peer && f.peer->owner ? core::name_of(*f.peer->owner) : "client " + remote_words(f);
     const std::int64_t times = f.evidence.number("synack_retransmits");
     const std::int64_t sent = f.evidence.number("client_unacked_bytes");
-    const std::string and_sent = sent > 0 ? fmt::format(" and sent {}", bytes_words(static_cast<std::uint64_t>(sent))) : "";
+    const std::string and_sent =
+        sent > 0 ? fmt::format(" and sent {}", bytes_words(static_cast<std::uint64_t>(sent))) : "";
     core::Words& w = f.words;
     w.summary = fmt::format("{} repeats its SYN-ACK although {} completed the handshake{}.", server, client, and_sent);
-    w.effect = fmt::format("{} believes it is connected{}", client,
-                           sent > 0 ? fmt::format("; its {} are not acknowledged", bytes_words(static_cast<std::uint64_t>(sent))) : "");
-    w.evidence = fmt::format("SYN-ACK sent again {} by the timer; client's ACK {}{}", count_words(static_cast<std::uint64_t>(times), "time", "times"),
-                             f.evidence.flag("client_acked") ? "arrived and was dropped by the listener" : "never reached the listener",
-                             f.count_total > 1 ? fmt::format("; {} connections so far", f.count_total) : "");
+    w.effect = fmt::format(
+        "{} believes it is connected{}", client,
+        sent > 0 ? fmt::format("; its {} are not acknowledged", bytes_words(static_cast<std::uint64_t>(sent))) : "");
+    w.evidence = fmt::format(
+        "SYN-ACK sent again {} by the timer; client's ACK {}{}",
+        count_words(static_cast<std::uint64_t>(times), "time", "times"),
+        f.evidence.flag("client_acked") ? "arrived and was dropped by the listener" : "never reached the listener",
+        f.count_total > 1 ? fmt::format("; {} connections so far", f.count_total) : "");
     if (f.cause == "accept-queue-full") {
       w.cause = f.listener ? queue_words(*f.listener) : "accept queue full";
       if (f.evidence.number("accepted_nothing_ms") >= 1000)
@@ -125,13 +130,15 @@ class SynAckRetransmitUnexpected final : public core::Detector {
     v.culprit = l ? blame_owner(l->owners) : blame(core::CulpritKind::unknown);
   }
 
-  void ack_lost(core::Verdict& v, const core::Connection& request, const core::Case& c, const core::Scene& scene) const {
+  void ack_lost(core::Verdict& v, const core::Connection& request, const core::Case& c,
+                const core::Scene& scene) const {
     const bool eaten = firewall_ate(scene.facts, request.tuple, c.since - 1s);
     v.cause = "handshake-ack-lost";
     v.culprit = blame(eaten ? core::CulpritKind::local_firewall : core::CulpritKind::unknown);
     v.confidence = eaten ? core::Confidence::certain : core::Confidence::likely;
     v.severity = request.synack_timer_retransmits >= 2 ? Severity::critical : Severity::info;
-    if (const core::FirewallDrops* drops = scene.facts.firewall_drops(request.tuple)) v.evidence.set("firewall_drops", drops->count);
+    if (const core::FirewallDrops* drops = scene.facts.firewall_drops(request.tuple))
+      v.evidence.set("firewall_drops", drops->count);
     if (eaten && scene.facts.firewall_drops(request.tuple)->count >= 3) v.severity = Severity::critical;
     if (scene.facts.loss_is_random(request.tuple.local)) v.severity = Severity::info;
   }

@@ -67,7 +67,8 @@ class TimedOut final : public core::Detector {
     const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
     core::Words& w = f.words;
     const std::string silent = util::human(std::chrono::milliseconds{f.evidence.number("since_last_ack_ms")});
-    w.summary = fmt::format("the kernel gave up the connection of {} to {}: no answer for {}.", who, remote_words(f), silent);
+    w.summary =
+        fmt::format("the kernel gave up the connection of {} to {}: no answer for {}.", who, remote_words(f), silent);
     const std::int64_t bytes = f.evidence.number("unacked_bytes");
     w.effect = bytes > 0 ? fmt::format("{} of {} are lost", bytes_words(static_cast<std::uint64_t>(bytes)), who)
                          : fmt::format("{} learns it with its next call ({})", who, f.evidence.text("errno"));
@@ -85,7 +86,8 @@ class TimedOut final : public core::Detector {
       w.cause += "; a firewall rule on this host dropped the segments";
       w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
     } else {
-      w.advice = {fmt::format("is {} up, and does the path to it work? ping, traceroute, its own logs", remote_words(f))};
+      w.advice = {
+          fmt::format("is {} up, and does the path to it work? ping, traceroute, its own logs", remote_words(f))};
     }
     w.evidence = fmt::format("{}; {} time-outs, {} probes; RST {}", f.evidence.text("errno"), f.evidence.number("rtos"),
                              f.evidence.number("probes"), f.evidence.flag("rst_sent") ? "sent" : "not sent");

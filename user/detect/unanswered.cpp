@@ -15,7 +15,8 @@ using core::CulpritKind;
 constexpr std::size_t kRemotesForPath = 2;
 
 // The listener that refused the sender's handshake during this stall: the server's end never was more than a request.
-const core::Listener* refusing_listener(const core::Connection& sender, util::BootTime since, const core::Scene& scene) {
+const core::Listener* refusing_listener(const core::Connection& sender, util::BootTime since,
+                                        const core::Scene& scene) {
   const core::Connection* peer = scene.facts.peer_of(sender);
   if (!peer || !(peer->client_acked || peer->overflow_drops > 0) || peer->last_overflow < since - 1s) return nullptr;
   return scene.facts.listener(peer->listener);
@@ -52,7 +53,8 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
     v.evidence.set("errno", core::EvidenceValue{errno_name(client.socket.err_soft)});
   } else {
     v.cause = "peer-silent";
-    v.culprit = client.tuple.remote.addr.is_loopback() ? blame(CulpritKind::unknown) : blame_remote(client.tuple.remote);
+    v.culprit =
+        client.tuple.remote.addr.is_loopback() ? blame(CulpritKind::unknown) : blame_remote(client.tuple.remote);
   }
   return v;
 }
@@ -61,11 +63,13 @@ void explain_unanswered(core::Finding& f) {
   core::Words& w = f.words;
   if (f.cause == "accept-queue-full") {
     w.cause = f.listener ? queue_words(*f.listener) : "the listener's accept queue is full";
-    w.advice = {fmt::format("see accept-queue-overflow: is the accept loop of {} blocked, slow, or its backlog too short?",
-                            f.listener ? owners_words(f.listener->owners) : "the server")};
+    w.advice = {
+        fmt::format("see accept-queue-overflow: is the accept loop of {} blocked, slow, or its backlog too short?",
+                    f.listener ? owners_words(f.listener->owners) : "the server")};
   } else if (f.cause == "dropped-locally") {
-    w.cause = fmt::format("a firewall rule on this host dropped {} of this connection",
-                          count_words(static_cast<std::uint64_t>(f.evidence.number("firewall_drops")), "segment", "segments"));
+    w.cause = fmt::format(
+        "a firewall rule on this host dropped {} of this connection",
+        count_words(static_cast<std::uint64_t>(f.evidence.number("firewall_drops")), "segment", "segments"));
     w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
   } else if (f.cause == "unreachable") {
     w.cause = fmt::format("the network answers that the destination cannot be reached ({})", f.evidence.text("errno"));

@@ -59,14 +59,16 @@ void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Fa
   const abi::ProcessState* state = facts.process(blame_owner(l.owners).process->pid);
   if (!state) return;
   std::string words = state_words(state->state);
-  if (words == "blocked" && !state->wait_channel.empty() && state->wait_channel != "0") words += " in " + state->wait_channel;
+  if (words == "blocked" && !state->wait_channel.empty() && state->wait_channel != "0")
+    words += " in " + state->wait_channel;
   evidence.set("process_state", core::EvidenceValue{words});
   if (state->open_fds) evidence.set("open_fds", *state->open_fds);
   if (state->fd_limit) evidence.set("fd_limit", *state->fd_limit);
 }
 
 std::string queue_words(const core::ListenerView& l) {
-  if (l.queue <= l.limit) return fmt::format("accept queue of {} was full (its limit is {})", util::to_string(l.endpoint), l.limit);
+  if (l.queue <= l.limit)
+    return fmt::format("accept queue of {} was full (its limit is {})", util::to_string(l.endpoint), l.limit);
   return fmt::format("accept queue of {} is full ({} of {})", util::to_string(l.endpoint), l.queue, l.limit);
 }
 
@@ -90,8 +92,8 @@ Outstanding outstanding_of(const abi::Socket& s) {
   if (!s.full) return {};
   Outstanding o;
   // A FIN takes a sequence number in either direction; it is no data.
-  const bool fin_sent = s.state == abi::TcpState::fin_wait1 || s.state == abi::TcpState::closing ||
-                        s.state == abi::TcpState::last_ack;
+  const bool fin_sent =
+      s.state == abi::TcpState::fin_wait1 || s.state == abi::TcpState::closing || s.state == abi::TcpState::last_ack;
   const bool fin_received = s.state == abi::TcpState::close_wait || s.state == abi::TcpState::last_ack ||
                             s.state == abi::TcpState::closing || s.state == abi::TcpState::time_wait;
   o.unacked = s.unacked() - (fin_sent && s.unacked() > 0 ? 1U : 0U);

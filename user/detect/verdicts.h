@@ -48,8 +48,8 @@ struct Outstanding {
 };
 Outstanding outstanding_of(const abi::Socket& socket);
 
-std::string bytes_words(std::uint64_t bytes);   // "5 bytes", "12.3 KiB"
+std::string bytes_words(std::uint64_t bytes);  // "5 bytes", "12.3 KiB"
 std::string count_words(std::uint64_t n, std::string_view one, std::string_view many);
-std::string errno_name(int err);                // "ETIMEDOUT"
+std::string errno_name(int err);  // "ETIMEDOUT"
 
 }  // namespace tcpwhy::detect

@@ -131,7 +131,8 @@ class Live final : public LiveSource {
   void walk_at_start(const Handler& handler);
   void end_walk(const Handler& handler, std::uint64_t sockets, bool initial, bool complete);
   void do_tick(const Handler& handler);
-  void tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now, std::uint64_t& told);
+  void tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now,
+                   std::uint64_t& told);
   void tell_losses(const Handler& handler);
   void sweep_if_due(const Handler& handler, BootTime now);
   void answer_wants(const Handler& handler, BootTime now);

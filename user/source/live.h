@@ -19,7 +19,7 @@
 namespace tcpwhy::source {
 
 struct LiveOptions {
-  core::Filter filter;            // ports, and the first of --local and of --remote if it is the only one, go to the kernel
+  core::Filter filter;  // ports, and the first of --local and of --remote if it is the only one, go to the kernel
   bool every_transition = false;  // --events, record
   std::size_t buffer_bytes = 8U << 20;
   std::string btf_file;

@@ -34,39 +34,46 @@ constexpr std::uint8_t kSyn = 2;
 // include/net/dropreason-core.h, include/net/rstreason.h of 6.18.
 constexpr std::pair<std::uint32_t, std::string_view> kDropReasons[] = {
     {2, "NOT_SPECIFIED"}, {3, "NO_SOCKET"}, {9, "TCP_CSUM"}, {15, "NETFILTER_DROP"}, {40, "TCP_LISTEN_OVERFLOW"}};
-constexpr std::pair<std::uint32_t, std::string_view> kResetReasons[] = {
-    {0, "NOT_SPECIFIED"},           {1, "NO_SOCKET"},        {2, "TCP_INVALID_ACK_SEQUENCE"},
-    {3, "TCP_RFC7323_PAWS"},        {4, "TCP_TOO_OLD_ACK"},  {5, "TCP_ACK_UNSENT_DATA"},
-    {6, "TCP_FLAGS"},               {7, "TCP_OLD_ACK"},      {8, "TCP_ABORT_ON_DATA"},
-    {9, "TCP_TIMEWAIT_SOCKET"},     {10, "INVALID_SYN"},     {11, "TCP_ABORT_ON_CLOSE"},
-    {12, "TCP_ABORT_ON_LINGER"},    {13, "TCP_ABORT_ON_MEMORY"},
-    {14, "TCP_STATE"},              {15, "TCP_KEEPALIVE_TIMEOUT"},
-    {16, "TCP_DISCONNECT_WITH_DATA"}};
+constexpr std::pair<std::uint32_t, std::string_view> kResetReasons[] = {{0, "NOT_SPECIFIED"},
+                                                                        {1, "NO_SOCKET"},
+                                                                        {2, "TCP_INVALID_ACK_SEQUENCE"},
+                                                                        {3, "TCP_RFC7323_PAWS"},
+                                                                        {4, "TCP_TOO_OLD_ACK"},
+                                                                        {5, "TCP_ACK_UNSENT_DATA"},
+                                                                        {6, "TCP_FLAGS"},
+                                                                        {7, "TCP_OLD_ACK"},
+                                                                        {8, "TCP_ABORT_ON_DATA"},
+                                                                        {9, "TCP_TIMEWAIT_SOCKET"},
+                                                                        {10, "INVALID_SYN"},
+                                                                        {11, "TCP_ABORT_ON_CLOSE"},
+                                                                        {12, "TCP_ABORT_ON_LINGER"},
+                                                                        {13, "TCP_ABORT_ON_MEMORY"},
+                                                                        {14, "TCP_STATE"},
+                                                                        {15, "TCP_KEEPALIVE_TIMEOUT"},
+                                                                        {16, "TCP_DISCONNECT_WITH_DATA"}};
 
 constexpr std::pair<std::string_view, std::uint8_t> kStates[] = {
     {"ESTABLISHED", 1}, {"SYN_SENT", 2},   {"SYN_RECV", 3}, {"FIN_WAIT1", 4}, {"FIN_WAIT2", 5}, {"TIME_WAIT", 6},
     {"CLOSE", 7},       {"CLOSE_WAIT", 8}, {"LAST_ACK", 9}, {"LISTEN", 10},   {"CLOSING", 11},  {"NEW_SYN_RECV", 12}};
 
-constexpr std::pair<std::string_view, int> kErrors[] = {
-    {"none", 0},
-    {"ETIMEDOUT", ETIMEDOUT},
-    {"ECONNREFUSED", ECONNREFUSED},
-    {"ECONNRESET", ECONNRESET},
-    {"ECONNABORTED", ECONNABORTED},
-    {"EHOSTUNREACH", EHOSTUNREACH},
-    {"ENETUNREACH", ENETUNREACH},
-    {"EADDRNOTAVAIL", EADDRNOTAVAIL},
-    {"EPIPE", EPIPE},
-    {"EPERM", EPERM}};
+constexpr std::pair<std::string_view, int> kErrors[] = {{"none", 0},
+                                                        {"ETIMEDOUT", ETIMEDOUT},
+                                                        {"ECONNREFUSED", ECONNREFUSED},
+                                                        {"ECONNRESET", ECONNRESET},
+                                                        {"ECONNABORTED", ECONNABORTED},
+                                                        {"EHOSTUNREACH", EHOSTUNREACH},
+                                                        {"ENETUNREACH", ENETUNREACH},
+                                                        {"EADDRNOTAVAIL", EADDRNOTAVAIL},
+                                                        {"EPIPE", EPIPE},
+                                                        {"EPERM", EPERM}};
 
-constexpr std::pair<std::string_view, std::uint32_t> kKinds[] = {
-    {"state", TW_KIND_STATE},
-    {"retransmit", TW_KIND_RETRANSMIT},
-    {"synack_retransmit", TW_KIND_SYNACK_RETRANSMIT},
-    {"reset_sent", TW_KIND_RESET_SENT},
-    {"reset_received", TW_KIND_RESET_RECEIVED},
-    {"socket_error", TW_KIND_SOCKET_ERROR},
-    {"drop", TW_KIND_DROP}};
+constexpr std::pair<std::string_view, std::uint32_t> kKinds[] = {{"state", TW_KIND_STATE},
+                                                                 {"retransmit", TW_KIND_RETRANSMIT},
+                                                                 {"synack_retransmit", TW_KIND_SYNACK_RETRANSMIT},
+                                                                 {"reset_sent", TW_KIND_RESET_SENT},
+                                                                 {"reset_received", TW_KIND_RESET_RECEIVED},
+                                                                 {"socket_error", TW_KIND_SOCKET_ERROR},
+                                                                 {"drop", TW_KIND_DROP}};
 
 struct ScriptProcess {
   std::string comm;
@@ -153,7 +160,8 @@ class Reader {
   }
   Duration duration(const std::string& what) {
     Duration value{};
-    if (done() || !util::parse_duration(words_[next_], value)) return expected(what + " (a time such as 200ms or 1.5s)"), 0s;
+    if (done() || !util::parse_duration(words_[next_], value))
+      return expected(what + " (a time such as 200ms or 1.5s)"), 0s;
     next_ += 1;
     return value;
   }
@@ -429,8 +437,9 @@ tw_socket Player::facts(const ScriptSocket& s) const {
   a.head_age_ms = age_ms(tape_.now, s.head_ns);
   a.timer = s.expires_ns ? 1 : 0;
   if (s.expires_ns)
-    a.timer_ms = static_cast<std::int32_t>(
-        (static_cast<std::int64_t>(s.expires_ns) - static_cast<std::int64_t>(tape_.now)) / static_cast<std::int64_t>(kMs));
+    a.timer_ms =
+        static_cast<std::int32_t>((static_cast<std::int64_t>(s.expires_ns) - static_cast<std::int64_t>(tape_.now)) /
+                                  static_cast<std::int64_t>(kMs));
   if (is_listener(s)) a.flags |= TW_SK_LISTENER;
   return a;
 }
@@ -451,8 +460,8 @@ tw_owner Player::connector_of(const ScriptSocket& s) {
 
 // The same questions as the kernel side asks (inet_sock_set_state.bpf.c).
 namespace states {
-constexpr std::uint8_t kEstablished = 1, kSynSent = 2, kSynRecv = 3, kFinWait1 = 4, kFinWait2 = 5, kClose = 7, kCloseWait = 8,
-                       kLastAck = 9, kListen = 10, kClosing = 11;
+constexpr std::uint8_t kEstablished = 1, kSynSent = 2, kSynRecv = 3, kFinWait1 = 4, kFinWait2 = 5, kClose = 7,
+                       kCloseWait = 8, kLastAck = 9, kListen = 10, kClosing = 11;
 
 bool by_owner(std::uint8_t from, std::uint8_t to, int err) {
   if (to == kListen || to == kSynSent || from == kListen) return true;
@@ -467,7 +476,8 @@ bool is_telling(std::uint8_t from, std::uint8_t to, const tw_socket& s, bool exi
   if (to == kListen || from == kListen) return true;
   if (to == kEstablished) return s.total_retrans > 0;
   if (to == kFinWait1 || to == kLastAck) return exiting;
-  if (to == kClose && (from == kFinWait2 || from == kLastAck || from == kClosing)) return s.err != 0 || s.total_retrans > 0;
+  if (to == kClose && (from == kFinWait2 || from == kLastAck || from == kClosing))
+    return s.err != 0 || s.total_retrans > 0;
   return to == kClose && from != kClose;
 }
 }  // namespace states
@@ -484,9 +494,12 @@ void Player::put_state(Reader& line, ScriptSocket& s, std::uint8_t to) {
       current = line.process();
     } else if (line.take("exiting")) {
       exit_flag = TW_OWNER_EXITING;
-      if (line.take("signal")) exit_code = u32(line, "a signal's number");
-      else if (line.take("status")) exit_code = u32(line, "an exit status") << 8;
-      else line.expected("signal or status");
+      if (line.take("signal"))
+        exit_code = u32(line, "a signal's number");
+      else if (line.take("status"))
+        exit_code = u32(line, "an exit status") << 8;
+      else
+        line.expected("signal or status");
     } else if (line.take("last-success")) {
       record.last_success_ns = ago(line, tape_.now, "how long ago");
     } else if (line.take("telling")) {
@@ -506,7 +519,8 @@ void Player::put_state(Reader& line, ScriptSocket& s, std::uint8_t to) {
   } else {
     record.owner = connector_of(s);
   }
-  if (!telling && !states::is_telling(from, to, s.abi, exit_flag != 0)) return put_transition(s, from, to, record.owner);
+  if (!telling && !states::is_telling(from, to, s.abi, exit_flag != 0))
+    return put_transition(s, from, to, record.owner);
   record.socket = facts(s);
   record.from = from;
   record.to = to;
@@ -580,8 +594,10 @@ void Player::advance(std::uint64_t to, bool with_last) {
     tape_.now = next_tick_;
     if (tape_.now >= next_sweep_) {
       next_sweep_ += kSweep;
-      if (sweeping_) sweep();
-      else tape_.put(tw_sweep_end{}, TW_KIND_SWEEP_END);
+      if (sweeping_)
+        sweep();
+      else
+        tape_.put(tw_sweep_end{}, TW_KIND_SWEEP_END);
     }
     tick();
     next_tick_ += kTick;
@@ -754,13 +770,20 @@ void Player::synack_retransmit(Reader& line) {
   record.by_timer = 1;
   bool remote = false;
   while (!line.done()) {
-    if (line.take("timer")) record.by_timer = 1;
-    else if (line.take("duplicate")) record.by_timer = 0;
-    else if (line.take("acked")) record.acked = 1;
-    else if (line.take("timeouts")) record.num_timeout = record.num_retrans = u8(line, "time-outs before this one");
-    else if (line.take("retrans")) record.num_retrans = u8(line, "SYN-ACKs sent again before this one");
-    else if (line.take("remote")) remote = true;  // the client's socket is not on this host
-    else if (!attribute(line, l)) line.expected("timer, duplicate, acked, timeouts, retrans, remote or a fact of the listener");
+    if (line.take("timer"))
+      record.by_timer = 1;
+    else if (line.take("duplicate"))
+      record.by_timer = 0;
+    else if (line.take("acked"))
+      record.acked = 1;
+    else if (line.take("timeouts"))
+      record.num_timeout = record.num_retrans = u8(line, "time-outs before this one");
+    else if (line.take("retrans"))
+      record.num_retrans = u8(line, "SYN-ACKs sent again before this one");
+    else if (line.take("remote"))
+      remote = true;  // the client's socket is not on this host
+    else if (!attribute(line, l))
+      line.expected("timer, duplicate, acked, timeouts, retrans, remote or a fact of the listener");
   }
   client.synacks_again += 1;
   record.listener = facts(l);
@@ -785,9 +808,12 @@ void Player::overflow(Reader& line) {
   record.segment = {0, 0, 0, kAck, 1, 0};
   l.abi.drops += 2;
   while (!line.done()) {
-    if (line.take("reason")) record.reason = line.reason(kDropReasons, "a drop reason such as NO_SOCKET");
-    else if (line.take("payload")) record.segment.payload = u32(line, "a number of bytes");
-    else if (!attribute(line, l)) line.expected("reason, payload or a fact of the listener");
+    if (line.take("reason"))
+      record.reason = line.reason(kDropReasons, "a drop reason such as NO_SOCKET");
+    else if (line.take("payload"))
+      record.segment.payload = u32(line, "a number of bytes");
+    else if (!attribute(line, l))
+      line.expected("reason, payload or a fact of the listener");
   }
   const tw_socket a = facts(l);
   record.listener_id = a.id;
@@ -825,9 +851,15 @@ void Player::reset_sent(Reader& line) {
     record.trigger = {0, 0, 0, kAck, 1, 0};
   }
   while (!line.done()) {
-    if (line.take("reason")) record.reason = line.take("none") ? -1 : static_cast<__s32>(line.reason(kResetReasons, "a reset reason such as TCP_ABORT_ON_CLOSE"));
-    else if (line.take("trigger")) record.trigger = line.take("syn") ? tw_segment{0, 0, 0, kSyn, 1, 0} : tw_segment{0, 0, u32(line, "syn or a number of bytes"), kAck, 1, 0};
-    else if (!attribute(line, s)) line.expected("reason, trigger or a fact of the sender");
+    if (line.take("reason"))
+      record.reason = line.take("none")
+                          ? -1
+                          : static_cast<__s32>(line.reason(kResetReasons, "a reset reason such as TCP_ABORT_ON_CLOSE"));
+    else if (line.take("trigger"))
+      record.trigger = line.take("syn") ? tw_segment{0, 0, 0, kSyn, 1, 0}
+                                        : tw_segment{0, 0, u32(line, "syn or a number of bytes"), kAck, 1, 0};
+    else if (!attribute(line, s))
+      line.expected("reason, trigger or a fact of the sender");
   }
   if (!for_segment) {
     record.socket = facts(s);
@@ -910,13 +942,20 @@ void Player::process(Reader& line) {
     std::copy_n(text.begin(), std::min(text.size(), to.size() - 1), to.begin());
   };
   while (!line.done()) {
-    if (line.take("state")) record.state = line.word("R, S, D, T or Z").front();
-    else if (line.take("threads")) record.threads = u32(line, "a number of threads");
-    else if (line.take("fds")) record.open_fds = u32(line, "a number of descriptors");
-    else if (line.take("fd-limit")) record.fd_limit = u32(line, "a number of descriptors");
-    else if (line.take("in")) copy(record.wait_channel, line.word("a wait channel"));
-    else if (line.take("cgroup")) copy(record.cgroup, line.word("a path"));
-    else line.expected("state, threads, fds, fd-limit, in or cgroup");
+    if (line.take("state"))
+      record.state = line.word("R, S, D, T or Z").front();
+    else if (line.take("threads"))
+      record.threads = u32(line, "a number of threads");
+    else if (line.take("fds"))
+      record.open_fds = u32(line, "a number of descriptors");
+    else if (line.take("fd-limit"))
+      record.fd_limit = u32(line, "a number of descriptors");
+    else if (line.take("in"))
+      copy(record.wait_channel, line.word("a wait channel"));
+    else if (line.take("cgroup"))
+      copy(record.cgroup, line.word("a path"));
+    else
+      line.expected("state, threads, fds, fd-limit, in or cgroup");
   }
   tape_.put(record, TW_KIND_PROCESS);
 }
@@ -985,7 +1024,8 @@ std::string Player::play(Words words) {
     if (to > tape_.now) end_walk_at_start();
     advance(to, false);
   }
-  const auto* row = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const VerbRow& r) { return r.name == line.peek(); });
+  const auto* row =
+      std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const VerbRow& r) { return r.name == line.peek(); });
   if (row == std::end(kVerbs)) {
     line.expected("a verb (listen, connect, timeout, reset-sent, until ...)");
     return line.error();

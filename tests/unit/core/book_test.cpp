@@ -57,14 +57,17 @@ class BookTest : public testing::Test {
     e.socket.id = abi::SocketId{id};
     e.socket.full = true;
     e.socket.state = abi::TcpState::established;
-    e.socket.tuple = {{*util::parse_address("10.0.0.1"), 80}, {*util::parse_address("10.0.0.9"), static_cast<std::uint16_t>(id)}, 1};
+    e.socket.tuple = {
+        {*util::parse_address("10.0.0.1"), 80}, {*util::parse_address("10.0.0.9"), static_cast<std::uint16_t>(id)}, 1};
     e.from = abi::TcpState::syn_recv;
     e.to = abi::TcpState::established;
     facts.apply({now, e});
     return abi::SocketId{id};
   }
   void raise(Puppet& detector, std::uint64_t id) { book.raise(detector, {connection(id), abi::SocketId::none}, now); }
-  void close(Puppet& detector, std::uint64_t id, Ended how) { book.close(detector, {abi::SocketId{id}, abi::SocketId::none}, how); }
+  void close(Puppet& detector, std::uint64_t id, Ended how) {
+    book.close(detector, {abi::SocketId{id}, abi::SocketId::none}, how);
+  }
 
   // One tick later; a walk ends before it, as with a live source that answers at once.
   std::vector<Finding> tick(util::Duration later = 100ms, bool walk = true) {

@@ -46,7 +46,8 @@ TEST(EventText, AStateChangeNamesBothEndsAndTheOwner) {
   e.from = abi::TcpState::established;
   e.to = abi::TcpState::close;
   const std::string line = text(e);
-  for (const std::string_view part : {"10.0.0.1:50000 -> 10.0.0.9:80", "ESTABLISHED to CLOSE", "unacked 5", "unread 7", "curl[4410]"})
+  for (const std::string_view part :
+       {"10.0.0.1:50000 -> 10.0.0.9:80", "ESTABLISHED to CLOSE", "unacked 5", "unread 7", "curl[4410]"})
     EXPECT_TRUE(has(line, part)) << line;
   EXPECT_TRUE(has(line, std::to_string(ETIMEDOUT))) << line;
 }

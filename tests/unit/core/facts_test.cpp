@@ -27,7 +27,8 @@ abi::Owner owner_of(std::uint32_t pid, const std::string& comm, abi::OwnerSource
 
 class FactsTest : public testing::Test {
  protected:
-  static abi::Socket socket_of(std::uint64_t id, const util::Endpoint& local, const util::Endpoint& remote, std::uint32_t netns = 1) {
+  static abi::Socket socket_of(std::uint64_t id, const util::Endpoint& local, const util::Endpoint& remote,
+                               std::uint32_t netns = 1) {
     abi::Socket s;
     s.id = SocketId{id};
     s.full = true;
@@ -36,8 +37,12 @@ class FactsTest : public testing::Test {
     s.rto = 208ms;
     return s;
   }
-  abi::Socket client(std::uint64_t id = 1, std::uint16_t port = 50000) { return socket_of(id, at("127.0.0.1", port), at("127.0.0.1", 80)); }
-  abi::Socket server(std::uint64_t id = 2, std::uint16_t port = 50000) { return socket_of(id, at("127.0.0.1", 80), at("127.0.0.1", port)); }
+  abi::Socket client(std::uint64_t id = 1, std::uint16_t port = 50000) {
+    return socket_of(id, at("127.0.0.1", port), at("127.0.0.1", 80));
+  }
+  abi::Socket server(std::uint64_t id = 2, std::uint16_t port = 50000) {
+    return socket_of(id, at("127.0.0.1", 80), at("127.0.0.1", port));
+  }
   abi::Socket listener(std::uint64_t id, const util::Endpoint& local, std::uint32_t netns = 1) {
     abi::Socket s = socket_of(id, local, {}, netns);
     s.listener = true;
@@ -138,7 +143,8 @@ TEST_F(FactsTest, AConnectLearnsItsPortLate) {
 }
 
 TEST_F(FactsTest, TheLeastRecentlySeenIsEvicted) {
-  for (std::uint64_t id = 1; id <= 100; ++id) state(client(id, static_cast<std::uint16_t>(1000 + id)), TcpState::syn_sent, TcpState::established);
+  for (std::uint64_t id = 1; id <= 100; ++id)
+    state(client(id, static_cast<std::uint16_t>(1000 + id)), TcpState::syn_sent, TcpState::established);
   state(client(1, 1001), TcpState::established, TcpState::close_wait);  // seen again
   state(client(200, 3000), TcpState::syn_sent, TcpState::established);
   EXPECT_EQ(facts.evicted(), 1U);
@@ -335,7 +341,8 @@ TEST_F(FactsTest, StalledRemotesAreCountedByAddress) {
   }
   EXPECT_EQ(facts.stalled_remotes(1), 3U);
   for (std::uint64_t id : {3ULL, 6ULL})
-    state(socket_of(id, at("10.0.1.1", static_cast<std::uint16_t>(5000 + id)), at("10.0.0.0", 80)), TcpState::established, TcpState::close);
+    state(socket_of(id, at("10.0.1.1", static_cast<std::uint16_t>(5000 + id)), at("10.0.0.0", 80)),
+          TcpState::established, TcpState::close);
   EXPECT_EQ(facts.stalled_remotes(1), 2U);
 }
 

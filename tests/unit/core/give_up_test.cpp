@@ -53,7 +53,7 @@ TEST(GiveUp, FromASampleItGoesOnWithTheArmedTimer) {
   s.in_timer = false;
   s.retransmits = 2;
   s.rto = 4 * 208ms;
-  s.retrans_age = 500ms;          // first retransmission half a second ago: the second was at 416 ms
+  s.retrans_age = 500ms;  // first retransmission half a second ago: the second was at 416 ms
   s.timer_left = 6 * 208ms - 500ms;
   EXPECT_EQ(give_up_in(s), 30 * 208ms - 500ms);
 }

@@ -47,7 +47,9 @@ struct Witnessed {
   std::vector<std::string> events;
   Pipeline pipeline;
 
-  Witnessed() : pipeline({}, detectors(), {[](const auto&) {}, [this](const abi::Event& e) { events.emplace_back(abi::name_of(e)); }}) {}
+  Witnessed()
+      : pipeline({}, detectors(),
+                 {[](const auto&) {}, [this](const abi::Event& e) { events.emplace_back(abi::name_of(e)); }}) {}
 
  private:
   std::vector<std::unique_ptr<Detector>> detectors() {
