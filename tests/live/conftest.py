@@ -28,6 +28,8 @@ def causes_path():
 
 def pytest_addoption(parser):
     parser.addoption("--repeat", type=int, default=1, metavar="N", help="make each incident N times")
+    parser.addoption("--second-try", action="store_true",
+                     help="an incident that came out otherwise is made once more, which is said in the summary of warnings")
     parser.addoption("--jobs", type=int, default=1, metavar="N", help="make N incidents at a time, each in its own namespaces")
 
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import subprocess
 import time
+import warnings
 
 import pytest
 
@@ -81,6 +82,10 @@ def test_incident(request, tool, ahead, program, variant, turn):
     try:
         made = ahead.get(request.node.nodeid)
         failure = made.result() if made else watch(tool, program, variant)
+        if failure and request.config.getoption("--second-try"):
+            # On a busy machine a real incident can come out otherwise than it was meant to.
+            warnings.warn(f"{program} {variant} needed a second try:\n{failure}")
+            failure = watch(tool, program, variant)
     except truths.Skipped as why:
         pytest.skip(str(why))
     if failure:

@@ -942,9 +942,10 @@ void Player::process(Reader& line) {
     std::copy_n(text.begin(), std::min(text.size(), to.size() - 1), to.begin());
   };
   while (!line.done()) {
-    if (line.take("state"))
-      record.state = line.word("R, S, D, T or Z").front();
-    else if (line.take("threads"))
+    if (line.take("state")) {
+      const std::string state = line.word("R, S, D, T or Z");
+      if (!state.empty()) record.state = state.front();
+    } else if (line.take("threads"))
       record.threads = u32(line, "a number of threads");
     else if (line.take("fds"))
       record.open_fds = u32(line, "a number of descriptors");
