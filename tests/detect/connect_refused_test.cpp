@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/detect/incident.h"
@@ -47,7 +48,7 @@ TEST(ConnectRefused, TheListenerIsGone) {
   const core::Finding f = told.first(kSlug);
   EXPECT_EQ(brief(f), "listener-gone warning certain worker[33]");
   EXPECT_EQ(f.evidence.number("listener_pid"), 33);
-  EXPECT_EQ(f.evidence.text("listener_ended"), "killed by signal 9");
+  EXPECT_THAT(f.evidence.text("listener_ended"), testing::HasSubstr("killed by signal 9"));
   ASSERT_TRUE(f.culprit.process && f.culprit.process->exit);
   EXPECT_EQ(f.culprit.process->exit->signal, 9);
 }
@@ -119,7 +120,7 @@ TEST(ConnectRefused, ABackendsCallersAreOneFinding) {
   EXPECT_EQ(severe, 40U);
   EXPECT_EQ(told.last(kSlug).evidence.number("attempts"), 40);
   EXPECT_LE(told.of(kSlug).size(), 4U);
-  EXPECT_EQ(told.last(kSlug).evidence.text("listener_ended"), "killed by signal 9");
+  EXPECT_THAT(told.last(kSlug).evidence.text("listener_ended"), testing::HasSubstr("killed by signal 9"));
 }
 
 TEST(ConnectRefused, LostEventsMakeAGuessUnsure) {
@@ -133,7 +134,7 @@ TEST(ConnectRefused, TheOwnersOfTheGoneListenerAreNotTheNextOnes) {
       "at 1.5s listen new 127.0.0.1:7000 by worker[34]\nat 1.8s close new exiting status 3\n" +
       refusals(1) + "until 4s");
   EXPECT_EQ(told.first(kSlug).evidence.number("listener_pid"), 34);
-  EXPECT_EQ(told.first(kSlug).evidence.text("listener_ended"), "exited with status 3");
+  EXPECT_THAT(told.first(kSlug).evidence.text("listener_ended"), testing::HasSubstr("exited with status 3"));
 }
 
 }  // namespace

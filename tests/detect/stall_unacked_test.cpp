@@ -130,6 +130,30 @@ TEST(StallUnacked, TheIncidentIsOneStory) {
   }
 }
 
+TEST(StallUnacked, WithSynCookiesThereIsNoRequestAndStillTheListenerIsNamed) {
+  const Told told = tell(R"(
+    at 0ms    listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    at 10ms   connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by curl[4410]
+    established cli
+    sweeps on
+    set srv queue 5 head 0ms
+    overflow srv from cli reason NO_SOCKET
+    at 38ms   send cli 5
+    overflow srv from cli payload 5 reason NO_SOCKET
+    at 246ms  timeout cli
+    overflow srv from cli payload 5 reason NO_SOCKET
+    at 662ms  timeout cli
+    overflow srv from cli payload 5 reason NO_SOCKET
+    at 1494ms timeout cli
+    overflow srv from cli payload 5 reason NO_SOCKET
+    until 2s
+  )");
+  EXPECT_EQ(told.slugs(), "accept-queue-overflow stall-unacked");
+  EXPECT_EQ(brief(told.last(kSlug)), "accept-queue-full warning certain lighttpd[2112]");
+  EXPECT_EQ(brief(told.last("accept-queue-overflow")), "not-accepting critical certain lighttpd[2112]");
+  EXPECT_EQ(told.last(kSlug).story, told.last("accept-queue-overflow").id);
+}
+
 TEST(StallUnacked, AFirewallOfThisHost) {
   const Told told = tell(kSent + R"(
     drop cli NETFILTER_DROP payload 5
