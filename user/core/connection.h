@@ -75,6 +75,7 @@ struct Connection {
   util::BootTime episode_start{};  // when the segment that is not acknowledged was sent, at the latest
   util::BootTime episode_proof{};  // the last record that showed no progress
   std::uint32_t episode_timeouts = 0;
+  std::uint32_t episodes_repaired = 0;  // after which what was stuck arrived
 
   std::optional<SentReset> reset_sent;
   std::optional<ReceivedReset> reset_received;

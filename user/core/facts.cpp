@@ -272,6 +272,7 @@ Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
 void Facts::progress(Connection& c, const abi::Socket& s) {
   const bool stuck = s.retransmits > 0 && s.packets_out > 0;
   if (!stuck || (c.episode && s.snd_una != c.episode_una)) {
+    if (c.episode && s.snd_una != c.episode_una) c.episodes_repaired += 1;
     c.episode = false;
     c.episode_timeouts = 0;
     end_episode(c.key);

@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
-constexpr std::uint32_t kRepairsForBadLuck = 10;
+constexpr std::uint32_t kRepairsForBadLuck = 3;
 
 class StallUnacked final : public core::Detector {
  public:
@@ -46,9 +46,8 @@ class StallUnacked final : public core::Detector {
     const util::Duration stuck = sender->episode_proof - c.since;
     v.severity = sender->episode_timeouts >= 3 && stuck >= 3s ? Severity::critical : Severity::warning;
     const bool never_accepted = v.cause == "accept-queue-full";
-    // A connection that repaired ten losses for each of these time-outs has bad luck, until five in a row say otherwise.
-    const bool unlucky =
-        s.total_retrans >= kRepairsForBadLuck * sender->episode_timeouts && sender->episode_timeouts < 5;
+    // A connection that has come through several time-outs before has bad luck, until five in a row say otherwise.
+    const bool unlucky = sender->episodes_repaired >= kRepairsForBadLuck && sender->episode_timeouts < 5;
     if (!never_accepted && (unlucky || scene.facts.loss_is_random(core::service_endpoint(*sender))))
       v.severity = Severity::info;
     v.evidence.set("unacked_bytes", s.unacked());
