@@ -564,7 +564,7 @@ void Facts::on(const abi::ResetSent& e) {
     sent.state_before = c.ending->from;
   else if (e.socket.state != TcpState::close)
     sent.state_before = e.socket.state;
-  c.reset_sent = std::move(sent);
+  c.reset_sent = sent;
 }
 
 void Facts::on(const abi::ResetReceived& e) {

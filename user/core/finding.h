@@ -87,7 +87,6 @@ struct Culprit {
 };
 
 // Evidence: the keys of the contract in the order they were given; a list holds the MIB deltas, holders and the like.
-struct EvidenceList;
 using EvidenceValue = std::variant<bool, std::int64_t, std::string, std::vector<std::pair<std::string, std::int64_t>>>;
 class Evidence {
  public:
