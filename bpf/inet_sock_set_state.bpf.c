@@ -82,12 +82,15 @@ static __always_inline void tw_remember_handshake(const struct sock *sk, const s
   tuple.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
   tuple.netns = sk->__sk_common.skc_net.net->ns.inum;
   destination = tw_destination_slot(&tuple);
-  if (destination) {
+  if (!destination)
+    return;
+  if (!tw_is_destination(destination, &tuple)) {
+    __builtin_memset(destination, 0, sizeof(*destination));
     __builtin_memcpy(destination->addr, tuple.remote, 16);
     destination->port = tuple.remote_port;
     destination->netns = tuple.netns;
-    destination->success_ns = now;
   }
+  destination->success_ns = now;
 }
 
 static __always_inline __u32 tw_refused_slot(const struct sock *sk) {
@@ -108,16 +111,37 @@ static __always_inline int tw_client_is_telling(const struct sock *sk, int to) {
   return tp->total_retrans || now - tw_refused_ns[tw_refused_slot(sk)] < TW_FALLBACK_NS;
 }
 
+/* Closed with data that was not even sent: it may never be, and no file leads to the socket any more. */
+static __always_inline int tw_closes_with_data_unsent(const struct sock *sk) {
+  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+
+  return tp && tp->write_seq != tp->snd_nxt;
+}
+
+/* The peer's FIN came to a client whose request it has, in full, and of the reply not a byte. */
+static __always_inline int tw_reply_is_owed(const struct sock *sk) {
+  const struct tcp_sock *tp;
+
+  if (tw_is_server_end(sk))
+    return 0;
+  tp = bpf_skc_to_tcp_sock((void *)sk);
+  return tp && tw_spoke_last(tp);
+}
+
 /* What a verdict may need. Everything else is ordinary life. */
 static __always_inline int tw_is_telling(const struct sock *sk, int from, int to) {
   if (from == TCP_SYN_SENT)
     return tw_client_is_telling(sk, to);
+  if (tw_is_tracked(sk))
+    return 1;
+  if (to == TCP_CLOSE_WAIT)
+    return tw_reply_is_owed(sk);
   if (to == TCP_LISTEN || from == TCP_LISTEN)
     return 1;
   if (to == TCP_ESTABLISHED)
     return tw_total_retrans(sk) != 0;
   if (to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK)
-    return tw_current_is_exiting();
+    return tw_current_is_exiting() || tw_closes_with_data_unsent(sk);
   if (to == TCP_CLOSE && (from == TCP_FIN_WAIT2 || from == TCP_LAST_ACK || from == TCP_CLOSING))
     return sk->sk_err || tw_total_retrans(sk);
   return to == TCP_CLOSE && from != TCP_CLOSE;
@@ -191,7 +215,7 @@ int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int from, cons
   if (!tw_sk_passes(sk))
     return 0;
   id = bpf_get_socket_cookie((void *)sk);
-  if (to == TCP_LISTEN)
+  if (to == TCP_LISTEN || (telling && (to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK) && tw_closes_with_data_unsent(sk)))
     bpf_sk_storage_get(&tw_tracked, (void *)sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
   if (telling)
     tw_emit_state(sk, id, from, to);

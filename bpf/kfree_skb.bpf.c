@@ -2,8 +2,9 @@
 /*
  * skb:kfree_skb, TP_PROTO(struct sk_buff *skb, void *location[, enum skb_drop_reason reason[, const struct sock *rx_sk]])
  *
- * reason since 5.17, rx_sk since 6.11. Two questions only: did a listener refuse this segment because its accept queue
- * is full, and did a firewall on this host eat it (then no socket is known, and the headers tell which connection)?
+ * reason since 5.17, rx_sk since 6.11. Three questions only: did a listener refuse this segment because its accept queue
+ * is full, did a firewall on this host eat it (then no socket is known, and the headers tell which connection), and was
+ * there no room for it in the receiver's buffer?
  * Fires for every dropped packet of every protocol: the reason is tested first, and a budget bounds what is sent.
  */
 #include "tcpwhy.bpf.h"
@@ -90,13 +91,16 @@ int tw_kfree_skb(__u64 *ctx) {
     return 0;
   reason = (__u32)ctx[2];
   if (reason != tw_config.reason_netfilter && reason != tw_config.reason_listen_overflow &&
-      reason != tw_config.reason_no_socket && reason != tw_config.reason_not_specified)
+      reason != tw_config.reason_no_socket && reason != tw_config.reason_not_specified &&
+      reason != tw_config.reason_memory)
     return 0;
   if (tw_config.drop_has_socket)
     bpf_probe_read_kernel(&rx_sk, sizeof(rx_sk), &ctx[3]);
   bpf_probe_read_kernel(&skb, sizeof(skb), &ctx[0]);
   if (tw_is_refusal(reason, rx_sk))
     tw_emit_drop(skb, reason, rx_sk);
+  else if (tw_config.reason_memory && reason == tw_config.reason_memory)
+    tw_emit_drop(skb, reason, NULL);
   else if (tw_config.reason_netfilter && reason == tw_config.reason_netfilter)
     tw_emit_drop(skb, reason, NULL);
   return 0;

@@ -51,7 +51,7 @@ struct {
   __type(value, struct tw_handshake);
 } tw_handshakes SEC(".maps") __weak;
 
-/* When a connect to a remote endpoint last succeeded. */
+/* When a connect to a remote endpoint last succeeded, and how it answers. */
 #define TW_DESTINATIONS 8192
 struct tw_destination {
   __u8 addr[16];
@@ -59,6 +59,10 @@ struct tw_destination {
   __u16 port;
   __u16 reserved;
   __u64 success_ns;
+  __u32 usual_wait_ms; /* the longest that an answer was seen to take */
+  __u32 answers;       /* connections at rest whose last word was the service's; capped */
+  __u32 unanswered;    /* ... this side's, and it went on without an answer */
+  __u32 reserved2;
 };
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -67,12 +71,19 @@ struct {
   __type(value, struct tw_destination);
 } tw_destinations SEC(".maps") __weak;
 
-/* Sockets that a sweep visits: every listener, and whatever retransmitted on time-out. */
+/*
+ * Sockets that a sweep visits: every listener, whatever retransmitted on time-out, what was closed with data unsent, and
+ * what the walk over the processes' files found suspect. A healthy connection never has one: at 380 bytes and 7% of the
+ * churn it would cost too much.
+ */
 struct tw_tracked {
-  __u32 drops; /* at the last sample */
-  __u32 snd_una;
-  __u8 reported; /* the last sample was one of trouble */
-  __u8 reserved[7];
+  __u64 mark;     /* of the last sample: what changes when anything moves */
+  __u32 drops;    /* of a listener, at the last sample */
+  __u32 lsndtime; /* when this side last spoke, at the last sample that waited for an answer */
+  __u8 reported;  /* the last sample was one of trouble */
+  __u8 awaiting;  /* ... and waited for an answer */
+  __u8 reserved[2];
+  __u32 found_in; /* the sweep whose walk found it */
 };
 struct {
   __uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -88,6 +99,21 @@ struct {
   __type(key, struct tw_tuple);
   __type(value, __u32);
 } tw_wanted SEC(".maps") __weak;
+
+/*
+ * What each process has read from all its TCP sockets together, as the walk adds it up: unchanged from one walk to the
+ * next, the process read nothing anywhere.
+ */
+struct tw_reader {
+  __u64 sum;
+  __u64 changed_ns;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 16384);
+  __type(key, __u32); /* process id */
+  __type(value, struct tw_reader);
+} tw_readers SEC(".maps") __weak;
 
 /* Ports that pass --port: one bit each. */
 struct {
@@ -112,7 +138,16 @@ struct {
 /* Written by the kernel side, read by it: when a connect to a port was last refused. Races are harmless. */
 #define TW_REFUSED_PORTS 256
 __u64 tw_refused_ns[TW_REFUSED_PORTS] __weak = {};
-/* Set by user space around a walk: 1 reports every TCP socket, 0 only the wanted ones. */
-__u32 tw_walk_all __weak = 0;
+/* Set by user space around a walk: what it reports. */
+#define TW_WALK_WANTED 0
+#define TW_WALK_ALL 1     /* at start: every TCP socket */
+#define TW_WALK_SUSPECT 2 /* part of a sweep */
+__u32 tw_walk_mode __weak = 0;
+__u32 tw_sweep_number __weak = 0;
+/* The sample being made: too large for the stack twice, and one thread of user space runs all walks. */
+struct tw_sample tw_scratch __weak = {};
+/* The process whose files the walk is at, and what it has read so far. */
+__u32 tw_walk_pid __weak = 0;
+__u64 tw_walk_sum __weak = 0;
 
 #endif

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The walk over the files of all processes: every TCP socket that a process holds, with that process. It runs at start
- * over all of them (connections and listeners that were there before), later only for sockets that a finding asks for.
- * Sees every network namespace; children still in an accept queue and orphans have no file and are not seen.
+ * The walk over the files of all processes: every TCP socket that a process holds, with that process, in every network
+ * namespace and without a socket lock. It runs at start over all of them; for the sockets that a finding asks for; and as
+ * the first half of each sweep, where it looks for suspects that are not tracked yet. Connections that nobody has accepted
+ * and orphans have no file: the sweep over the tracked ones has those.
  */
 #include "tcpwhy.bpf.h"
 
@@ -16,15 +17,99 @@ static __always_inline int tw_is_wanted(const struct sock *sk) {
   return bpf_map_lookup_elem(&tw_wanted, &key) != NULL;
 }
 
+/* What the process that the walk has left has read from all its sockets: more than last time? */
+static __always_inline void tw_note_reader(__u32 next_pid) {
+  struct tw_reader *known, fresh = {};
+  __u32 pid = tw_walk_pid;
+
+  if (pid == next_pid)
+    return;
+  if (pid && tw_walk_sum) {
+    known = bpf_map_lookup_elem(&tw_readers, &pid);
+    if (!known) {
+      fresh.sum = tw_walk_sum;
+      fresh.changed_ns = bpf_ktime_get_boot_ns();
+      bpf_map_update_elem(&tw_readers, &pid, &fresh, BPF_ANY);
+    } else if (known->sum != tw_walk_sum) {
+      known->sum = tw_walk_sum;
+      known->changed_ns = bpf_ktime_get_boot_ns();
+    }
+  }
+  tw_walk_pid = next_pid;
+  tw_walk_sum = 0;
+}
+
+/* A socket that is not tracked: is it suspect? Then it is tracked from now on. */
+static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
+  struct tw_tracked *tracked;
+  const struct tcp_sock *tp;
+  __u32 now;
+
+  if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_CLOSING &&
+      state != TCP_LAST_ACK && state != TCP_SYN_SENT)
+    return 0;
+  tp = bpf_skc_to_tcp_sock(sk);
+  if (!tp)
+    return 0;
+  tw_walk_sum += tp->copied_seq + 1;
+  now = (__u32)bpf_jiffies64();
+  if (!tw_is_suspect(sk, tp, state, now)) {
+    /* At rest, with the answer there: so long the service takes. */
+    if (state == TCP_ESTABLISHED && !tw_is_server_end(sk) && tp->bytes_received && tp->bytes_acked > 1 &&
+        tp->write_seq == tp->snd_una && (__s32)(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime) >= 0 &&
+        tw_old_ms(now, tp->inet_conn.icsk_ack.lrcvtime) < 1000)
+      tw_note_answer(sk, tp);
+    return 0;
+  }
+  tracked = bpf_sk_storage_get(&tw_tracked, sk, NULL, 0);
+  /* The sweep has it, unless nothing told of it yet; and several processes may hold it. */
+  if (tracked && tracked->reported)
+    return tracked->found_in == tw_sweep_number;
+  if (!tracked)
+    tracked = bpf_sk_storage_get(&tw_tracked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!tracked)
+    return 0;
+  tracked->reported = 1;
+  tracked->found_in = tw_sweep_number;
+  tracked->mark = tw_mark(tp, state);
+  return 1;
+}
+
+static __always_inline void tw_tell_suspect(struct bpf_iter__task_file *ctx, struct sock *sk,
+                                            const struct task_struct *task) {
+  struct tw_owner *owner = &tw_scratch.owner;
+
+  tw_fill_sample(&tw_scratch, sk);
+  tw_scratch.socket.id = bpf_get_socket_cookie(sk);
+  tw_fill_task(owner, task);
+  owner->source = owner->pid ? TW_OWNER_FILE : TW_OWNER_NONE;
+  owner->fd = ctx->fd;
+  bpf_seq_write(ctx->meta->seq, &tw_scratch, sizeof(tw_scratch));
+}
+
+static __always_inline void tw_tell_seed(struct bpf_iter__task_file *ctx, struct sock *sk,
+                                         const struct task_struct *task) {
+  struct tw_seed record = {};
+
+  tw_fill_header(&record.header, TW_KIND_SEED, sizeof(record));
+  tw_fill_socket(&record.socket, sk);
+  record.socket.id = bpf_get_socket_cookie(sk);
+  tw_fill_task(&record.owner, task);
+  record.owner.source = TW_OWNER_FILE;
+  record.owner.fd = ctx->fd;
+  bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+}
+
 SEC("iter/task_file")
 int tw_walk(struct bpf_iter__task_file *ctx) {
   struct task_struct *task = ctx->task;
   struct file *file = ctx->file;
-  struct tw_seed record = {};
   struct socket *sock;
   struct sock *sk;
   __u8 state;
 
+  if (tw_walk_mode == TW_WALK_SUSPECT)
+    tw_note_reader(task ? task->tgid : 0);
   if (!task || !file)
     return 0;
   sock = bpf_sock_from_file(file);
@@ -36,16 +121,17 @@ int tw_walk(struct bpf_iter__task_file *ctx) {
   if (sk->__sk_common.skc_family != TW_AF_INET && sk->__sk_common.skc_family != TW_AF_INET6)
     return 0;
   state = sk->__sk_common.skc_state;
-  if (state == TCP_CLOSE || (!tw_walk_all && !tw_is_wanted(sk)))
+  if (state == TCP_CLOSE)
+    return 0;
+  if (tw_walk_mode == TW_WALK_SUSPECT) {
+    if (tw_gets_tracked(sk, state) && tw_sk_passes(sk))
+      tw_tell_suspect(ctx, sk, task);
+    return 0;
+  }
+  if (tw_walk_mode == TW_WALK_WANTED && !tw_is_wanted(sk))
     return 0;
   if (state == TCP_LISTEN)
     bpf_sk_storage_get(&tw_tracked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-  tw_fill_header(&record.header, TW_KIND_SEED, sizeof(record));
-  tw_fill_socket(&record.socket, sk);
-  record.socket.id = bpf_get_socket_cookie(sk);
-  tw_fill_task(&record.owner, task);
-  record.owner.source = TW_OWNER_FILE;
-  record.owner.fd = ctx->fd;
-  bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+  tw_tell_seed(ctx, sk, task);
   return 0;
 }

@@ -59,6 +59,8 @@ static __always_inline __u32 tw_sk_flags(const struct sock *sk) {
   }
   if (BPF_CORE_READ(sk, sk_socket))
     result |= TW_SK_HAS_SOCKET;
+  if (BPF_CORE_READ(sk, sk_max_ack_backlog) && BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_LISTEN)
+    result |= TW_SK_ACCEPTED;
   return result;
 }
 

@@ -1,47 +1,98 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The sweep: an iterator over the tracked sockets (every listener, and whatever retransmitted on time-out), in all
- * network namespaces, without taking a socket lock. It emits only those in trouble, and once more when trouble is over.
+ * The sweep over the tracked sockets: an iterator over their storages, in all network namespaces, without taking a socket
+ * lock. A listener is told while it refuses or its queue does not move, with the connections that wait in it; any other
+ * socket when it gets into trouble, when something of it changes, and once more when the trouble is over.
  */
 #include "tcpwhy.bpf.h"
 
-static __always_inline int tw_listener_changed(struct tw_tracked *tracked, const struct sock *sk, int *trouble) {
+/* Connections in the accept queue that are told of one listener in one sweep. */
+#define TW_WAITING_MOST 32
+#define TW_HEAD_WAITS_MS 900
+
+static __always_inline int tw_listener_in_trouble(struct tw_tracked *tracked, const struct sock *sk) {
   __u32 drops = BPF_CORE_READ(sk, sk_drops.counter);
   int changed = drops != tracked->drops;
 
-  *trouble = changed || BPF_CORE_READ(sk, sk_ack_backlog) > BPF_CORE_READ(sk, sk_max_ack_backlog);
   tracked->drops = drops;
-  return changed;
+  return changed || BPF_CORE_READ(sk, sk_ack_backlog) > BPF_CORE_READ(sk, sk_max_ack_backlog);
 }
 
-static __always_inline int tw_sender_in_trouble(const struct sock *sk) {
-  const struct inet_connection_sock *icsk = (const void *)sk;
-  const struct tcp_sock *tp = (const void *)sk;
+/* A connection that nobody has accepted, with data that nobody can read. */
+static __noinline int tw_tell_waiting(struct bpf_iter__bpf_sk_storage_map *ctx, const struct sock *child) {
+  const struct tcp_sock *tp = (const void *)child;
 
-  return BPF_CORE_READ(icsk, icsk_retransmits) && BPF_CORE_READ(tp, packets_out);
+  if (!ctx || !child)
+    return 0;
+  if (BPF_CORE_READ(tp, rcv_nxt) == BPF_CORE_READ(tp, copied_seq))
+    return 0;
+  tw_fill_sample(&tw_scratch, child);
+  tw_scratch.socket.id = tw_known_id(child);
+  bpf_seq_write(ctx->meta->seq, &tw_scratch, sizeof(tw_scratch));
+  return 0;
+}
+
+/* The queue is read without its lock: what is accepted meanwhile makes a probe read fail or ends the list. */
+static __always_inline void tw_tell_queue(struct bpf_iter__bpf_sk_storage_map *ctx, const struct sock *sk) {
+  const struct inet_connection_sock *icsk = (const void *)sk;
+  struct request_sock *request = BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
+  __u32 now = (__u32)bpf_jiffies64();
+  const struct sock *child;
+  int i;
+
+  for (i = 0; i < TW_WAITING_MOST; i++) {
+    if (!request)
+      return;
+    child = BPF_CORE_READ(request, sk);
+    if (!child)
+      return;
+    if (!i && tw_age_ms(now, BPF_CORE_READ((const struct tcp_sock *)child, lsndtime)) < TW_HEAD_WAITS_MS)
+      return;
+    tw_tell_waiting(ctx, child);
+    request = BPF_CORE_READ(request, dl_next);
+  }
 }
 
 SEC("iter/bpf_sk_storage_map")
 int tw_sweep(struct bpf_iter__bpf_sk_storage_map *ctx) {
   struct tw_tracked *tracked = ctx->value;
   struct sock *sk = ctx->sk;
-  struct tw_sample record = {};
+  const struct tcp_sock *tp;
+  __u64 mark = 0;
   int trouble = 0;
   __u8 state;
 
   if (!sk || !tracked)
     return 0;
-  state = BPF_CORE_READ(sk, __sk_common.skc_state);
-  if (state == TCP_LISTEN)
-    tw_listener_changed(tracked, sk, &trouble);
-  else if (state != TCP_CLOSE)
-    trouble = tw_sender_in_trouble(sk);
+  state = sk->__sk_common.skc_state;
+  if (state == TCP_LISTEN) {
+    trouble = tw_listener_in_trouble(tracked, sk);
+    if (sk->sk_ack_backlog) {
+      tw_tell_queue(ctx, sk);
+      trouble = 1;
+    }
+  } else if (state != TCP_CLOSE) {
+    tp = bpf_skc_to_tcp_sock(sk);
+    if (!tp)
+      return 0;
+    trouble = tw_is_suspect(sk, tp, state, (__u32)bpf_jiffies64());
+    mark = tw_mark(tp, state);
+    if (tracked->awaiting && tp->lsndtime != tracked->lsndtime)
+      tw_note_wait(sk, tp, tracked->lsndtime);
+    else if (tracked->awaiting && !trouble && !tw_spoke_last(tp))
+      tw_note_answer(sk, tp);
+    tracked->awaiting = trouble && state == TCP_ESTABLISHED && !tw_is_server_end(sk) && tw_spoke_last(tp);
+    tracked->lsndtime = tp->lsndtime;
+    /* Time-outs are told each time: each is the proof that nothing came meanwhile. */
+    if (trouble && tracked->reported && mark == tracked->mark && !tp->inet_conn.icsk_retransmits)
+      return 0;
+  }
   if (!trouble && !tracked->reported)
     return 0;
   tracked->reported = trouble;
-  tw_fill_header(&record.header, TW_KIND_SAMPLE, sizeof(record));
-  tw_fill_socket(&record.socket, sk);
-  record.socket.id = tw_known_id(sk);
-  bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+  tracked->mark = mark;
+  tw_fill_sample(&tw_scratch, sk);
+  tw_scratch.socket.id = tw_known_id(sk);
+  bpf_seq_write(ctx->meta->seq, &tw_scratch, sizeof(tw_scratch));
   return 0;
 }

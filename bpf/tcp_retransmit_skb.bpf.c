@@ -27,17 +27,18 @@ static __always_inline __u8 tw_retransmit_type(const struct sock *sk) {
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(tw_tcp_retransmit_skb, const struct sock *sk, const struct sk_buff *skb) {
   struct tw_retransmit *record;
+  int ordinary;
   __u8 type;
 
   if (!tw_is_tcp(sk))
     return 0;
   type = tw_retransmit_type(sk);
   /* Losses that the sender repairs without a time-out are ordinary life. */
-  if ((type == TW_RETRANSMIT_FAST || type == TW_RETRANSMIT_TAIL_LOSS) && !tw_config.every_transition)
+  ordinary = type == TW_RETRANSMIT_FAST || type == TW_RETRANSMIT_TAIL_LOSS;
+  if ((ordinary && !tw_config.every_transition) || !tw_sk_passes(sk))
     return 0;
-  if (!tw_sk_passes(sk))
-    return 0;
-  bpf_sk_storage_get(&tw_tracked, (void *)sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!ordinary)
+    bpf_sk_storage_get(&tw_tracked, (void *)sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
   record = tw_reserve(TW_KIND_RETRANSMIT, sizeof(*record));
   if (!record)
     return 0;

@@ -18,5 +18,6 @@
 #include "sock.bpf.h"
 #include "filter.bpf.h"
 #include "owner.bpf.h"
+#include "suspect.bpf.h"
 
 #endif

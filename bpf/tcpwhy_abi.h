@@ -37,6 +37,7 @@
 #define TW_KIND_SWEEP_END 35 /* a sweep over the tracked sockets is complete */
 #define TW_KIND_PROCESS 36   /* observation of one process, an answer to a want */
 #define TW_KIND_LIMITED 37   /* events left out by a rate limit; laid out like TW_KIND_LOST */
+#define TW_KIND_HOST 38      /* TCP's memory and orphans, where one of them is near its limit */
 
 struct tw_header {
   __u64 time_ns; /* CLOCK_BOOTTIME */
@@ -84,6 +85,7 @@ struct tw_owner {
 #define TW_SK_LISTENER 0x40     /* the accept-queue fields are valid */
 #define TW_SK_MINI 0x80         /* TIME_WAIT or a request: only id, tuple and state are valid */
 #define TW_SK_WRITE_QUEUE 0x100 /* unsent data waits */
+#define TW_SK_ACCEPTED 0x200    /* the server's end: it has its listener's backlog (only where that is not 0) */
 
 /* Facts of one socket at the moment of the record. Lengths in bytes, times in ms unless named otherwise. */
 struct tw_socket {
@@ -249,9 +251,20 @@ struct tw_seed {
   struct tw_owner owner;
 };
 
+/*
+ * A socket in trouble, as a sweep found it: told when it gets there, when something of it changes, and once more when
+ * the trouble is over. usual_wait_ms is the longest that this service was seen to take for an answer.
+ */
 struct tw_sample {
   struct tw_header header;
   struct tw_socket socket;
+  struct tw_owner owner;    /* where the walk over the processes' files found it */
+  __u32 usual_wait_ms;      /* TW_NEVER: the service was never seen to answer */
+  __u32 answers;            /* how often connections to the service were seen at rest with the answer there */
+  __u32 unanswered;         /* ... with this side the last to speak, and it went on all the same */
+  __u32 window_shut_ms;     /* icsk_probes_tstamp: since when the peer's window is probed; TW_NEVER */
+  __u32 data_segments_sent; /* retransmissions included */
+  __u32 reserved;
 };
 
 struct tw_tick {
@@ -274,7 +287,9 @@ struct tw_seed_end {
 
 struct tw_sweep_end {
   struct tw_header header;
-  __u64 sockets;
+  __u64 sockets;     /* told */
+  __u32 interval_ms; /* until the next */
+  __u32 reserved;
 };
 
 /* Answer to a want about a process; every field as /proc gave it. */
@@ -289,6 +304,20 @@ struct tw_process {
   char reserved[7];
   char wait_channel[40];
   char cgroup[192]; /* path, cut where longer */
+  __u64 cpu_ns;     /* user and system time of all threads */
+  __u32 polling;    /* threads that wait in poll, select, epoll_wait, accept or a read of a socket; TW_NEVER */
+  __u32 read_age_ms; /* since a walk last saw it read from, or open, any TCP socket; TW_NEVER not known */
+};
+
+/* TCP as a whole, each second: the host's memory and orphans, in the units of /proc/net/sockstat. */
+struct tw_host {
+  struct tw_header header;
+  __u64 memory_pages;
+  __u64 memory_low;      /* net.ipv4.tcp_mem */
+  __u64 memory_pressure;
+  __u64 memory_high;
+  __u64 orphans;
+  __u64 orphans_limit;   /* net.ipv4.tcp_max_orphans */
 };
 
 /* One struct configures every program; it is constant once they are loaded. */
@@ -314,6 +343,8 @@ struct tw_config {
   __u32 reason_listen_overflow;
   __u32 reason_no_socket;
   __u32 reason_not_specified;
+  __u32 reason_memory; /* PROTO_MEM: no room in the receive buffer, or no memory for it */
+  __u32 idle_ms;       /* an idle connection that nothing guards is told from this age on; 0: never */
 };
 
 /* For each CPU; user space adds them up. */
@@ -342,7 +373,9 @@ TW_ASSERT_SIZE(tw_segment, 16);
 TW_ASSERT_SIZE(tw_reset_sent, 288);
 TW_ASSERT_SIZE(tw_reset_received, 264);
 TW_ASSERT_SIZE(tw_drop, 104);
-TW_ASSERT_SIZE(tw_process, 280);
-TW_ASSERT_SIZE(tw_config, 108);
+TW_ASSERT_SIZE(tw_sample, 288);
+TW_ASSERT_SIZE(tw_process, 296);
+TW_ASSERT_SIZE(tw_host, 64);
+TW_ASSERT_SIZE(tw_config, 116);
 
 #endif

@@ -67,6 +67,7 @@ void fill_flags(Socket& out, const tw_socket& in) {
   out.linger = has(TW_SK_LINGER);
   out.linger_zero = has(TW_SK_LINGER_ZERO);
   out.listener = has(TW_SK_LISTENER);
+  out.accepted = has(TW_SK_ACCEPTED);
 }
 
 void fill_timers(Socket& out, const tw_socket& in) {
@@ -181,7 +182,14 @@ void to_body(const tw_drop& r, Event& e) {
                 static_cast<std::uint16_t>(r.head_port)};
 }
 void to_body(const tw_seed& r, Event& e) { e.body = Seed{socket(r.socket), owner(r.owner)}; }
-void to_body(const tw_sample& r, Event& e) { e.body = Sample{socket(r.socket)}; }
+void to_body(const tw_sample& r, Event& e) {
+  e.body = Sample{socket(r.socket), owner(r.owner),        age(r.usual_wait_ms),
+                  r.answers,        r.unanswered,          age(r.window_shut_ms),
+                  r.data_segments_sent};
+}
+void to_body(const tw_host& r, Event& e) {
+  e.body = Host{r.memory_pages, r.memory_low, r.memory_pressure, r.memory_high, r.orphans, r.orphans_limit};
+}
 void to_body(const tw_tick&, Event& e) { e.body = Tick{}; }
 void to_body(const tw_lost& r, Event& e) { e.body = Lost{kind_name(r.kind), r.count}; }
 // Laid out like a loss.
@@ -193,11 +201,12 @@ bool decode_limited(std::span<const std::byte> bytes, Event& event) {
   return true;
 }
 void to_body(const tw_seed_end& r, Event& e) { e.body = SeedEnd{r.initial != 0, r.complete != 0}; }
-void to_body(const tw_sweep_end& r, Event& e) { e.body = SweepEnd{r.sockets}; }
+void to_body(const tw_sweep_end& r, Event& e) { e.body = SweepEnd{r.sockets, milliseconds{r.interval_ms}}; }
 void to_body(const tw_process& r, Event& e) {
   const auto count = [](std::uint32_t n) { return n == TW_NEVER ? std::nullopt : std::optional{n}; };
   e.body = ProcessState{r.pid,   util::boot_time(r.start_ns), r.threads,     count(r.open_fds), count(r.fd_limit),
-                        r.state, text(r.wait_channel),        text(r.cgroup)};
+                        r.state, text(r.wait_channel),        text(r.cgroup), std::chrono::nanoseconds{r.cpu_ns},
+                        count(r.polling), age(r.read_age_ms)};
 }
 
 template <typename Record>
@@ -232,6 +241,7 @@ constexpr std::array kRows{
     Row{TW_KIND_SWEEP_END, "sweep_end", decode_as<tw_sweep_end>},
     Row{TW_KIND_PROCESS, "process", decode_as<tw_process>},
     Row{TW_KIND_LIMITED, "limited", decode_limited},
+    Row{TW_KIND_HOST, "host", decode_as<tw_host>},
 };
 
 const Row* row_of(std::uint32_t kind) {
@@ -258,7 +268,8 @@ std::string_view name_of(const Event& event) {
   // In the order of Event::body.
   static constexpr std::array<std::string_view, std::variant_size_v<decltype(Event::body)>> kNames{
       "tick", "transition", "state",  "retransmit", "synack_retransmit", "reset_sent", "reset_received", "socket_error",
-      "drop", "seed",       "sample", "lost",       "seed_end",          "sweep_end",  "process",        "limited"};
+      "drop", "seed",       "sample", "lost",       "seed_end",          "sweep_end",  "process",        "limited",
+      "host"};
   return kNames[event.body.index()];
 }
 

@@ -68,6 +68,7 @@ struct Socket {
   bool linger = false;
   bool linger_zero = false;
   bool listener = false;  // the accept-queue fields are valid
+  bool accepted = false;  // the server's end, certainly; false proves nothing where the backlog is 0
   std::uint64_t cgroup_id = 0;
   std::uint64_t bytes_acked = 0;
   std::uint64_t bytes_received = 0;
@@ -117,6 +118,7 @@ struct Socket {
   [[nodiscard]] std::uint32_t unacked() const { return write_seq - snd_una; }
   [[nodiscard]] std::uint32_t in_flight() const { return snd_nxt - snd_una; }
   [[nodiscard]] std::uint32_t unread() const { return rcv_nxt - copied_seq; }
+  [[nodiscard]] std::uint32_t unsent() const { return write_seq - snd_nxt; }
   [[nodiscard]] bool over_limit() const { return listener && queue > limit; }
 };
 
@@ -190,8 +192,16 @@ struct Seed {
   Socket socket;
   Owner owner;
 };
+// A socket as a sweep found it. Of one that is no listener: what it tells of the service, as the kernel side has seen it
+// answer, is told of a client's end only.
 struct Sample {
   Socket socket;
+  Owner owner;
+  std::optional<util::Duration> usual_wait;  // the longest that the service was seen to take; absent: never seen
+  std::uint32_t answers = 0;                 // connections seen at rest with the answer there
+  std::uint32_t unanswered = 0;              // ... with this side the last to speak, and it went on all the same
+  std::optional<util::Duration> window_shut_age;
+  std::uint32_t data_segments_sent = 0;
 };
 struct Tick {};
 struct Lost {
@@ -209,6 +219,12 @@ struct SeedEnd {
 };
 struct SweepEnd {
   std::uint64_t sockets = 0;
+  util::Duration interval{};  // until the next
+};
+// TCP as a whole, in pages and sockets; told while one of them is near its limit, and once more after.
+struct Host {
+  std::uint64_t memory = 0, memory_low = 0, memory_pressure = 0, memory_high = 0;
+  std::uint64_t orphans = 0, orphans_limit = 0;
 };
 struct ProcessState {
   std::uint32_t pid = 0;
@@ -219,12 +235,15 @@ struct ProcessState {
   char state = '?';  // R S D T t Z X
   std::string wait_channel;
   std::string cgroup;
+  util::Duration cpu{};                    // of all its threads, since it started
+  std::optional<std::uint32_t> polling;    // threads that wait for sockets (poll, epoll, select, accept, recv)
+  std::optional<util::Duration> read_age;  // since it was last seen to read from any TCP socket
 };
 
 struct Event {
   util::BootTime time{};
   std::variant<Tick, Transition, StateChange, Retransmit, SynAckRetransmit, ResetSent, ResetReceived, SocketError, Drop,
-               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited>
+               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host>
       body;
 };
 

@@ -11,6 +11,7 @@
 #include "user/cli/options.h"
 #include "user/core/event_text.h"
 #include "user/core/pipeline.h"
+#include "user/detect/catalogue.h"
 #include "user/detect/detectors.h"
 #include "user/sink/json.h"
 #include "user/sink/text.h"
@@ -43,6 +44,14 @@ std::unique_ptr<sink::Sink> make_sink(const TraceOptions& options, const core::R
     return std::make_unique<sink::JsonSink>(std::cout, identity, options.severity.value_or(Severity::info));
   return std::make_unique<sink::TextSink>(std::cout, identity,
                                           sink::style_for(STDOUT_FILENO, options.severity.value_or(Severity::warning)));
+}
+
+// From which age on the kernel side tells of idle connections: what half-open-risk asks for.
+util::Duration idle_from(const TraceOptions& options) {
+  const detect::Thresholds::Given given{options.thresholds.begin(), options.thresholds.end()};
+  const detect::Thresholds thresholds{given};
+  constexpr std::string_view kSlug = "half-open-risk";
+  return thresholds.off(kSlug) ? util::Duration{} : thresholds.of(kSlug, *detect::find_in_catalogue(kSlug)->threshold);
 }
 
 core::Settings settings_of(const TraceOptions& options, const source::LiveSource& source) {
@@ -82,7 +91,7 @@ util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, std::o
 
 int run_trace(const TraceOptions& options) {
   catch_signals();
-  source::LiveOptions live{options.filter, options.events, options.buffer_bytes, options.btf_file};
+  source::LiveOptions live{options.filter, options.events, options.buffer_bytes, options.btf_file, idle_from(options)};
   util::Result<std::unique_ptr<source::LiveSource>> opened = source::LiveSource::open(live);
   if (!opened) return fail(opened.error());
   source::LiveSource& source = **opened;

@@ -15,6 +15,8 @@ constexpr std::size_t kCasesPerInterval = 1000;
 constexpr auto kWaitForAnswer = 1s;
 // A condition that returns within this is the same one: it never flaps.
 constexpr auto kLinger = 1s;
+constexpr auto kObserveAgain = 450ms;
+constexpr std::size_t kMostObserved = 1024;
 constexpr std::size_t kExamples = 5;
 constexpr std::size_t kSeenPerGroup = 100000;
 
@@ -99,6 +101,15 @@ void Book::withdraw(const Detector& detector, Subject subject) {
 const Case* Book::find(const Detector& detector, Subject subject) const {
   const auto it = entries_.find(key_of(detector, subject));
   return it == entries_.end() ? nullptr : &it->second.c;
+}
+
+void Book::observe(std::uint32_t pid) {
+  const auto [it, is_new] = observed_.try_emplace(pid, facts_.now());
+  if (!is_new && facts_.now() - it->second < kObserveAgain) return;
+  it->second = facts_.now();
+  wants_.processes.push_back(pid);
+  if (observed_.size() > kMostObserved)
+    std::erase_if(observed_, [this](const auto& o) { return facts_.now() - o.second > settings_.window; });
 }
 
 std::vector<Subject> Book::open_subjects(const Detector& detector) const {
@@ -208,7 +219,8 @@ std::string Book::culprit_key(const Told& told) {
   const std::string service = told.verdict.service ? util::to_string(*told.verdict.service) : std::string{};
   const std::string kind{to_string(culprit.kind)};
   if (culprit.process) return kind + " " + process_key(*culprit.process);
-  if (culprit.remote) return kind + " " + util::to_string(culprit.remote->addr);
+  // The same address in two namespaces is two hosts.
+  if (culprit.remote) return kind + " " + util::to_string(culprit.remote->addr) + " " + std::to_string(netns_of(told));
   return kind + " " + service + " " + std::to_string(netns_of(told));
 }
 

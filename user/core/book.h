@@ -31,6 +31,9 @@ class Book {
   std::vector<Finding> settle();
   // The end of the run: what is open is closed with trace-end.
   std::vector<Finding> finish();
+  // A detector needs to know how a process does before it can judge; answered within a tick or two. Asked as often as one
+  // likes: it is passed on at most twice a second.
+  void observe(std::uint32_t pid);
   Wants take_wants() { return std::exchange(wants_, {}); }
 
   [[nodiscard]] const std::map<std::string, std::uint64_t>& opened() const { return opened_; }
@@ -123,6 +126,7 @@ class Book {
   std::optional<Severity> worst_;
   std::uint64_t next_id_ = 1;
   Wants wants_;
+  std::map<std::uint32_t, util::BootTime> observed_;  // when asked for last, by process
 };
 
 // Views of facts, as findings print them.

@@ -39,6 +39,28 @@ struct Ending {
   int err = 0;
 };
 
+// What sweeps found that makes no event: each begins with the first look that showed it (or earlier, where a stamp of the
+// kernel says so) and lasts while no look shows that it moved.
+struct Silence {
+  std::optional<util::BootTime> window_shut;  // data waits behind the peer's window, and nothing was sent
+  std::optional<util::BootTime> unread;       // data waits, and the process read nothing
+  std::optional<util::BootTime> awaiting;     // this side spoke last, all of it arrived, and nothing came
+  std::optional<util::BootTime> closing;      // closed, and nothing of what is left was acknowledged
+  std::optional<util::BootTime> close_wait;   // the peer closed, this side did not
+  std::optional<util::BootTime> idle;         // for long, and nothing would find out that the peer is gone
+  std::uint32_t window_nxt = 0;               // snd_nxt, copied_seq, snd_una as the silence began
+  std::uint32_t unread_copied = 0;
+  std::uint32_t closing_una = 0;
+  std::optional<util::BootTime> last_read;  // a look showed that the process had read
+  std::uint64_t look = 0;                   // the sweep that showed it last
+  // Of the service, as the kernel side has seen it answer.
+  std::optional<util::Duration> usual_wait;
+  std::uint32_t answers = 0;
+  std::uint32_t unanswered = 0;
+
+  [[nodiscard]] bool any() const { return window_shut || unread || awaiting || closing || close_wait || idle; }
+};
+
 struct Connection {
   std::uint64_t number = 0;                 // never reused within a run
   abi::SocketId key = abi::SocketId::none;  // the table's key: the cookie, or one of our own where there is none
@@ -77,11 +99,17 @@ struct Connection {
   std::uint32_t episode_timeouts = 0;
   std::uint32_t episodes_repaired = 0;  // after which what was stuck arrived
 
+  Silence silence;
+
   std::optional<SentReset> reset_sent;
   std::optional<ReceivedReset> reset_received;
   std::optional<util::BootTime> established;  // seen to become so
   std::optional<Ending> ending;
 
+  // Finished by the kernel, and not accepted by the listener's process yet.
+  [[nodiscard]] bool in_accept_queue() const {
+    return socket.full && !socket.has_socket && !socket.orphan && state != abi::TcpState::syn_sent && !ending;
+  }
   [[nodiscard]] std::optional<Process> owner() const {
     return owners.empty() ? std::nullopt : std::optional{owners.front()};
   }

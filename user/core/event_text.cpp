@@ -63,8 +63,8 @@ struct Words {
     if (e.socket.listener)
       return fmt::format("{} LISTEN queue {} of {} drops {}", util::to_string(e.socket.tuple.local), e.socket.queue,
                          e.socket.limit, e.socket.drops);
-    return fmt::format("{} {} timeouts {} {}", ends(e.socket.tuple), abi::to_string(e.socket.state),
-                       e.socket.retransmits, sequences(e.socket));
+    return fmt::format("{} {} timeouts {} unsent {} {}{}", ends(e.socket.tuple), abi::to_string(e.socket.state),
+                       e.socket.retransmits, e.socket.unsent(), sequences(e.socket), by(e.owner));
   }
   std::string operator()(const abi::Lost& e) const {
     return fmt::format("{} events of kind {} were lost", e.count, e.kind);
@@ -74,6 +74,10 @@ struct Words {
   }
   std::string operator()(const abi::Limited& e) const {
     return fmt::format("{} events of kind {} were left out by the rate limit", e.count, e.kind);
+  }
+  std::string operator()(const abi::Host& e) const {
+    return fmt::format("TCP holds {} pages (limits {}, {}, {}), {} orphans of {}", e.memory, e.memory_low,
+                       e.memory_pressure, e.memory_high, e.orphans, e.orphans_limit);
   }
   std::string operator()(const abi::Seed&) const { return {}; }
   std::string operator()(const abi::Tick&) const { return {}; }

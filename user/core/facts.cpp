@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/core/facts.h"
 
+#include "user/core/silence.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -161,6 +163,7 @@ void Facts::erase(abi::SocketId key) {
   }
   ages_.erase(it->second.age);
   end_episode(key);
+  silent_.erase(static_cast<std::uint64_t>(key));
   connections_.erase(it);
 }
 
@@ -260,13 +263,19 @@ Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
   own(*c, owner);
   if (owner.source == abi::OwnerSource::connect || socket.state == TcpState::syn_sent) c->role = ConnectionRole::client;
   inherit(*c);
-  // With the other end connecting, this one was connected to.
-  if (c->role == ConnectionRole::unknown) {
-    const Connection* peer = peer_of(*c);
-    if (peer && peer->role == ConnectionRole::client) c->role = ConnectionRole::server;
-    if (peer && peer->role == ConnectionRole::server) c->role = ConnectionRole::client;
-  }
+  guess_role(*c, socket);
   return *c;
+}
+
+void Facts::guess_role(Connection& c, const abi::Socket& socket) const {
+  // Only a listener's child has a backlog. One without is a client's end, unless it listens with a backlog of 0.
+  if (socket.full && socket.accepted) c.role = ConnectionRole::server;
+  if (c.role != ConnectionRole::unknown) return;
+  // With the other end connecting, this one was connected to.
+  const Connection* peer = peer_of(c);
+  if (peer && peer->role == ConnectionRole::client) c.role = ConnectionRole::server;
+  if (peer && peer->role == ConnectionRole::server) c.role = ConnectionRole::client;
+  if (c.role == ConnectionRole::unknown && socket.full) c.role = ConnectionRole::client;
 }
 
 void Facts::progress(Connection& c, const abi::Socket& s) {
@@ -470,10 +479,20 @@ void Facts::on(const abi::StateChange& e) {
     if (c.reset_sent && c.reset_sent->state_before == TcpState::unknown) c.reset_sent->state_before = e.from;
     c.episode = false;
     end_episode(c.key);
+    c.silence = {};
     closed_.emplace_back(now_, c.key);
   } else if (e.to == TcpState::established) {
     progress(c, e.socket);
   }
+  if (e.to != TcpState::close) look(c, now_);
+  note_silence(c);
+}
+
+void Facts::note_silence(const Connection& c) {
+  if (c.silence.any())
+    silent_.insert(static_cast<std::uint64_t>(c.key));
+  else
+    silent_.erase(static_cast<std::uint64_t>(c.key));
 }
 
 void Facts::on(const abi::Retransmit& e) {
@@ -574,31 +593,39 @@ void Facts::on(const abi::ResetReceived& e) {
 
 void Facts::on(const abi::SocketError& e) { touch(e.socket, e.owner); }
 
+void Facts::on_refusal(const abi::Drop& e) {
+  const Listener* known =
+      e.listener != abi::SocketId::none ? listener(e.listener) : listener_at(e.tuple.local, e.tuple.netns);
+  if (!known) return;
+  Listener& l = listeners_.at(static_cast<std::uint64_t>(known->id));
+  refusal(l, 1, l.drops_known ? l.drops : e.drops - 2);
+  l.observed = now_;
+  l.queue = e.queue;
+  l.limit = e.limit;
+  observe_head(l, e.queue > 0 ? e.head_age : std::nullopt, e.head_port);
+  l.drops = e.drops;
+  l.drops_known = true;
+  abi::Socket request;
+  request.tuple = e.tuple;
+  request.mini = true;
+  Connection& c = touch(request, {});
+  if (c.state == TcpState::unknown) c.state = TcpState::new_syn_recv;
+  c.role = ConnectionRole::server;
+  c.listener = l.id;
+  c.overflow_drops += 1;
+  c.last_overflow = now_;
+  inherit(c);
+}
+
 void Facts::on(const abi::Drop& e) {
-  if (names_.drop_reason(e.reason) != "NETFILTER_DROP") {
-    const Listener* known =
-        e.listener != abi::SocketId::none ? listener(e.listener) : listener_at(e.tuple.local, e.tuple.netns);
-    if (!known) return;
-    Listener& l = listeners_.at(static_cast<std::uint64_t>(known->id));
-    refusal(l, 1, l.drops_known ? l.drops : e.drops - 2);
-    l.observed = now_;
-    l.queue = e.queue;
-    l.limit = e.limit;
-    observe_head(l, e.queue > 0 ? e.head_age : std::nullopt, e.head_port);
-    l.drops = e.drops;
-    l.drops_known = true;
-    abi::Socket request;
-    request.tuple = e.tuple;
-    request.mini = true;
-    Connection& c = touch(request, {});
-    if (c.state == TcpState::unknown) c.state = TcpState::new_syn_recv;
-    c.role = ConnectionRole::server;
-    c.listener = l.id;
-    c.overflow_drops += 1;
-    c.last_overflow = now_;
-    inherit(c);
+  const std::string_view reason = names_.drop_reason(e.reason);
+  if (reason == "PROTO_MEM") {
+    overruns_.add(now_);
+    overruns_total_ += 1;
+    last_overrun_ = e.tuple;
     return;
   }
+  if (reason != "NETFILTER_DROP") return on_refusal(e);
   if (firewall_.size() >= kMaxFirewallEntries) firewall_.clear();
   const PairKey key = PairKey::of(e.tuple);
   FirewallDrops& drops = firewall_[key];
@@ -630,12 +657,21 @@ void Facts::on(const abi::Sample& e) {
     observe(listen(e.socket), e.socket);
     return;
   }
-  Connection* c = find(e.socket.id);
-  if (!c) return;
-  c->socket = e.socket;
-  c->socket_time = now_;
-  c->state = e.socket.state;
-  if (e.socket.state != TcpState::syn_sent) progress(*c, e.socket);
+  const bool known = e.socket.id != abi::SocketId::none ? find(e.socket.id) : find_at(e.socket.tuple);
+  if (!known) {
+    // Sweeps are generous: what is in no trouble takes no room here.
+    Connection probe;
+    probe.socket = e.socket;
+    look(probe, e, now_);
+    if (!probe.silence.any() && e.socket.retransmits == 0) return;
+  }
+  Connection& c = touch(e.socket, e.owner);
+  if (c.ending) return;
+  if (!known) c.before_trace = c.before_trace || !c.established;
+  if (e.socket.state != TcpState::syn_sent) progress(c, e.socket);
+  look(c, e, now_);
+  c.silence.look = sweeps_ + 1;
+  note_silence(c);
 }
 
 void Facts::on(const abi::Lost& e) {
@@ -648,9 +684,30 @@ void Facts::on(const abi::SeedEnd& e) {
   seed_walks_ += 1;
 }
 
-void Facts::on(const abi::SweepEnd&) { sweeps_ += 1; }
+void Facts::on(const abi::SweepEnd&) {
+  sweeps_ += 1;
+  swept_ = now_;
+  // What waits in an accept queue is told in each sweep: not told any more, it was accepted.
+  for (auto it = silent_.begin(); it != silent_.end();) {
+    Connection* c = find(abi::SocketId{*it});
+    const bool over = !c || (c->in_accept_queue() && c->silence.look != sweeps_);
+    if (over && c) c->silence = {};
+    it = over ? silent_.erase(it) : std::next(it);
+  }
+}
 
-void Facts::on(const abi::ProcessState& e) { processes_[e.pid] = e; }
+void Facts::on(const abi::ProcessState& e) {
+  const auto [it, is_new] = processes_.try_emplace(e.pid, Observed{e, now_, std::nullopt});
+  if (is_new) return;
+  Observed& known = it->second;
+  const bool same = known.state.start == e.start;
+  // Two looks at one moment say nothing of the time between them.
+  if (same && now_ - known.at >= 100ms && e.cpu >= known.state.cpu)
+    known.cpu_share = std::chrono::duration<double>{e.cpu - known.state.cpu} / std::chrono::duration<double>{now_ - known.at};
+  if (!same) known.cpu_share.reset();
+  known.state = e;
+  known.at = now_;
+}
 
 void Facts::drained() {
   for (auto it = refusing_.begin(); it != refusing_.end();) {
@@ -722,7 +779,17 @@ const RefusedEndpoint* Facts::refused(const util::Endpoint& endpoint) const {
 
 const abi::ProcessState* Facts::process(std::uint32_t pid) const {
   const auto it = processes_.find(pid);
-  return it == processes_.end() ? nullptr : &it->second;
+  return it == processes_.end() ? nullptr : &it->second.state;
+}
+
+std::optional<util::BootTime> Facts::process_observed(std::uint32_t pid) const {
+  const auto it = processes_.find(pid);
+  return it == processes_.end() ? std::nullopt : std::optional{it->second.at};
+}
+
+std::optional<double> Facts::cpu_share(std::uint32_t pid) const {
+  const auto it = processes_.find(pid);
+  return it == processes_.end() ? std::nullopt : it->second.cpu_share;
 }
 
 }  // namespace tcpwhy::core

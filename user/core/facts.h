@@ -89,7 +89,20 @@ class Facts {
   // Whether what was lost on the way to this service was repaired at least four times in five: random loss.
   [[nodiscard]] bool loss_is_random(const util::Endpoint& service) const;
   [[nodiscard]] const RefusedEndpoint* refused(const util::Endpoint& endpoint) const;
+  // The newest observation of a process, and the share of one CPU that it used since the one before it.
   [[nodiscard]] const abi::ProcessState* process(std::uint32_t pid) const;
+  [[nodiscard]] std::optional<util::BootTime> process_observed(std::uint32_t pid) const;
+  [[nodiscard]] std::optional<double> cpu_share(std::uint32_t pid) const;
+
+  // Connections in some silence, as of the last sweep; a silence lasts until a look shows that something moved.
+  [[nodiscard]] const std::set<std::uint64_t>& silent() const { return silent_; }
+  [[nodiscard]] util::BootTime swept() const { return swept_; }
+  // TCP's memory and orphans, where they are near their limits.
+  [[nodiscard]] const std::optional<abi::Host>& host() const { return host_; }
+  // Segments that found no room in their receiver's buffer, lately and in all; the receiver of the last.
+  [[nodiscard]] std::uint32_t overruns_lately() const { return overruns_.at(now_); }
+  [[nodiscard]] std::uint64_t overruns() const { return overruns_total_; }
+  [[nodiscard]] const abi::Tuple& last_overrun() const { return last_overrun_; }
 
   // Events lost at or after the time.
   [[nodiscard]] bool lost_since(util::BootTime time) const { return lost_total_ > 0 && last_loss_ >= time; }
@@ -117,6 +130,7 @@ class Facts {
   void on(const abi::ResetReceived&);
   void on(const abi::SocketError&);
   void on(const abi::Drop&);
+  void on_refusal(const abi::Drop&);
   void on(const abi::Seed&);
   void on(const abi::Sample&);
   void on(const abi::Lost&);
@@ -125,6 +139,7 @@ class Facts {
   void on(const abi::ProcessState&);
   void on(const abi::Tick&);
   void on(const abi::Limited&) {}
+  void on(const abi::Host& e) { host_ = e; }
   void on(const abi::Transition&) {}  // ordinary life: no verdict rests on it
 
   Connection& touch(const abi::Socket& socket, const abi::Owner& owner);
@@ -145,6 +160,8 @@ class Facts {
   void begin_episode(const Connection& connection);
   void end_episode(abi::SocketId key);
   Connection* adopt(const abi::Socket& socket);
+  void note_silence(const Connection& connection);
+  void guess_role(Connection& connection, const abi::Socket& socket) const;
   void drained();
   void forget_closed();
   void forget_gone_listeners();
@@ -185,7 +202,18 @@ class Facts {
   std::map<util::Endpoint, RefusedEndpoint> refused_;
   std::map<util::Endpoint, LossFigures> losses_;
   std::set<std::pair<util::Address, std::uint32_t>> local_addresses_;
-  std::map<std::uint32_t, abi::ProcessState> processes_;
+  struct Observed {
+    abi::ProcessState state;
+    util::BootTime at{};
+    std::optional<double> cpu_share;
+  };
+  std::map<std::uint32_t, Observed> processes_;
+  std::set<std::uint64_t> silent_;  // keys
+  util::BootTime swept_{};
+  std::optional<abi::Host> host_;
+  RecentCount overruns_;
+  std::uint64_t overruns_total_ = 0;
+  abi::Tuple last_overrun_;
 };
 
 // The listening side's address and port, seen from either end; by custom the lower port where nobody saw the handshake.

@@ -56,7 +56,9 @@ class AcceptQueueOverflow final : public core::Detector {
       v.cause = "not-accepting";
       v.severity = Severity::critical;
     } else {
-      v.cause = l->over_limit() || scene.now() - l->last_refusal < head_waits_ ? "too-slow" : "backlog-too-small";
+      // Only a queue that has emptied since tells that a burst was all it was.
+      const bool drained = l->queue * 2 <= l->limit && scene.now() - l->last_refusal >= head_waits_;
+      v.cause = drained ? "backlog-too-small" : "too-slow";
       v.severity = Severity::warning;
       v.confidence = core::Confidence::likely;
     }

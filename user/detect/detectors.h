@@ -19,6 +19,7 @@ class Thresholds {
   explicit Thresholds(Given given) : given_(std::move(given)) {}
   [[nodiscard]] bool off(std::string_view slug) const;
   [[nodiscard]] util::Duration of(std::string_view slug, util::Duration otherwise) const;
+  [[nodiscard]] util::Duration of(std::string_view slug, std::uint16_t service_port, util::Duration otherwise) const;
 
  private:
   Given given_;
@@ -31,6 +32,14 @@ std::unique_ptr<core::Detector> make_connect_stalled(const Thresholds&);
 std::unique_ptr<core::Detector> make_connect_timeout(const Thresholds&);
 std::unique_ptr<core::Detector> make_connect_refused(const Thresholds&);
 std::unique_ptr<core::Detector> make_stall_unacked(const Thresholds&);
+std::unique_ptr<core::Detector> make_stall_zero_window(const Thresholds&);
+std::unique_ptr<core::Detector> make_stall_unread(const Thresholds&);
+std::unique_ptr<core::Detector> make_stall_awaiting_reply(const Thresholds&);
+std::unique_ptr<core::Detector> make_stall_closing(const Thresholds&);
+std::unique_ptr<core::Detector> make_close_wait_leak(const Thresholds&);
+std::unique_ptr<core::Detector> make_half_open_risk(const Thresholds&);
+std::unique_ptr<core::Detector> make_memory_pressure(const Thresholds&);
+std::unique_ptr<core::Detector> make_closed_mid_request(const Thresholds&);
 std::unique_ptr<core::Detector> make_reset(const Thresholds&);
 std::unique_ptr<core::Detector> make_timed_out(const Thresholds&);
 

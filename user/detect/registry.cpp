@@ -18,6 +18,14 @@ constexpr Row kDetectors[] = {
     {"connect-timeout", make_connect_timeout},
     {"connect-refused", make_connect_refused},
     {"stall-unacked", make_stall_unacked},
+    {"stall-zero-window", make_stall_zero_window},
+    {"stall-unread", make_stall_unread},
+    {"stall-awaiting-reply", make_stall_awaiting_reply},
+    {"stall-closing", make_stall_closing},
+    {"close-wait-leak", make_close_wait_leak},
+    {"half-open-risk", make_half_open_risk},
+    {"memory-pressure", make_memory_pressure},
+    {"closed-mid-request", make_closed_mid_request},
     {"reset", make_reset},
     {"timed-out", make_timed_out},
 };
@@ -32,6 +40,10 @@ bool Thresholds::off(std::string_view slug) const {
 util::Duration Thresholds::of(std::string_view slug, util::Duration otherwise) const {
   const auto it = given_.find(slug);
   return it != given_.end() && it->second ? *it->second : otherwise;
+}
+
+util::Duration Thresholds::of(std::string_view slug, std::uint16_t, util::Duration otherwise) const {
+  return of(slug, otherwise);
 }
 
 bool is_looked_for(std::string_view slug) {

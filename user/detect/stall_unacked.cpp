@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 using core::Severity;
 
 constexpr std::uint32_t kRepairsForBadLuck = 3;
+constexpr std::uint32_t kLossesForBadLuck = 8;
 
 class StallUnacked final : public core::Detector {
  public:
@@ -47,7 +48,9 @@ class StallUnacked final : public core::Detector {
     v.severity = sender->episode_timeouts >= 3 && stuck >= 3s ? Severity::critical : Severity::warning;
     const bool never_accepted = v.cause == "accept-queue-full";
     // A connection that has come through several time-outs before has bad luck, until five in a row say otherwise.
-    const bool unlucky = sender->episodes_repaired >= kRepairsForBadLuck && sender->episode_timeouts < 5;
+    // So has one that lost many segments before, and went on each time, until three.
+    const bool lossy = s.total_retrans >= sender->episode_timeouts + kLossesForBadLuck && sender->episode_timeouts < 3;
+    const bool unlucky = lossy || (sender->episodes_repaired >= kRepairsForBadLuck && sender->episode_timeouts < 5);
     if (!never_accepted && (unlucky || scene.facts.loss_is_random(core::service_endpoint(*sender))))
       v.severity = Severity::info;
     v.evidence.set("unacked_bytes", s.unacked());

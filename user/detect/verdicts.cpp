@@ -55,9 +55,12 @@ void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Fa
   if (l.head_age && l.queue > 0) evidence.set("head_waiting_ms", util::to_ms(*l.head_age));
   if (l.accepted_nothing() > 0s) evidence.set("accepted_nothing_ms", util::to_ms(l.accepted_nothing()));
   evidence.set("refused", l.refused());
-  if (l.owners.empty()) return;
-  const abi::ProcessState* state = facts.process(blame_owner(l.owners).process->pid);
-  if (!state) return;
+  if (!l.owners.empty()) add_process(evidence, blame_owner(l.owners).process->pid, facts);
+}
+
+void add_process(core::Evidence& evidence, std::uint32_t pid, const core::Facts& facts) {
+  const abi::ProcessState* state = facts.process(pid);
+  if (!state || state->state == '?') return;
   std::string words = state_words(state->state);
   if (words == "blocked" && !state->wait_channel.empty() && state->wait_channel != "0")
     words += " in " + state->wait_channel;

@@ -26,6 +26,9 @@ bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootT
 // The queue's state as evidence: queue, limit, head_waiting_ms, refused, and its owner's state where it was observed.
 void add_queue(core::Evidence& evidence, const core::Listener& listener, const core::Facts& facts);
 
+// process_state ("blocked in hrtimer_nanosleep"), open_fds and fd_limit, where the process was observed.
+void add_process(core::Evidence& evidence, std::uint32_t pid, const core::Facts& facts);
+
 // "accept queue of 0.0.0.0:8080 is full (129 of 128)": queue holds limit + 1.
 std::string queue_words(const core::ListenerView& listener);
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,15 +74,17 @@ std::vector<std::string_view> stat_fields(std::string_view stat) {
 }
 
 void read_stat(Process& process, const std::string& folder) {
-  constexpr std::size_t kState = 3 - 3, kThreads = 20 - 3, kStart = 22 - 3;
+  constexpr std::size_t kState = 3 - 3, kUser = 14 - 3, kSystem = 15 - 3, kThreads = 20 - 3, kStart = 22 - 3;
   const std::string stat = read_file(folder + "stat");
   const std::vector<std::string_view> fields = stat_fields(stat);
   if (fields.size() <= kStart) return;
   process.state = fields[kState].front();
   process.threads = number<std::uint32_t>(fields[kThreads]);
   const long user_hz = ::sysconf(_SC_CLK_TCK);
-  if (user_hz > 0)
-    process.start_ns = number<std::uint64_t>(fields[kStart]) * (1'000'000'000ULL / static_cast<std::uint64_t>(user_hz));
+  if (user_hz <= 0) return;
+  const std::uint64_t tick_ns = 1'000'000'000ULL / static_cast<std::uint64_t>(user_hz);
+  process.start_ns = number<std::uint64_t>(fields[kStart]) * tick_ns;
+  process.cpu_ns = (number<std::uint64_t>(fields[kUser]) + number<std::uint64_t>(fields[kSystem])) * tick_ns;
 }
 
 bool any_thread_runs(const std::string& folder) {
@@ -94,6 +97,38 @@ bool any_thread_runs(const std::string& folder) {
     return !runs && ++looked_at < kMostThreads;
   });
   return runs;
+}
+
+bool waits_for_sockets(long call) {
+  static constexpr long kCalls[] = {SYS_epoll_pwait, SYS_ppoll,   SYS_pselect6, SYS_accept,
+                                    SYS_accept4,     SYS_recvfrom, SYS_recvmsg,  SYS_io_getevents,
+#ifdef SYS_epoll_wait
+                                    SYS_epoll_wait,  SYS_poll,    SYS_select,
+#endif
+#ifdef SYS_epoll_pwait2
+                                    SYS_epoll_pwait2,
+#endif
+#ifdef SYS_io_uring_enter
+                                    SYS_io_uring_enter,
+#endif
+                                    SYS_read};
+  return std::find(std::begin(kCalls), std::end(kCalls), call) != std::end(kCalls);
+}
+
+// /proc/PID/task/TID/syscall: the number of the call it sleeps in, "running", or -1 outside of any.
+std::optional<std::uint32_t> count_polling(const std::string& folder) {
+  std::size_t looked_at = 0;
+  std::uint32_t polling = 0;
+  bool shown = false;
+  for_each_entry(folder + "task", [&](const char* thread) {
+    const std::string text = read_file(folder + "task/" + thread + "/syscall");
+    shown = shown || !text.empty();
+    long call = -1;
+    std::from_chars(text.data(), text.data() + text.size(), call);
+    if (waits_for_sockets(call)) polling += 1;
+    return ++looked_at < kMostThreads;
+  });
+  return shown ? std::optional{polling} : std::nullopt;
 }
 
 std::optional<std::uint32_t> count_files(const std::string& folder) {
@@ -146,6 +181,7 @@ Process read_process(std::uint32_t pid) {
   process.fd_limit = read_file_limit(folder);
   process.wait_channel = read_wait_channel(folder);
   process.cgroup = read_cgroup(folder);
+  process.polling = count_polling(folder);
   return process;
 }
 

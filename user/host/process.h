@@ -19,6 +19,10 @@ struct Process {
   std::optional<std::uint32_t> fd_limit;  // soft; 4294967294: that many or more
   std::string wait_channel;               // the kernel function that the leader sleeps in; empty: none, or not shown
   std::string cgroup;                     // path in cgroup v2
+  std::uint64_t cpu_ns = 0;               // user and system time of all threads, as coarse as USER_HZ
+  // Threads that wait for sockets: in poll, select, epoll_wait, accept, or a read of a socket. Of many threads only
+  // some are looked at; absent where the kernel does not show a thread's system call.
+  std::optional<std::uint32_t> polling;
 };
 
 // Bounded work, whatever the process. One that is gone has the state '?' and no start.

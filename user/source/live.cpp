@@ -14,6 +14,7 @@
 #include "bpf/tcpwhy_abi.h"
 #include "user/host/identity.h"
 #include "user/host/process.h"
+#include "user/host/tcp_use.h"
 #include "user/kernel/btf.h"
 #include "user/kernel/btf_names.h"
 #include "user/kernel/features.h"
@@ -32,6 +33,7 @@ using util::BootTime;
 using util::Duration;
 
 constexpr Duration kTick = milliseconds{100};
+constexpr Duration kHostEach = milliseconds{900};
 constexpr std::uint32_t kDropsPerSecond = 2000;  // for each CPU
 constexpr std::size_t kProcessesPerTick = 64;
 // A producer that never pauses must not keep the ticks from coming.
@@ -76,6 +78,8 @@ tw_config make_config(const LiveOptions& options, const kernel::Survey& survey, 
   config.reason_listen_overflow = kernel::reason_number(names.drop_reasons, "TCP_LISTEN_OVERFLOW");
   config.reason_no_socket = kernel::reason_number(names.drop_reasons, "NO_SOCKET");
   config.reason_not_specified = kernel::reason_number(names.drop_reasons, "NOT_SPECIFIED");
+  config.reason_memory = kernel::reason_number(names.drop_reasons, "PROTO_MEM");
+  config.idle_ms = static_cast<__u32>(options.idle_from / milliseconds{1});
   return config;
 }
 
@@ -135,6 +139,7 @@ class Live final : public LiveSource {
                    std::uint64_t& told);
   void tell_losses(const Handler& handler);
   void sweep_if_due(const Handler& handler, BootTime now);
+  void tell_host(const Handler& handler, BootTime now);
   void answer_wants(const Handler& handler, BootTime now);
   void walk_for_wants(const Handler& handler, BootTime now);
   void emit_tick(const Handler& handler);
@@ -154,6 +159,8 @@ class Live final : public LiveSource {
   std::array<std::uint64_t, TW_KERNEL_KINDS> limited_told_{};
   std::uint64_t last_ns_ = 0;  // the latest time of a record handed over
   BootTime next_tick_{};
+  BootTime next_host_{};
+  bool host_told_ = false;
 };
 
 util::Status Live::prepare() {
@@ -301,18 +308,51 @@ void Live::tell_losses(const Handler& handler) {
 
 void Live::sweep_if_due(const Handler& handler, BootTime now) {
   if (!programs_->can_sweep() || !sweep_pace_.is_due(now)) return;
-  const auto run = programs_->sweep([&](std::span<const std::byte> record) { pass_on(handler, record); });
-  const std::string note = sweep_pace_.swept(now, run ? run->cpu : Duration::zero());
+  const OnRecord tell = [&](std::span<const std::byte> record) { pass_on(handler, record); };
+  Duration cpu{};
+  std::uint64_t told = 0;
+  bool complete = true;
+  const auto count = [&](const util::Result<IteratorRun>& run) {
+    if (!run) log_debug(run.error().what);
+    complete = complete && run;
+    cpu += run ? run->cpu : Duration::zero();
+    told += run ? run->records : 0;
+  };
+  if (programs_->can_walk()) count(programs_->walk_suspects(tell));
+  count(programs_->sweep(tell));
+  const std::string note = sweep_pace_.swept(now, cpu);
   if (!note.empty()) log_info(note);
-  if (!run) return log_debug(run.error().what);  // without its end, a sweep says nothing
+  tell_host(handler, now);
+  if (!complete) return;  // without its end, a sweep says nothing
   tw_sweep_end record{};
-  record.sockets = run->records;
+  record.sockets = told;
+  record.interval_ms = static_cast<__u32>(std::chrono::duration_cast<milliseconds>(sweep_pace_.interval()).count());
   emit(handler, record, TW_KIND_SWEEP_END);
+}
+
+// Once a second at most, and only while TCP is near a limit, and once more after.
+void Live::tell_host(const Handler& handler, BootTime now) {
+  if (now < next_host_) return;
+  next_host_ = now + kHostEach;
+  const host::TcpUse use = host::read_tcp_use();
+  const bool near_limit = use.near_limit();
+  if (!near_limit && !host_told_) return;
+  host_told_ = near_limit;
+  tw_host record{};
+  record.memory_pages = use.memory_pages;
+  record.memory_low = use.memory_low;
+  record.memory_pressure = use.memory_pressure;
+  record.memory_high = use.memory_high;
+  record.orphans = use.orphans;
+  record.orphans_limit = use.orphans_limit;
+  emit(handler, record, TW_KIND_HOST);
 }
 
 void Live::answer_wants(const Handler& handler, BootTime now) {
   for (const std::uint32_t pid : wants_.take_processes(kProcessesPerTick)) {
     tw_process record = to_record(host::read_process(pid));
+    const std::uint64_t read_ns = programs_->last_read_ns(pid);
+    record.read_age_ms = read_ns == 0 ? TW_NEVER : static_cast<__u32>((to_ns(now) - std::min(read_ns, to_ns(now))) / 1'000'000);
     emit(handler, record, TW_KIND_PROCESS);
   }
   if (wants_.any_socket()) walk_for_wants(handler, now);

@@ -15,6 +15,7 @@
 #include "user/core/kernel_names.h"
 #include "user/core/want.h"
 #include "user/util/result.h"
+#include "user/util/time.h"
 
 namespace tcpwhy::source {
 
@@ -23,6 +24,7 @@ struct LiveOptions {
   bool every_transition = false;  // --events, record
   std::size_t buffer_bytes = 8U << 20;
   std::string btf_file;
+  util::Duration idle_from{};  // unguarded connections are told of once idle for so long; zero: never
 };
 
 // One thread; the handler runs inside start() and poll(). A record is valid only while the handler runs.
@@ -43,7 +45,7 @@ class LiveSource {
   // in the ring buffer, so that the seed stands before the first of them.
   virtual util::Status start(const Handler& handler) = 0;
   // Waits at most until the next tick is due, hands over what the ring buffer holds, then, when due: Lost, the sweep's
-  // Samples and SweepEnd, answers to wants, and one Tick.
+  // Samples, Host where TCP is near a limit, SweepEnd, answers to wants, and one Tick.
   virtual util::Status poll(const Handler& handler) = 0;
   // Asks; the answers come with a later poll. Walks are rationed to 1% of one CPU.
   virtual void want(const core::Wants& wants) = 0;

@@ -40,6 +40,9 @@ util::Error load_error(int code) {
   }
 }
 
+// maps.bpf.h: TW_WALK_
+constexpr __u32 kWalkWanted = 0, kWalkAll = 1, kWalkSuspects = 2;
+
 using PortBits = std::array<std::uint64_t, 65536 / 64>;
 
 }  // namespace
@@ -143,10 +146,27 @@ tw_counters Programs::counters() const {
 }
 
 util::Result<IteratorRun> Programs::walk_all(const OnRecord& on_record) {
-  skeleton_->bss->tw_walk_all = 1;
+  skeleton_->bss->tw_walk_mode = kWalkAll;
   auto run = walk_->run(on_record);
-  skeleton_->bss->tw_walk_all = 0;
+  skeleton_->bss->tw_walk_mode = kWalkWanted;
   return run;
+}
+
+util::Result<IteratorRun> Programs::walk_suspects(const OnRecord& on_record) {
+  skeleton_->bss->tw_sweep_number += 1;
+  skeleton_->bss->tw_walk_mode = kWalkSuspects;
+  auto run = walk_->run(on_record);
+  skeleton_->bss->tw_walk_mode = kWalkWanted;
+  return run;
+}
+
+std::uint64_t Programs::last_read_ns(std::uint32_t pid) const {
+  struct {
+    __u64 sum;
+    __u64 changed_ns;
+  } reader{};
+  if (bpf_map__lookup_elem(skeleton_->maps.tw_readers, &pid, sizeof(pid), &reader, sizeof(reader), 0) != 0) return 0;
+  return reader.changed_ns;
 }
 
 util::Result<IteratorRun> Programs::walk_wanted(const WantedKeys& wanted, const OnRecord& on_record) {

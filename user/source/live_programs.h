@@ -56,7 +56,11 @@ class Programs {
 
   util::Result<IteratorRun> walk_all(const OnRecord& on_record);
   util::Result<IteratorRun> walk_wanted(const WantedKeys& wanted, const OnRecord& on_record);
+  // The two halves of a sweep: suspects that are not tracked yet, then what is tracked.
+  util::Result<IteratorRun> walk_suspects(const OnRecord& on_record);
   util::Result<IteratorRun> sweep(const OnRecord& on_record);
+  // When a walk for suspects last saw this process read from any TCP socket (CLOCK_BOOTTIME); 0: not known.
+  [[nodiscard]] std::uint64_t last_read_ns(std::uint32_t pid) const;
 
  private:
   struct Destroy {

@@ -73,6 +73,9 @@ tw_process to_record(const host::Process& process) {
   record.open_fds = process.open_fds.value_or(TW_NEVER);
   record.fd_limit = process.fd_limit.value_or(TW_NEVER);
   record.state = process.state;
+  record.cpu_ns = process.cpu_ns;
+  record.polling = process.polling.value_or(TW_NEVER);
+  record.read_age_ms = TW_NEVER;
   copy_text(record.wait_channel, process.wait_channel);
   copy_text(record.cgroup, process.cgroup);
   return record;

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which sockets user space should hear of. Wider than any finding: what is a stall is decided there, with thresholds that
+ * the kernel side does not know. A healthy connection that moves or rests is no suspect.
+ */
+#ifndef TCPWHY_SUSPECT_BPF_H
+#define TCPWHY_SUSPECT_BPF_H
+
+#define TW_UNREAD_MUCH 65536
+/* What may be on its way to being read, or being answered. */
+#define TW_UNREAD_MS 700
+#define TW_AWAITING_MS 1500
+#define TW_ANSWERS_MOST 1000000
+
+/* A stamp's age in ms; a stamp that was never set is as old as can be. */
+static __always_inline __u32 tw_old_ms(__u32 now, __u32 stamp) {
+  return tw_age_ms(now, stamp);
+}
+
+static __always_inline int tw_is_server_end(const struct sock *sk) { return sk->sk_max_ack_backlog != 0; }
+
+/*
+ * This side spoke last, everything arrived, and it asked rather than told: not one that speaks again and again and never
+ * hears a word (a log shipper). Segments count as one word where they are as full as one write makes them.
+ */
+static __always_inline int tw_spoke_last(const struct tcp_sock *tp) {
+  __u32 mss = tp->mss_cache ? tp->mss_cache : 536;
+
+  if (tp->write_seq != tp->snd_una || tp->bytes_acked <= 1)
+    return 0;
+  if (tp->bytes_received)
+    return (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0;
+  return (__u64)(tp->data_segs_out - tp->total_retrans) <= tp->bytes_acked / mss + 1;
+}
+
+static __always_inline int tw_awaits(const struct sock *sk, const struct tcp_sock *tp, __u32 now) {
+  return !tw_is_server_end(sk) && tw_spoke_last(tp) && tw_old_ms(now, tp->lsndtime) >= TW_AWAITING_MS;
+}
+
+static __always_inline int tw_is_window_shut(const struct tcp_sock *tp) {
+  return tp->write_seq != tp->snd_nxt && tp->snd_wnd < tp->mss_cache;
+}
+
+static __always_inline __u32 tw_window_left(const struct tcp_sock *tp) {
+  __u32 edge = tp->rcv_wup + tp->rcv_wnd;
+
+  return (__s32)(edge - tp->rcv_nxt) > 0 ? edge - tp->rcv_nxt : 0;
+}
+
+static __always_inline int tw_is_unread(const struct tcp_sock *tp, int closed_by_peer, __u32 now) {
+  __u32 unread = tp->rcv_nxt - tp->copied_seq;
+
+  if (closed_by_peer && unread)
+    unread -= 1; /* its FIN */
+  if (!unread)
+    return 0;
+  return unread >= TW_UNREAD_MUCH || tw_window_left(tp) < tp->inet_conn.icsk_ack.rcv_mss ||
+         tw_old_ms(now, tp->inet_conn.icsk_ack.lrcvtime) >= TW_UNREAD_MS;
+}
+
+static __always_inline int tw_is_on_loopback(const struct sock *sk) {
+  if (sk->__sk_common.skc_family == TW_AF_INET)
+    return (sk->__sk_common.skc_daddr & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+  return !sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[0] && !sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[1] &&
+         ((!sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[2] &&
+           sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[3] == bpf_htonl(1)) ||
+          (sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[2] == bpf_htonl(0xffff) &&
+           (sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000)));
+}
+
+/* Idle for long, and nothing would ever find out that the peer is gone. */
+static __always_inline int tw_is_unguarded(const struct sock *sk, const struct tcp_sock *tp, __u32 now) {
+  if (!tw_config.idle_ms || tp->packets_out || tp->write_seq != tp->snd_una || tp->inet_conn.icsk_user_timeout)
+    return 0;
+  if (sk->__sk_common.skc_flags & (1UL << TW_SOCK_KEEPOPEN))
+    return 0;
+  if (tw_old_ms(now, tp->lsndtime) < tw_config.idle_ms ||
+      tw_old_ms(now, tp->inet_conn.icsk_ack.lrcvtime) < tw_config.idle_ms)
+    return 0;
+  return !tw_is_on_loopback(sk);
+}
+
+static __always_inline int tw_is_suspect(const struct sock *sk, const struct tcp_sock *tp, __u8 state, __u32 now) {
+  if (tp->inet_conn.icsk_retransmits && tp->packets_out)
+    return 1;
+  if (state == TCP_FIN_WAIT1 || state == TCP_CLOSING || state == TCP_LAST_ACK)
+    return tp->write_seq != tp->snd_una &&
+           (tw_old_ms(now, tp->rcv_tstamp) >= TW_UNREAD_MS || tw_is_window_shut(tp));
+  if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+    return 0;
+  if (tw_is_window_shut(tp))
+    return 1;
+  if (tw_is_unread(tp, state == TCP_CLOSE_WAIT, now))
+    return 1;
+  if (state == TCP_CLOSE_WAIT)
+    return tw_old_ms(now, tp->rcv_tstamp) >= TW_UNREAD_MS;
+  return tw_awaits(sk, tp, now) || tw_is_unguarded(sk, tp, now);
+}
+
+/* Changes when anything moves. */
+static __always_inline __u64 tw_mark(const struct tcp_sock *tp, __u8 state) {
+  __u64 mark = ((__u64)tp->snd_una << 32 | tp->snd_nxt) * 0x9e3779b97f4a7c15ULL;
+
+  mark ^= ((__u64)tp->copied_seq << 32 | tp->rcv_nxt) * 0xff51afd7ed558ccdULL;
+  mark ^= ((__u64)tp->write_seq << 32 | tp->snd_wnd) * 0xc4ceb9fe1a85ec53ULL;
+  return mark ^ ((__u64)tp->inet_conn.icsk_backoff << 8 | tp->inet_conn.icsk_probes_out << 16 | state);
+}
+
+/* The slot of the service that a client's end is connected to. */
+static __always_inline struct tw_destination *tw_destination_of(const struct sock *sk, struct tw_tuple *tuple) {
+  if (sk->__sk_common.skc_family == TW_AF_INET)
+    tw_map_v4(tuple->remote, sk->__sk_common.skc_daddr);
+  else
+    __builtin_memcpy(tuple->remote, &sk->__sk_common.skc_v6_daddr, 16);
+  tuple->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+  tuple->netns = sk->__sk_common.skc_net.net->ns.inum;
+  return tw_destination_slot(tuple);
+}
+
+/* Takes the slot where it is another's. */
+static __always_inline struct tw_destination *tw_own_destination(const struct sock *sk) {
+  struct tw_tuple tuple = {};
+  struct tw_destination *slot = tw_destination_of(sk, &tuple);
+
+  if (!slot || tw_is_destination(slot, &tuple))
+    return slot;
+  __builtin_memset(slot, 0, sizeof(*slot));
+  __builtin_memcpy(slot->addr, tuple.remote, 16);
+  slot->port = tuple.remote_port;
+  slot->netns = tuple.netns;
+  return slot;
+}
+
+/* A client's end at rest with the answer there: so long did the service take. */
+static __always_inline void tw_note_answer(const struct sock *sk, const struct tcp_sock *tp) {
+  __u32 wait = tw_jiffies_to_ms(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime);
+  struct tw_destination *slot = tw_own_destination(sk);
+
+  if (!slot)
+    return;
+  if (slot->answers < TW_ANSWERS_MOST)
+    slot->answers++;
+  if (wait > slot->usual_wait_ms && wait < 0x7fffffff)
+    slot->usual_wait_ms = wait;
+}
+
+/* It waited, and the other side spoke and this side again: so long a wait is usual here. */
+static __always_inline void tw_note_wait(const struct sock *sk, const struct tcp_sock *tp, __u32 since) {
+  __u32 wait = tw_jiffies_to_ms(tp->inet_conn.icsk_ack.lrcvtime - since);
+  struct tw_destination *slot = tw_own_destination(sk);
+
+  if (!slot)
+    return;
+  if ((__s32)(tp->inet_conn.icsk_ack.lrcvtime - since) <= 0) {
+    slot->unanswered++;
+    return;
+  }
+  if (wait > slot->usual_wait_ms && wait < 0x7fffffff)
+    slot->usual_wait_ms = wait;
+}
+
+/* icsk_probes_tstamp: 5.11 and later. */
+struct inet_connection_sock___probes {
+  __u32 icsk_probes_tstamp;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u32 tw_window_shut_ms(const struct sock *sk, __u32 now) {
+  struct inet_connection_sock___probes *icsk = (void *)sk;
+
+  if (!bpf_core_field_exists(icsk->icsk_probes_tstamp))
+    return TW_NEVER;
+  return tw_age_ms(now, BPF_CORE_READ(icsk, icsk_probes_tstamp));
+}
+
+/* All of a sample but its id and its owner; what was in it before is gone. */
+static __always_inline void tw_fill_sample(struct tw_sample *record, const struct sock *sk) {
+  const struct tcp_sock *tp = (const void *)sk;
+  const struct tw_destination *slot;
+
+  __builtin_memset(record, 0, sizeof(*record));
+  tw_fill_header(&record->header, TW_KIND_SAMPLE, sizeof(*record));
+  tw_fill_socket(&record->socket, sk);
+  record->usual_wait_ms = TW_NEVER;
+  record->window_shut_ms = tw_window_shut_ms(sk, (__u32)bpf_jiffies64());
+  record->data_segments_sent = BPF_CORE_READ(tp, data_segs_out);
+  if (record->socket.flags & TW_SK_ACCEPTED)
+    return;
+  slot = tw_destination_slot(&record->socket.tuple);
+  if (slot && tw_is_destination(slot, &record->socket.tuple) && slot->answers) {
+    record->usual_wait_ms = slot->usual_wait_ms;
+    record->answers = slot->answers;
+  }
+  if (slot && tw_is_destination(slot, &record->socket.tuple))
+    record->unanswered = slot->unanswered;
+}
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the detectors of silence share: at each sweep they look at the connections that facts hold for silent, raise a case
+// where the silence has lasted for the threshold, and close it when a look showed that something moved.
+#pragma once
+
+#include <optional>
+
+#include "user/core/detector.h"
+#include "user/detect/detectors.h"
+
+namespace tcpwhy::detect {
+
+class SilentDetector : public core::Detector {
+ public:
+  SilentDetector(std::string_view slug, util::Duration otherwise, const Thresholds& thresholds)
+      : slug_(slug), otherwise_(otherwise), thresholds_(thresholds) {}
+
+  [[nodiscard]] std::string_view slug() const final { return slug_; }
+  [[nodiscard]] bool instant() const final { return false; }
+  void on_event(const abi::Event& event, core::Scene& scene) final;
+
+ protected:
+  // Since when this connection has been silent in the detector's sense; absent where it is not.
+  [[nodiscard]] virtual std::optional<util::BootTime> silent_since(const core::Connection& connection,
+                                                                   const core::Scene& scene) const = 0;
+  // The least time that opens a case; the threshold of its service where that says no other.
+  [[nodiscard]] virtual util::Duration opens_after(const core::Connection& connection) const {
+    return threshold(connection);
+  }
+  // Before the connections are looked at, once each sweep.
+  virtual void begin_sweep(core::Scene&) {}
+  [[nodiscard]] util::Duration threshold(const core::Connection& connection) const;
+  [[nodiscard]] util::Duration threshold() const { return thresholds_.of(slug_, otherwise_); }
+
+ private:
+  void sweep(core::Scene& scene);
+  void on_end(const abi::StateChange& change, core::Scene& scene);
+
+  std::string_view slug_;
+  util::Duration otherwise_;
+  Thresholds thresholds_;
+};
+
+// How a connection ended that was silent.
+core::Ended how_ended(const core::Connection& connection, const abi::StateChange& change);
+
+// What a process does, from the observations of it.
+enum class Mood : std::uint8_t {
+  unknown,  // not observed (yet), or not to be had
+  stopped,  // by a signal or a debugger
+  busy,     // it computes, and has read nothing from any socket
+  blocked,  // it sleeps, and nobody in it waits for a socket
+  alive,    // it waits for sockets, or reads from others
+};
+// Asks for an observation where there is none, or where it is older than `fresh`.
+Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene);
+// "process-stopped", "process-blocked", "process-busy", "forgotten-fd".
+std::string_view cause_of(Mood mood);
+std::string mood_words(const core::Finding& finding);
+
+// The process at fault for what the other end does not do: of the other end where it is here (its listener's where nobody
+// has accepted it), else the remote host.
+core::Culprit blame_peer(const core::Connection& connection, const core::Scene& scene);
+
+}  // namespace tcpwhy::detect

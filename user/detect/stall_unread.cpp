@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// stall-unread: data has arrived, and the local process reads nothing.
+//
+// Much unread, or the window shut, is a stall whatever the process does. A little (a request) is one only where the process
+// cannot read: nobody has accepted the connection, or the process is stopped, busy or blocked while several of its
+// connections wait. A pooled connection with an alert in it that its process will look at one day is no stall.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "user/core/silence.h"
+#include "user/detect/silent.h"
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using namespace std::chrono_literals;
+using core::Severity;
+
+// So many with a little unread make one think that the process does not read at all.
+constexpr std::uint32_t kSeveral = 5;
+
+class StallUnread final : public SilentDetector {
+ public:
+  explicit StallUnread(const Thresholds& thresholds) : SilentDetector("stall-unread", 2s, thresholds) {}
+
+  int rank() const override { return 12; }
+
+  std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
+    const core::Connection* reader = scene.facts.connection(c.subject.connection);
+    if (!reader || !reader->silence.unread) return std::nullopt;
+    const abi::Socket& s = reader->socket;
+    const core::Culprit culprit = culprit_of(*reader, scene);
+    const bool never_accepted = reader->in_accept_queue();
+    const bool much = core::much_unread(s);
+    const Mood mood = culprit.process ? mood_of(culprit.process->pid, scene.now() - c.since, scene) : Mood::unknown;
+    const bool asking = culprit.process && mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
+    if (asking && !never_accepted) return std::nullopt;
+    if (!much && !never_accepted && (mood == Mood::alive || mood == Mood::unknown)) return std::nullopt;
+    core::Verdict v;
+    v.service = core::service_endpoint(*reader);
+    v.listener = reader->listener;
+    v.culprit = culprit;
+    v.cause = never_accepted ? "never-accepted" : cause_of(mood);
+    v.severity = s.rcv_wnd < s.mss && much ? Severity::critical : Severity::warning;
+    v.confidence = never_accepted || mood == Mood::stopped ? core::Confidence::certain
+                   : mood == Mood::unknown                 ? core::Confidence::unsure
+                                                           : core::Confidence::likely;
+    v.evidence.set("unread_bytes", core::unread_data(s));
+    v.evidence.set("last_read_ms", util::to_ms(scene.now() - c.since));
+    v.evidence.set("window_bytes", s.rcv_wnd);
+    if (const core::Listener* l = scene.facts.listener(reader->listener); l && never_accepted)
+      add_queue(v.evidence, *l, scene.facts);
+    else if (culprit.process)
+      add_process(v.evidence, culprit.process->pid, scene.facts);
+    if (reader->before_trace) v.evidence.set("history", "began before the trace");
+    return v;
+  }
+
+  void describe(core::Finding& f) const override {
+    const std::string who = f.culprit.process ? core::name_of(*f.culprit.process) : "a process here";
+    const std::string bytes = bytes_words(static_cast<std::uint64_t>(f.evidence.number("unread_bytes")));
+    const std::string age = util::human(std::chrono::milliseconds{f.evidence.number("last_read_ms")});
+    core::Words& w = f.words;
+    w.summary = f.cause == "never-accepted"
+                    ? fmt::format("{} has not accepted the connection of {}, whose {} wait to be read for {}.", who,
+                                  remote_words(f), bytes, age)
+                    : fmt::format("{} has not read {} from {} for {} or more.", who, bytes, remote_words(f), age);
+    if (f.count > 1) w.summary += fmt::format(" {} connections are like this.", f.count);
+    w.cause = f.cause == "never-accepted" ? who + " accepts nothing: its accept loop does not run" : mood_words(f);
+    w.effect = f.severity == Severity::critical ? "the window is shut: whoever sends to it can send nothing more"
+                                                : "whoever sent it waits for an answer";
+    w.evidence = fmt::format("{} unread, window {}", bytes,
+                             bytes_words(static_cast<std::uint64_t>(f.evidence.number("window_bytes"))));
+    if (f.evidence.has("process_state")) w.evidence += ", process " + f.evidence.text("process_state");
+    w.advice = {advice_of(f, who)};
+  }
+
+ protected:
+  std::optional<util::BootTime> silent_since(const core::Connection& c, const core::Scene&) const override {
+    const auto& unread = c.silence.unread;
+    if (!unread) return std::nullopt;
+    if (core::much_unread(c.socket) || c.in_accept_queue()) return unread;
+    const auto it = c.owners.empty() ? waiting_.end() : waiting_.find(c.owners.front().pid);
+    return it != waiting_.end() && it->second >= kSeveral ? unread : std::nullopt;
+  }
+
+  void begin_sweep(core::Scene& scene) override {
+    waiting_.clear();
+    for (const std::uint64_t key : scene.facts.silent()) {
+      const core::Connection* c = scene.facts.connection(abi::SocketId{key});
+      if (!c || !c->silence.unread) continue;
+      const core::Culprit culprit = culprit_of(*c, scene);
+      if (!culprit.process) continue;
+      const std::uint32_t pid = culprit.process->pid;
+      waiting_[pid] += 1;
+      // Two observations tell how much it computes: the first is asked for before the threshold.
+      const bool long_enough = scene.now() - *c->silence.unread >= threshold(*c) / 2;
+      const bool telling = core::much_unread(c->socket) || c->in_accept_queue() || waiting_[pid] >= kSeveral;
+      if (long_enough && telling) (void)mood_of(pid, scene.now() - *c->silence.unread, scene);
+    }
+  }
+
+ private:
+  static constexpr auto kObserveFor = 1500ms;
+
+  static core::Culprit culprit_of(const core::Connection& c, const core::Scene& scene) {
+    if (const core::Listener* l = scene.facts.listener(c.listener); l && c.in_accept_queue()) return blame_owner(l->owners);
+    return blame_owner(c.owners);
+  }
+
+  static std::string advice_of(const core::Finding& f, const std::string& who) {
+    if (f.evidence.text("process_state") == "stopped") return fmt::format("find out who stopped {}; kill -CONT lets it go on", who);
+    if (f.cause == "process-busy") return fmt::format("profile {} (perf top -p PID): what keeps its event loop from coming round?", who);
+    if (f.cause == "forgotten-fd")
+      return fmt::format("{} forgot this descriptor, or is slow by design: does it still ask its event loop for it?", who);
+    return fmt::format("find what blocks {}: its stack (gdb -p, /proc/PID/stack), its locks, its thread pool", who);
+  }
+
+  std::map<std::uint32_t, std::uint32_t> waiting_;  // connections with data unread, by process, in this sweep
+};
+
+}  // namespace
+
+std::unique_ptr<core::Detector> make_stall_unread(const Thresholds& thresholds) {
+  return std::make_unique<StallUnread>(thresholds);
+}
+
+}  // namespace tcpwhy::detect

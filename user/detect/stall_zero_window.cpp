@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// stall-zero-window: the peer's window takes less than a segment, data waits behind it, and none was sent.
+#include <fmt/format.h>
+
+#include "user/core/silence.h"
+#include "user/detect/silent.h"
+#include "user/detect/verdicts.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+using namespace std::chrono_literals;
+using core::Severity;
+
+class StallZeroWindow final : public SilentDetector {
+ public:
+  explicit StallZeroWindow(const Thresholds& thresholds) : SilentDetector("stall-zero-window", 3s, thresholds) {}
+
+  int rank() const override { return 34; }
+
+  std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
+    const core::Connection* sender = scene.facts.connection(c.subject.connection);
+    if (!sender || !sender->silence.window_shut) return std::nullopt;
+    const abi::Socket& s = sender->socket;
+    const core::Connection* peer = scene.facts.peer_of(*sender);
+    const util::Duration shut = scene.now() - c.since;
+    core::Verdict v;
+    v.service = core::service_endpoint(*sender);
+    v.culprit = blame_peer(*sender, scene);
+    const bool reads = peer && peer->silence.last_read && *peer->silence.last_read > c.since;
+    v.cause = reads ? "peer-slow" : "peer-not-reading";
+    v.severity = reads ? Severity::info : shut >= kLong ? Severity::critical : Severity::warning;
+    v.confidence = peer && !peer->ending ? core::Confidence::certain : core::Confidence::likely;
+    v.evidence.set("window_bytes", s.snd_wnd);
+    v.evidence.set("waiting_bytes", s.unsent());
+    v.evidence.set("probes", s.backoff);
+    v.evidence.set("held_bytes", s.unacked());
+    if (peer && peer->in_accept_queue()) v.evidence.set("never_accepted", true);
+    if (peer && peer->silence.unread) v.evidence.set("unread_bytes", core::unread_data(peer->socket));
+    if (sender->before_trace) v.evidence.set("history", "began before the trace");
+    return v;
+  }
+
+  void describe(core::Finding& f) const override {
+    const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
+    const std::string reader = f.culprit.process ? core::name_of(*f.culprit.process) : remote_words(f);
+    core::Words& w = f.words;
+    const std::string bytes = bytes_words(static_cast<std::uint64_t>(f.evidence.number("waiting_bytes")));
+    const bool over = f.phase == core::Phase::closed && f.ended == core::Ended::recovered;
+    w.summary = fmt::format("{} {} {} to {}: the peer's window {} shut for {}.", who,
+                            over ? "could not send" : "cannot send", bytes, remote_words(f), over ? "was" : "is",
+                            util::human(f.duration));
+    if (f.count > 1) w.summary += fmt::format(" {} connections are like this.", f.count);
+    w.cause = f.cause == "peer-slow" ? reader + " reads, but more slowly than it is sent to"
+                                     : reader + " does not read what has arrived";
+    w.effect = fmt::format("{} holds {} in its send queue", who,
+                           bytes_words(static_cast<std::uint64_t>(f.evidence.number("held_bytes"))));
+    w.evidence = fmt::format("window {}, {} answered by nothing but the same window",
+                             bytes_words(static_cast<std::uint64_t>(f.evidence.number("window_bytes"))),
+                             count_words(static_cast<std::uint64_t>(f.evidence.number("probes")), "probe", "probes"));
+    w.advice = {f.culprit.process ? fmt::format("find why {} does not read: is it stopped, busy, blocked, or has it forgotten the descriptor?", reader)
+                                  : fmt::format("on {}: which process holds the connection, and why does it not read?", remote_words(f))};
+  }
+
+ protected:
+  std::optional<util::BootTime> silent_since(const core::Connection& c, const core::Scene&) const override {
+    return c.silence.window_shut;
+  }
+
+ private:
+  static constexpr auto kLong = 10s;
+};
+
+}  // namespace
+
+std::unique_ptr<core::Detector> make_stall_zero_window(const Thresholds& thresholds) {
+  return std::make_unique<StallZeroWindow>(thresholds);
+}
+
+}  // namespace tcpwhy::detect
