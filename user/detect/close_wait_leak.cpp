@@ -21,7 +21,7 @@ class CloseWaitLeak final : public SilentDetector {
  public:
   explicit CloseWaitLeak(const Thresholds& thresholds) : SilentDetector("close-wait-leak", 60s, thresholds) {}
 
-  int rank() const override { return 30; }
+  int rank() const override { return 32; }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Connection* keeper = scene.facts.connection(c.subject.connection);

@@ -16,7 +16,7 @@ constexpr auto kOtherEnd = 300ms;
 class ClosedMidRequest final : public core::Detector {
  public:
   std::string_view slug() const override { return "closed-mid-request"; }
-  int rank() const override { return 45; }
+  int rank() const override { return 44; }
   bool instant() const override { return true; }
 
   void on_event(const abi::Event& event, core::Scene& scene) override {

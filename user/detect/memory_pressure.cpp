@@ -46,7 +46,7 @@ Holders holders_of(const core::Facts& facts) {
 class MemoryPressure final : public core::Detector {
  public:
   std::string_view slug() const override { return "memory-pressure"; }
-  int rank() const override { return 20; }
+  int rank() const override { return 16; }
   bool instant() const override { return false; }
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
