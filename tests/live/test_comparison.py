@@ -12,9 +12,11 @@ SERVER = {"addr": "127.0.0.1", "port": 8080}
 TRUTH = {
     "cause_program": "i1", "variant": "ipv4", "netns": [42], "silent": False, "never_culprits": [666],
     "processes": {"server": {"pid": 100, "comm": "s"}, "client": {"pid": 200, "comm": "c"}}, "measured": {},
+    "never": ["half-open-risk"], "only_culprits": [100],
     "expect": [
         {"finding": "accept-queue-overflow", "cause": "not-accepting", "severity": "critical",
-         "culprit": {"kind": "local-process", "pid": 100}, "service": SERVER, "story": "a", "evidence": {"limit": 4}},
+         "culprit": {"kind": "local-process", "pid": 100}, "service": SERVER, "story": "a",
+         "evidence": {"limit": 4, "process_state": {"contains": "running"}}},
         {"finding": "stall-unacked", "cause": "accept-queue-full", "severity": "critical",
          "culprit": {"kind": "local-process", "pid": 100}, "service": SERVER, "owner_pid": 200, "peer_pid": 100,
          "count_total": {"min": 1, "max": 1}, "connections": [{"local": CLIENT, "remote": SERVER}], "story": "a",
@@ -49,7 +51,7 @@ def said():
                  peer={"connection": dict(connection, local=SERVER, remote=CLIENT, role="server"), "owner": process(100, "s")},
                  evidence={"unacked_bytes": 5})
     return [
-        line(1, "accept-queue-overflow", "not-accepting", listener=listener, evidence={"limit": 4}),
+        line(1, "accept-queue-overflow", "not-accepting", listener=listener, evidence={"limit": 4, "process_state": "running, in select"}),
         stall,
         dict(copy.deepcopy(stall), phase="closed", ended="recovered", duration_ms=4200),
     ]
@@ -84,12 +86,16 @@ STALL = slice(1, 3)
     (change(0, role="symptom"), "root"),
     (change(STALL, evidence={"unacked_bytes": 6}), "unacked_bytes"),
     (change(STALL, evidence={}), "missing"),
+    (change(0, evidence={"limit": 4, "process_state": "blocked"}), "should contain"),
     (change(STALL, service={"addr": "127.0.0.1", "port": 8081}), "never said"),
     (lambda lines: lines.pop(), "phases"),
     (lambda lines: lines.clear(), "never said"),
     (lambda lines: lines.append(line(3, "reset", "linger-zero")), "neither expected nor allowed"),
     (lambda lines: lines.append(line(3, "accept-queue-overflow", "too-slow")), "neither expected nor allowed"),
     (lambda lines: lines.append(dict(said()[0], id="f-3")), "2 findings"),
+    (lambda lines: lines.append(line(3, "half-open-risk", "no-keepalive", severity="info")), "may never be said"),
+    (lambda lines: lines.append(line(3, "accept-queue-overflow", "too-slow", severity="warning",
+                                     culprit={"kind": "local-process", "host": "h", "pid": 200})), "only [100] can be"),
 ])
 def test_each_lie_is_caught(lie, word):
     lines = said()

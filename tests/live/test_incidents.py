@@ -16,9 +16,10 @@ from tracer import Tracer
 TAIL_S = 2.0
 # A healthy run is watched a little longer, for a false alarm that comes late.
 SILENT_TAIL_S = 1.0
-PROGRAMS = ["i1", "i6", "resets", "i2", "i5", "connect", "healthy", "traps"]
-# These fill the machine: they are made alone.
-HEAVY = {("healthy", "ab"), ("healthy", "loss-short"), ("healthy", "loss-bulk")}
+PROGRAMS = ["i1", "i6", "resets", "i2", "i3", "i4", "i5", "i7", "i8", "i9", "i10", "connect", "healthy", "traps"]
+# These fill the machine, or change what is one for the whole host: they are made alone.
+HEAVY = {("healthy", "ab"), ("healthy", "loss-short"), ("healthy", "loss-bulk"), ("healthy", "busy-loop"),
+         ("i3", "memory"), ("i7", "busy"), ("i7", "busy-upload"), ("i7", "stopped")}
 
 
 def variants():
@@ -42,7 +43,7 @@ def pytest_generate_tests(metafunc):
 
 def watch(tool, program, variant, alone=True):
     """Returns None, or the story of the failure."""
-    with Tracer(tool) as tracer:
+    with Tracer(tool, *truths.arguments(causes_path(), program, variant)) as tracer:
         truth = truths.make(causes_path(), program, variant)
         if not alone:
             truth["over"] = time.time()

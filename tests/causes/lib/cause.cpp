@@ -192,6 +192,12 @@ long mib(const std::string& group, const std::string& key) {
 
 void Netns::enter() const { require(setns(fd, CLONE_NEWNET) == 0, "setns"); }
 
+namespace {
+Netns host_namespace;
+}  // namespace
+
+const Netns& host_netns() { return host_namespace; }
+
 Netns current_netns() {
   Netns out;
   out.fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -615,6 +621,8 @@ void Truth::allow(const std::string& finding, const std::string& cause, const st
   if (!severity.empty()) entry.set("severity", severity);
   allow_.push(entry);
 }
+void Truth::never(const std::string& finding) { never_.push_back(finding); }
+void Truth::only_culprit(pid_t pid) { only_culprits_.push_back(pid); }
 void Truth::measured(const std::string& key, const Json& value) { measured_.set(key, value); }
 
 std::string Truth::line(const std::string& program, const std::string& variant) const {
@@ -629,6 +637,8 @@ std::string Truth::line(const std::string& program, const std::string& variant) 
       .set("silent", silent)
       .set("expect", expect_)
       .set("allow", allow_)
+      .set("never", Json::array_of(never_))
+      .set("only_culprits", Json::array_of(only_culprits_))
       .set("measured", measured_)
       .dump();
 }
@@ -637,10 +647,11 @@ namespace {
 
 void print_help(const std::string& program, const std::string& about, const std::vector<Variant>& variants) {
   std::cout << program << ": " << about << "\n\nusage: " << program
-            << " --variant NAME | --list | --help\n\n"
+            << " --variant NAME | --arguments NAME | --list | --help\n\n"
                "Makes the incident in network namespaces of its own (needs root) and prints, as the last line,\n"
                "what truly happened, as one JSON object. Exit code: 0 made, 2 wrong usage, 3 it did not happen,\n"
-               "77 this kernel cannot make it.\n\nvariants:\n";
+               "77 this kernel cannot make it. --arguments prints, one a line, what `tcpwhy trace` needs to see a\n"
+               "variant in its short time.\n\nvariants:\n";
   for (const Variant& variant : variants) {
     std::string name = variant.name;
     name.resize(std::max<size_t>(name.size(), 24), ' ');
@@ -662,10 +673,16 @@ int main_of(int argc, char** argv, const std::string& program, const std::string
     return 0;
   }
   for (const Variant& variant : variants) {
-    if (args.size() != 2 || args[0] != "--variant" || args[1] != variant.name) continue;
+    if (args.size() != 2 || args[1] != variant.name) continue;
+    if (args[0] == "--arguments") {
+      for (const std::string& argument : variant.arguments) std::cout << argument << "\n";
+      return 0;
+    }
+    if (args[0] != "--variant") continue;
     setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
     signal(SIGPIPE, SIG_IGN);
     alarm(variant.limit_s);
+    host_namespace = current_netns();
     fresh_netns();
     Truth truth;
     variant.make(truth);

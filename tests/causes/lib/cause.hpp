@@ -82,7 +82,8 @@ struct Netns {
   void enter() const;
 };
 Netns current_netns();
-Netns fresh_netns();  // enters it, with lo up
+Netns fresh_netns();        // enters it, with lo up
+const Netns& host_netns();  // where the cause was started: some sysctls are only there
 
 // Two fresh namespaces joined by a veth pair: left has 10.77.0.1 and fd77::1 on "left0",
 // right has 10.77.0.2 and fd77::2 on "right0". The caller stays in `left`.
@@ -168,7 +169,7 @@ class SlowPort {
 
 class Expect {
  public:
-  Expect(const std::string& finding, const std::string& cause);
+  Expect(const std::string& finding, const std::string& cause);  // "a|b": either
   Expect& severity(const std::string& value);
   Expect& culprit(pid_t pid);
   Expect& culprit_kinds(const std::vector<std::string>& kinds);
@@ -184,7 +185,8 @@ class Expect {
   Expect& duration(double min_ms, double max_ms);
   Expect& story(const std::string& letter);
   Expect& role(const std::string& value);
-  Expect& evidence(const std::string& key, const Json& value);  // a value, {min,max}, or {epoch_min,epoch_max}
+  // A value, {min,max}, {epoch_min,epoch_max}, or {contains}: a word or a number somewhere in it.
+  Expect& evidence(const std::string& key, const Json& value);
   [[nodiscard]] Json json() const;
 
  private:
@@ -203,6 +205,10 @@ struct Truth {
   void expect(const Expect& expectation);
   // May truthfully appear as well. Empty: any.
   void allow(const std::string& finding, const std::string& cause = "", const std::string& severity = "");
+  // Never, not even as info.
+  void never(const std::string& finding);
+  // Where a process is the culprit of a condition (not of an ending), it is this one, or another that this was said of.
+  void only_culprit(pid_t pid);
   void measured(const std::string& key, const Json& value);
   [[nodiscard]] std::string line(const std::string& program, const std::string& variant) const;
 
@@ -211,6 +217,8 @@ struct Truth {
   std::vector<long> innocents_;
   Json expect_ = Json::array();
   Json allow_ = Json::array();
+  std::vector<std::string> never_;
+  std::vector<long> only_culprits_;
   Json measured_ = Json::object();
 };
 
@@ -218,10 +226,11 @@ struct Variant {
   std::string name;
   std::string about;
   std::function<void(Truth&)> make;
-  unsigned limit_s = 60;  // hard limit
+  unsigned limit_s = 60;                    // hard limit
+  std::vector<std::string> arguments = {};  // that the tool needs to see it in time
 };
 
-// --variant NAME, --list, --help. Starts in a fresh network namespace of its own.
+// --variant NAME, --arguments NAME, --list, --help. Starts in a fresh network namespace of its own.
 int main_of(int argc, char** argv, const std::string& program, const std::string& about,
             const std::vector<Variant>& variants);
 
