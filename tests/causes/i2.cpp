@@ -200,6 +200,7 @@ void slow(Truth& truth, const std::string& addr) {
   truth.expect(about(reset, resets, 2.1).severity("critical").ids(1, 2));
   truth.allow("accept-queue-overflow", "backlog-too-small", "warning");
   truth.allow("accept-queue-overflow", "too-slow", "warning");
+  truth.allow("stall-unread", "never-accepted", "warning");
   truth.allow("connect-refused", "listener-gone");
   truth.allow("connect-timeout", "accept-queue-full");
   client.quit();

@@ -2,7 +2,7 @@
 // stall-unread: data has arrived, and the local process reads nothing.
 //
 // Much unread, or the window shut, is a stall whatever the process does. A little (a request) is one only where the process
-// cannot read: nobody has accepted the connection, or the process is stopped, busy or blocked while several of its
+// cannot read: nobody has accepted the connection, or the process is stopped or computes without end while several of its
 // connections wait. A pooled connection with an alert in it that its process will look at one day is no stall.
 #include <fmt/format.h>
 
@@ -37,7 +37,8 @@ class StallUnread final : public SilentDetector {
     const Mood mood = culprit.process ? mood_of(culprit.process->pid, scene.now() - c.since, scene) : Mood::unknown;
     const bool asking = culprit.process && mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
     if (asking && !never_accepted) return std::nullopt;
-    if (!much && !never_accepted && (mood == Mood::alive || mood == Mood::unknown)) return std::nullopt;
+    // Asleep it may be by design: a little waits for it, and it will come.
+    if (!much && !never_accepted && mood != Mood::stopped && mood != Mood::busy) return std::nullopt;
     core::Verdict v;
     v.service = core::service_endpoint(*reader);
     v.listener = reader->listener;
