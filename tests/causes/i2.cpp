@@ -136,13 +136,17 @@ void many_clients(Line& line, const Endpoint& service) {
     if (!client.over || client.error != 0) close(client.fd);
 }
 
-void slow(Truth& truth, const std::string& addr) {
-  const bool ipv6 = addr.find(':') != std::string::npos;
-  sysctl("net.ipv4.tcp_synack_retries", "1");
-  sysctl("net.ipv4.tcp_syncookies", "0");
-  const Child server = spawn("slow-server", [&](Line& line) { slow_server(line, addr); });
-  const Endpoint service{addr, std::stoi(server.line.hear())};
-  const Child client = spawn("many-clients", [&](Line& line) { many_clients(line, service); });
+// What the clients saw, in the order of their report.
+struct Outcome {
+  long resets = 0;
+  long refused = 0;
+  long served = 0;
+  long syn_again = 0;
+  long unacked = 0;       // requests that went unacknowledged for 1.5 s
+  long in_handshake = 0;  // connected, while the server still repeated its SYN-ACK
+};
+
+Outcome overload(const Child& client, const Child& server, const Endpoint& service, bool ipv6, long& served_by) {
   client.line.say("go");
   (void)client.line.hear();
   {
@@ -153,31 +157,30 @@ void slow(Truth& truth, const std::string& addr) {
   client.line.say("lifted");
   sleep_ms(6600);
   server.line.say("stop");
-  const long served_by = std::stol(server.line.hear());
+  served_by = std::stol(server.line.hear());
   client.line.say("closed");
-  std::istringstream report(client.line.hear());
-  long resets = 0;
-  long refused = 0;
-  long served = 0;
-  long syn_again = 0;
-  long unacked = 0;
-  long in_handshake = 0;
-  report >> resets >> refused >> served >> syn_again >> unacked >> in_handshake;
+  Outcome out;
+  std::istringstream(client.line.hear()) >> out.resets >> out.refused >> out.served >> out.syn_again >> out.unacked >>
+      out.in_handshake;
+  return out;
+}
+
+void measure(Truth& truth, const Outcome& out, long served_by) {
   const long overflows = mib("TcpExt", "ListenOverflows");
-  truth.process("server", server);
-  truth.process("client", client);
-  truth.measured("resets", resets);
-  truth.measured("refused", refused);
-  truth.measured("served", served);
+  truth.measured("resets", out.resets);
+  truth.measured("refused", out.refused);
+  truth.measured("served", out.served);
   truth.measured("served_by_server", served_by);
-  truth.measured("syn_sent_again", syn_again);
-  truth.measured("request_unacknowledged_1500ms", unacked);
-  truth.measured("connected_but_in_handshake", in_handshake);
+  truth.measured("syn_sent_again", out.syn_again);
+  truth.measured("request_unacknowledged_1500ms", out.unacked);
+  truth.measured("connected_but_in_handshake", out.in_handshake);
   truth.measured("listen_overflows", overflows);
   errno = 0;
-  require(resets >= kBacklog && syn_again >= 100 && unacked >= 5 && in_handshake >= 5 && overflows > 0,
+  require(out.resets >= kBacklog && out.syn_again >= 100 && out.unacked >= 5 && out.in_handshake >= 5 && overflows > 0,
           "too little happened: " + truth.line("i2", ""));
+}
 
+void expect_all(Truth& truth, const Outcome& out, const Endpoint& service, const Child& client, const Child& server) {
   const auto about = [](Expect& expect, long count, double most) -> Expect& {
     return expect.count(static_cast<long>(0.8 * static_cast<double>(count)),
                         static_cast<long>(most * static_cast<double>(count)) + 5);
@@ -189,20 +192,35 @@ void slow(Truth& truth, const std::string& addr) {
   // The queue's head waits for long although the server does accept, so either word is true.
   truth.expect(common("accept-queue-overflow", "too-slow|not-accepting").evidence("limit", kBacklog).ids(1, 2));
   Expect connect = common("connect-stalled", "accept-queue-full");
-  truth.expect(about(connect, syn_again, 1.1).severity("critical").owner(client.pid).role("symptom"));
+  truth.expect(about(connect, out.syn_again, 1.1).severity("critical").owner(client.pid).role("symptom"));
   Expect stall = common("stall-unacked", "accept-queue-full");
-  truth.expect(about(stall, unacked, 1.4).owner(client.pid).peer(server.pid).role("symptom"));
+  truth.expect(about(stall, out.unacked, 1.4).owner(client.pid).peer(server.pid).role("symptom"));
   Expect synack = common("synack-retransmit-unexpected", "accept-queue-full");
   // When the first requests expire, others take their places.
-  synack.count(in_handshake - in_handshake / 5, kClients).ids(1, 3);
+  synack.count(out.in_handshake - out.in_handshake / 5, kClients).ids(1, 3);
   truth.expect(synack.severity("critical").owner(server.pid).role("symptom"));
   Expect reset = common("reset", "never-accepted");
-  truth.expect(about(reset, resets, 2.1).severity("critical").ids(1, 2));
+  truth.expect(about(reset, out.resets, 2.1).severity("critical").ids(1, 2));
   truth.allow("accept-queue-overflow", "backlog-too-small", "warning");
   truth.allow("accept-queue-overflow", "too-slow", "warning");
   truth.allow("stall-unread", "never-accepted", "warning");
   truth.allow("connect-refused", "listener-gone");
   truth.allow("connect-timeout", "accept-queue-full");
+}
+
+void slow(Truth& truth, const std::string& addr) {
+  const bool ipv6 = addr.find(':') != std::string::npos;
+  sysctl("net.ipv4.tcp_synack_retries", "1");
+  sysctl("net.ipv4.tcp_syncookies", "0");
+  const Child server = spawn("slow-server", [&](Line& line) { slow_server(line, addr); });
+  const Endpoint service{addr, std::stoi(server.line.hear())};
+  const Child client = spawn("many-clients", [&](Line& line) { many_clients(line, service); });
+  long served_by = 0;
+  const Outcome out = overload(client, server, service, ipv6, served_by);
+  truth.process("server", server);
+  truth.process("client", client);
+  measure(truth, out, served_by);
+  expect_all(truth, out, service, client, server);
   client.quit();
   server.quit();
 }

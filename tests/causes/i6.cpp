@@ -101,10 +101,78 @@ Cut by_wrong_neighbour() {
           }};
 }
 
+// What the client measured on its own socket.
+struct Stall {
+  Endpoint own;
+  int early = 0;  // bytes in flight at once, and when it had lasted for a while
+  int late = 0;
+  int queued = 0;  // Send-Q: what is in flight, and what has not been sent yet
+  int rto_ms = 0;
+  int error = 0;
+  int64_t took_ms = 0;
+  double ended = 0;  // wall clock
+};
+
+Stall cut_path(const Child& client, const VethPair& pair, const Cut& how, const Endpoint& service, bool for_good) {
+  Stall stall;
+  std::istringstream(client.line.hear()) >> stall.own.addr >> stall.own.port;
+  sleep_ms(400);
+  how.cut(pair, service);
+  const int64_t cut_at = now_ms();
+  client.line.say("cut");
+  stall.early = std::stoi(client.line.hear());
+  sleep_ms(for_good ? 1500 : 3500);
+  client.line.say("how much");
+  std::istringstream(client.line.hear()) >> stall.late >> stall.queued >> stall.rto_ms;
+  if (!for_good) how.mend(pair);
+  std::istringstream(client.line.hear()) >> stall.error >> stall.took_ms >> stall.ended;
+  errno = 0;
+  require(stall.early > 0 && stall.late > 0, "nothing was in flight when the path was cut");
+  require(stall.error == (for_good ? ETIMEDOUT : 0), "the transfer ended with error " + std::to_string(stall.error));
+  require(!for_good || stall.rto_ms >= 225, "the RTO is only " + std::to_string(stall.rto_ms) + " ms");
+  require(now_ms() - cut_at >= 3200, "the stall was too short");
+  return stall;
+}
+
+void expect_stall(Truth& truth, const Stall& stall, const Cut& how, const Endpoint& service, const Child& client,
+                  const Child& server) {
+  const bool for_good = stall.error != 0;
+  const auto took = static_cast<double>(stall.took_ms);
+  Expect expect("stall-unacked", how.cause);
+  expect.severity("critical").culprit_kinds(how.culprits).service(service).owner(client.pid).peer(server.pid);
+  expect.count(1, 1).connection(stall.own, service).story("a").phases({"open", "closed"});
+  expect.ended({for_good ? "timed-out" : "recovered"});
+  expect.duration(took - 2500, took + 1500);
+  expect.evidence("unacked_bytes", Json::range(std::min(stall.early, stall.late), stall.queued));
+  expect.evidence("rtos", Json::range(3, 12)).evidence("backoff", Json::range(2, 12));
+  if (for_good) {
+    const double tolerance = 0.1 * took / 1000;
+    expect.evidence("gives_up_at",
+                    Json::object().set("epoch_min", stall.ended - tolerance).set("epoch_max", stall.ended + tolerance));
+  }
+  truth.expect(expect);
+}
+
+void expect_time_out(Truth& truth, const Stall& stall, const Cut& how, const Endpoint& service, const Child& client,
+                     const Child& server) {
+  truth.measured("gave_up_at", stall.ended);
+  truth.expect(Expect("timed-out", "retransmit-timeout")
+                   .severity("critical")
+                   .culprit_kinds(how.culprits)
+                   .service(service)
+                   .owner(client.pid)
+                   .peer(server.pid)
+                   .count(1, 1)
+                   .connection(stall.own, service)
+                   .phases({"event"})
+                   .story("a"));
+}
+
 void path_cut(Truth& truth, const Cut& how, int retries2) {
   const VethPair pair = fresh_veth_pair();
   truth.netns = {pair.left, pair.right};
-  if (retries2 > 0) {
+  const bool for_good = retries2 > 0;
+  if (for_good) {
     sysctl("net.ipv4.tcp_retries2", std::to_string(retries2));
     // The kernel compares with a model that starts at the least RTO (200 ms). A real RTO close to it makes the time of
     // giving up jump by a factor of two; a queue on the way makes the RTO long enough to be clear of that.
@@ -115,62 +183,16 @@ void path_cut(Truth& truth, const Cut& how, int retries2) {
   const Endpoint service{"10.77.0.2", std::stoi(server.line.hear())};
   pair.left.enter();
   const Child client = spawn("pump-client", [&](Line& line) { pump(line, service); });
-  std::istringstream words(client.line.hear());
-  Endpoint own;
-  words >> own.addr >> own.port;
-  sleep_ms(400);
-  how.cut(pair, service);
-  const int64_t cut_at = now_ms();
-  client.line.say("cut");
-  const int early = std::stoi(client.line.hear());
-  sleep_ms(retries2 > 0 ? 1500 : 3500);
-  client.line.say("how much");
-  int late = 0;
-  int queued = 0;  // Send-Q: what is in flight, and what has not been sent yet
-  int rto_ms = 0;
-  std::istringstream(client.line.hear()) >> late >> queued >> rto_ms;
-  if (retries2 == 0) how.mend(pair);
-  std::istringstream end(client.line.hear());
-  int error = 0;
-  int64_t took = 0;
-  double epoch = 0;
-  end >> error >> took >> epoch;
-  errno = 0;
-  require(early > 0 && late > 0, "nothing was in flight when the path was cut");
-  require(error == (retries2 > 0 ? ETIMEDOUT : 0), "the transfer ended with error " + std::to_string(error));
-  require(retries2 == 0 || rto_ms >= 225, "the RTO is only " + std::to_string(rto_ms) + " ms");
-  require(now_ms() - cut_at >= 3200, "the stall was too short");
+  const Stall stall = cut_path(client, pair, how, service, for_good);
 
   truth.process("server", server);
   truth.process("client", client);
-  truth.measured("in_flight_bytes", Json::array().push(early).push(late));
-  truth.measured("queued_bytes", queued);
-  truth.measured("rto_ms", rto_ms);
-  truth.measured("stalled_ms", static_cast<long>(took));
-  Expect stall("stall-unacked", how.cause);
-  stall.severity("critical").culprit_kinds(how.culprits).service(service).owner(client.pid).peer(server.pid);
-  stall.count(1, 1).connection(own, service).story("a").phases({"open", "closed"});
-  stall.ended({retries2 > 0 ? "timed-out" : "recovered"});
-  stall.duration(static_cast<double>(took) - 2500, static_cast<double>(took) + 1500);
-  stall.evidence("unacked_bytes", Json::range(std::min(early, late), queued));
-  stall.evidence("rtos", Json::range(3, 12)).evidence("backoff", Json::range(2, 12));
-  if (retries2 > 0) {
-    const double tolerance = 0.1 * static_cast<double>(took) / 1000;
-    truth.measured("gave_up_at", epoch);
-    stall.evidence("gives_up_at",
-                   Json::object().set("epoch_min", epoch - tolerance).set("epoch_max", epoch + tolerance));
-    truth.expect(Expect("timed-out", "retransmit-timeout")
-                     .severity("critical")
-                     .culprit_kinds(how.culprits)
-                     .service(service)
-                     .owner(client.pid)
-                     .peer(server.pid)
-                     .count(1, 1)
-                     .connection(own, service)
-                     .phases({"event"})
-                     .story("a"));
-  }
-  truth.expect(stall);
+  truth.measured("in_flight_bytes", Json::array().push(stall.early).push(stall.late));
+  truth.measured("queued_bytes", stall.queued);
+  truth.measured("rto_ms", stall.rto_ms);
+  truth.measured("stalled_ms", static_cast<long>(stall.took_ms));
+  if (for_good) expect_time_out(truth, stall, how, service, client, server);
+  expect_stall(truth, stall, how, service, client, server);
   // The server goes first: what the client still has to send then meets nobody.
   truth.allow("reset", "data-after-close");
   server.quit();  // without a packet

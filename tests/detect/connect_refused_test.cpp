@@ -48,9 +48,42 @@ TEST(ConnectRefused, TheListenerIsGone) {
   const core::Finding f = told.first(kSlug);
   EXPECT_EQ(brief(f), "listener-gone warning certain worker[33]");
   EXPECT_EQ(f.evidence.number("listener_pid"), 33);
-  EXPECT_THAT(f.evidence.text("listener_ended"), testing::HasSubstr("killed by signal 9"));
+  EXPECT_THAT(f.evidence.text("listener_ended"), testing::HasSubstr("killed by SIGKILL"));
   ASSERT_TRUE(f.culprit.process && f.culprit.process->exit);
   EXPECT_EQ(f.culprit.process->exit->signal, 9);
+}
+
+TEST(ConnectRefused, TheFirstSentenceNamesWhoCalls) {
+  const std::string gone = "at 0ms listen srv 127.0.0.1:7000 by worker[33]\nat 1s close srv";
+  const auto summary = [](const std::string& script) { return tell(script + "until 4s").last(kSlug).words.summary; };
+  EXPECT_EQ(summary(refusals(1)), "php[50] cannot connect to 127.0.0.1:7000: nothing listens there.");
+  EXPECT_EQ(summary(refusals(1, "10.0.0.9:80", "silently")),
+            "php[50] cannot connect to 10.0.0.9:80: the remote host refuses it.");
+  EXPECT_EQ(summary(refusals(1, "127.0.0.1:7000", "silently")),
+            "php[50] cannot connect to 127.0.0.1:7000: a firewall of this host refuses it.");
+  EXPECT_EQ(summary(gone + " exiting signal 9\n" + refusals(1)),
+            "php[50] cannot connect to 127.0.0.1:7000: nothing listens there since worker[33] was killed by SIGKILL.");
+  EXPECT_EQ(summary(gone + "\n" + refusals(1)),
+            "php[50] cannot connect to 127.0.0.1:7000: nothing listens there since worker[33] closed its listener.");
+  std::string three;
+  for (int i = 0; i < 3; ++i)
+    three += fmt::format("at {}ms connect r{} 127.0.0.1:{} -> 127.0.0.1:7000 by php[{}]\nrefuse r{}\n", 2000 + i, i,
+                         50000 + i, 50 + i, i);
+  EXPECT_EQ(summary(three), "3 processes cannot connect to 127.0.0.1:7000: nothing listens there.");
+  EXPECT_EQ(summary("at 2s connect r 127.0.0.1:50000 -> 127.0.0.1:7000\nrefuse r\n"),
+            "a process here cannot connect to 127.0.0.1:7000: nothing listens there.");
+}
+
+TEST(ConnectRefused, AdviceFitsHowTheListenerEnded) {
+  const auto advice = [](const std::string& how) {
+    return tell("at 0ms listen srv 127.0.0.1:7000 by worker[33]\nat 1s close srv " + how + "\n" + refusals(1) +
+                "until 4s")
+        .last(kSlug)
+        .words.advice.at(0);
+  };
+  EXPECT_THAT(advice("exiting signal 15"), testing::StartsWith("restart worker[33]; who stopped worker[33]"));
+  EXPECT_THAT(advice("exiting signal 11"), testing::StartsWith("restart worker[33]; worker[33] crashed"));
+  EXPECT_THAT(advice(""), testing::StartsWith("why did worker[33] stop listening?"));
 }
 
 TEST(ConnectRefused, ThreeWithoutSuccessWhereSomethingListenedAreCritical) {
@@ -120,7 +153,7 @@ TEST(ConnectRefused, ABackendsCallersAreOneFinding) {
   EXPECT_EQ(severe, 40U);
   EXPECT_EQ(told.last(kSlug).evidence.number("attempts"), 40);
   EXPECT_LE(told.of(kSlug).size(), 4U);
-  EXPECT_THAT(told.last(kSlug).evidence.text("listener_ended"), testing::HasSubstr("killed by signal 9"));
+  EXPECT_THAT(told.last(kSlug).evidence.text("listener_ended"), testing::HasSubstr("killed by SIGKILL"));
 }
 
 TEST(ConnectRefused, LostEventsMakeAGuessUnsure) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/detect/incident.h"
@@ -96,6 +97,47 @@ TEST(ConnectStalled, WhatIcmpSaidWithoutEndingIt) {
   const Told told = tell(kConnect + "at 1s syn-retransmit cli soft-error EHOSTUNREACH\nuntil 1.5s");
   EXPECT_EQ(brief(told.first(kSlug)), "unreachable info certain network");
   EXPECT_EQ(told.first(kSlug).evidence.text("errno"), "EHOSTUNREACH");
+}
+
+TEST(ConnectStalled, ANeighbourThatDoesNotAnswerAndARouterThatSaysSoLookTheSame) {
+  const auto words = [](const std::string& from, const std::string& to, const std::string& err) {
+    return tell("at 0ms connect cli " + from + " -> " + to + " by curl[4410]\nat 1s syn-retransmit cli soft-error " +
+                err + "\nuntil 1.5s")
+        .first(kSlug)
+        .words;
+  };
+  const core::Words host = words("10.0.0.1:50000", "10.0.0.9:80", "EHOSTUNREACH");
+  EXPECT_EQ(host.cause,
+            "either the neighbour (10.0.0.9 itself or the next hop to it) does not answer ARP, or a router on the way "
+            "said by ICMP that the host cannot be reached (EHOSTUNREACH)");
+  EXPECT_THAT(host.advice.at(0), testing::HasSubstr("ip neigh show"));
+  EXPECT_THAT(words("[fd77::1]:50000", "[fd77::2]:80", "EHOSTUNREACH").cause,
+              testing::HasSubstr("neighbour discovery"));
+  EXPECT_EQ(words("10.0.0.1:50000", "10.0.0.9:80", "ENETUNREACH").cause,
+            "a router on the way, or a route of this host, says that 10.0.0.9 cannot be reached (ENETUNREACH)");
+}
+
+TEST(ConnectStalled, AnEndWithItsProcessKnowsHowThatEnded) {
+  const std::string stalled = kConnect + "at 1s syn-retransmit cli\nat 3s syn-retransmit cli\n";
+  const core::Finding last = tell(stalled + "at 4s close cli exiting signal 9\nuntil 6s").last(kSlug);
+  ASSERT_TRUE(last.owner && last.owner->exit);
+  EXPECT_EQ(last.owner->exit->signal, 9);
+  EXPECT_FALSE(tell(stalled + "at 4s close cli\nuntil 6s").last(kSlug).owner->exit);
+}
+
+TEST(ConnectStalled, AdviceForAnotherNamespaceSaysHowToGetThere) {
+  Setting setting;
+  setting.settings.identity.netns = 4026531833;
+  const auto advice = [&](const std::string& netns) {
+    return tell("at 0ms connect cli 10.0.0.1:50000 -> 10.0.0.9:80 by curl[4410] netns " + netns +
+                    "\nat 1s syn-retransmit cli\nuntil 1.5s",
+                setting)
+        .first(kSlug)
+        .words.advice.at(0);
+  };
+  EXPECT_THAT(advice("4026532201"),
+              testing::StartsWith("in its namespace (nsenter -t 4410 -n): ping and traceroute to 10.0.0.9;"));
+  EXPECT_THAT(advice("4026531833"), testing::StartsWith("ping and traceroute to 10.0.0.9;"));
 }
 
 TEST(ConnectStalled, HowItEnds) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/detect/incident.h"
@@ -7,6 +8,7 @@ namespace tcpwhy::detect {
 namespace {
 
 constexpr auto kSlug = "connect-timeout";
+using testing::HasSubstr;
 
 const std::string kConnect = "at 0ms connect cli 10.0.0.1:50000 -> 10.0.0.9:80 by curl[4410]\n";
 const std::string kTwoSyns = kConnect + "at 1s syn-retransmit cli\nat 3s syn-retransmit cli\n";
@@ -25,6 +27,23 @@ TEST(ConnectTimeout, TheKernelGaveUp) {
 TEST(ConnectTimeout, TheProgramGaveUp) {
   const Told told = tell(kTwoSyns + "at 5s close cli\nuntil 6s");
   EXPECT_EQ(brief(told.first(kSlug)), "peer-silent warning likely remote-host 10.0.0.9:80");
+}
+
+TEST(ConnectTimeout, AClientThatEndsWhileItWaitsSaysHow) {
+  const auto words = [](const std::string& how) {
+    return tell(kTwoSyns + "at 5s close cli exiting " + how + "\nuntil 6s").first(kSlug).words;
+  };
+  EXPECT_EQ(words("signal 9").summary,
+            "curl[4410] was killed by SIGKILL while it waited in connect() to 10.0.0.9:80 (5 s without an answer).");
+  EXPECT_EQ(words("signal 9").evidence, "the process ended before the kernel gave up; SYN sent again 2 times");
+  EXPECT_THAT(words("status 28").summary, HasSubstr("curl[4410] exited with status 28 while it waited in connect()"));
+  const core::Words closed = tell(kTwoSyns + "at 5s close cli\nuntil 6s").first(kSlug).words;
+  EXPECT_EQ(closed.summary, "curl[4410] gave up its connect to 10.0.0.9:80 after 5 s without an answer.");
+  EXPECT_EQ(closed.evidence, "the program closed the socket before the kernel gave up; SYN sent again 2 times");
+
+  const core::Finding killed = tell(kTwoSyns + "at 5s close cli exiting signal 9\nuntil 6s").first(kSlug);
+  EXPECT_EQ(brief(killed), "peer-silent warning likely remote-host 10.0.0.9:80");
+  EXPECT_EQ(killed.evidence.number("exit_signal"), 9);
 }
 
 TEST(ConnectTimeout, AProgramThatClosesBeforeAnyRetransmitIsNoFailure) {
@@ -68,6 +87,23 @@ TEST(ConnectTimeout, AnIcmpRejectOfThisHostsFirewall) {
              err + "\nuntil 3s");
     EXPECT_EQ(brief(told.first(kSlug)), "rejected critical certain local-firewall") << err;
   }
+}
+
+// The error goes from the ICMP handler straight to the waiting connect(): the socket never holds it.
+TEST(ConnectTimeout, ARejectWhileConnectRunsLeavesNoErrorAndReadsWellAllTheSame) {
+  const core::Finding f = tell(kConnect + "drop cli NETFILTER_DROP\nat 5ms close cli\nuntil 2s").first(kSlug);
+  EXPECT_EQ(brief(f), "rejected critical likely local-firewall");
+  EXPECT_FALSE(f.evidence.has("errno"));
+  EXPECT_EQ(f.words.summary, "the connect of curl[4410] to 10.0.0.9:80 was rejected by a firewall rule of this host.");
+  EXPECT_EQ(f.words.evidence,
+            "a rule dropped the SYN and the connect ended within 20 ms, without an RST; the error went straight to the "
+            "program");
+}
+
+TEST(ConnectTimeout, ARejectOfAnotherHostNamesItsError) {
+  const core::Words words = tell(kConnect + "at 1ms close cli err ECONNREFUSED\nuntil 1s").first(kSlug).words;
+  EXPECT_EQ(words.summary, "the connect of curl[4410] to 10.0.0.9:80 was rejected with an ICMP error.");
+  EXPECT_EQ(words.evidence, "the connect ended with ECONNREFUSED and without an RST; SYN sent once");
 }
 
 TEST(ConnectTimeout, TheNetworkSaysUnreachable) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/detect/incident.h"
@@ -50,6 +51,42 @@ TEST(Reset, AnExitStatusIsNoSignal) {
   EXPECT_EQ(brief(told.first(kSlug)), "process-exit critical certain worker[33]");
   EXPECT_EQ(told.first(kSlug).evidence.number("exit_code"), 3);
   EXPECT_EQ(told.first(kSlug).evidence.number("exit_signal"), 0);
+}
+
+TEST(Reset, AdviceFitsHowTheProcessEnded) {
+  const auto told = [](const std::string& how) {
+    return tell(kAsked + "at 1s close end exiting " + how + " shutdown 3\n" + kClientLearns +
+                "reset-sent end reason TCP_ABORT_ON_CLOSE\nuntil 3s")
+        .first(kSlug);
+  };
+  const auto advice = [&](const std::string& how) { return told(how).words.advice.at(0); };
+  EXPECT_EQ(told("signal 9").words.summary, "php[50] was reset: worker[33] was killed by SIGKILL.");
+  EXPECT_THAT(advice("signal 9"), testing::StartsWith("what killed worker[33]: the OOM killer (dmesg)"));
+  for (const int stop : {1, 2, 3, 15})  // SIGHUP, SIGINT, SIGQUIT, SIGTERM
+    EXPECT_EQ(advice("signal " + std::to_string(stop)),
+              "who stopped worker[33] (journalctl, a deployment)? It should drain first: stop accepting, answer what "
+              "was asked, exit")
+        << stop;
+  EXPECT_THAT(advice("status 0"), testing::StartsWith("was worker[33] told to stop (journalctl, a deployment)?"));
+  EXPECT_THAT(advice("status 3"), testing::StartsWith("find out why worker[33] gave up"));
+  for (const int crash : {4, 6, 7, 8, 11})  // SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV
+    EXPECT_EQ(advice("signal " + std::to_string(crash)),
+              "worker[33] crashed: its log and its core dump (coredumpctl) say where")
+        << crash;
+  EXPECT_THAT(advice("signal 10"), testing::StartsWith("find out who or what sent worker[33] this signal"));
+}
+
+// It leaves nobody behind whom it should have served.
+TEST(Reset, AClientThatIsStoppedIsNotToldToDrain) {
+  const Told told = tell(kAsked + R"(
+    at 1s close cli exiting signal 15 shutdown 3
+    reset-received end
+    close end err ECONNRESET
+    reset-sent cli reason TCP_STATE
+    until 3s
+  )");
+  EXPECT_EQ(told.first(kSlug).cause, "process-exit");
+  EXPECT_EQ(told.first(kSlug).words.advice.at(0), "who stopped php[50] (journalctl, a deployment)?");
 }
 
 TEST(Reset, OneFindingForBothEndsInEitherOrder) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/detect/incident.h"
@@ -81,6 +82,8 @@ TEST(TimedOut, TheNetworkSaysUnreachable) {
     const Told told = tell(kStalled + "at 6486ms close cli err " + err + "\nuntil 8s");
     EXPECT_EQ(brief(told.first(kSlug)), "unreachable critical certain network");
     EXPECT_EQ(told.first(kSlug).evidence.text("errno"), err);
+    EXPECT_THAT(told.first(kSlug).words.cause, testing::HasSubstr("cannot be reached (" + err + ")"));
+    EXPECT_THAT(told.first(kSlug).words.advice.at(0), testing::StartsWith("ip route get 10.0.0.9"));
   }
 }
 

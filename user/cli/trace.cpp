@@ -38,12 +38,13 @@ int fail(const util::Error& error) {
   return kFailed;
 }
 
-std::unique_ptr<sink::Sink> make_sink(const TraceOptions& options, const core::RunIdentity& identity) {
+std::unique_ptr<sink::Sink> make_sink(const TraceOptions& options, const core::Settings& settings) {
   using core::Severity;
   if (options.format == Format::json)
-    return std::make_unique<sink::JsonSink>(std::cout, identity, options.severity.value_or(Severity::info));
-  return std::make_unique<sink::TextSink>(std::cout, identity,
-                                          sink::style_for(STDOUT_FILENO, options.severity.value_or(Severity::warning)));
+    return std::make_unique<sink::JsonSink>(std::cout, settings.identity, options.severity.value_or(Severity::info));
+  sink::TextStyle style = sink::style_for(STDOUT_FILENO, options.severity.value_or(Severity::warning));
+  style.window = settings.window;
+  return std::make_unique<sink::TextSink>(std::cout, settings.identity, style);
 }
 
 // From which age on the kernel side tells of idle connections: what half-open-risk asks for.
@@ -67,6 +68,7 @@ core::Settings settings_of(const TraceOptions& options, const source::LiveSource
 core::Outlets outlets_of(const TraceOptions& options, sink::Sink& sink, const core::KernelNames& names) {
   core::Outlets outlets;
   outlets.findings = [&sink](const std::vector<core::Finding>& findings) { sink.findings(findings); };
+  outlets.tick = [&sink](util::BootTime now) { sink.tick(now); };
   if (options.events)
     outlets.event = [&sink, &names](const abi::Event& event) {
       const std::string line = core::event_text(event, names);
@@ -97,8 +99,8 @@ int run_trace(const TraceOptions& options) {
   source::LiveSource& source = **opened;
   for (const std::string& line : source.missing()) spdlog::warn("{}", line);
 
-  const std::unique_ptr<sink::Sink> sink = make_sink(options, source.identity());
   core::Settings settings = settings_of(options, source);
+  const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
   std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(detect::Thresholds{settings.thresholds});
   core::Pipeline pipeline{std::move(settings), std::move(detectors), outlets_of(options, *sink, source.names())};
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "user/core/place.h"
+
 namespace tcpwhy::core {
 namespace {
 
@@ -288,11 +290,23 @@ void Book::move(const Key& key, Entry& entry, const std::string& wanted) {
   entry.group = wanted;
 }
 
+// Told while its process lived: how it ended belongs to the last line.
+void Book::note_exit(Told& told, Subject subject) const {
+  const auto note = [&told](const std::optional<Process>& ended) {
+    if (ended && ended->exit && told.owner && told.owner->same(*ended)) told.owner->exit = ended->exit;
+  };
+  if (const Connection* c = facts_.connection(subject.connection)) note(c->owner());
+  if (const Listener* l = facts_.listener(subject.listener)) note(l->ended_by);
+}
+
 void Book::leave(const Key& key, Entry& entry, Ended how) {
   const auto it = groups_.find(entry.group);
   if (it == groups_.end()) return;
   Group& group = it->second;
-  if (group.active.size() == 1 && group.active.contains(key)) group.primary = group.active.begin()->second;
+  if (group.active.size() == 1 && group.active.contains(key)) {
+    group.primary = group.active.begin()->second;
+    if (how == Ended::process_exit) note_exit(group.primary, entry.c.subject);
+  }
   group.active.erase(key);
   group.last_end = facts_.now();
   group.ends[how] += 1;
@@ -341,6 +355,7 @@ Finding Book::finding_of(const Group& group, Phase phase) const {
       phase == Phase::closed && into != groups_.end() && into->second.id != 0)
     f.evidence.set("merged_into", EvidenceValue{"f-" + std::to_string(into->second.id)});
   group.detector->describe(f);
+  place_commands(f, settings_.identity.netns);
   return f;
 }
 

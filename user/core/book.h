@@ -103,6 +103,7 @@ class Book {
   bool answered(Entry& entry, const Verdict& verdict, bool& waiting);
   [[nodiscard]] Told tell(const Entry& entry, Verdict verdict) const;
   void place(const Key& key, Entry& entry);
+  void note_exit(Told& told, Subject subject) const;
   void leave(const Key& key, Entry& entry, Ended how);
   [[nodiscard]] std::string group_key(const Detector& detector, const Told& told) const;
   [[nodiscard]] static std::uint32_t netns_of(const Told& told);

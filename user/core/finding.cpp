@@ -7,6 +7,7 @@
 #include <array>
 #include <cassert>
 #include <cstddef>
+#include <cstring>
 
 namespace tcpwhy::core {
 namespace {
@@ -86,5 +87,22 @@ std::string name_of(const Process& process) {
 }
 
 std::string name_of(const std::optional<Process>& process) { return process ? name_of(*process) : name_of(Process{}); }
+
+std::string exit_words(const ProcessExit& exit) {
+  if (exit.signal == 0) {
+    return fmt::format("exited with status {}", exit.code);
+  }
+  const char* name = sigabbrev_np(exit.signal);  // none for a real-time signal
+  return name != nullptr ? fmt::format("killed by SIG{}", name) : fmt::format("killed by signal {}", exit.signal);
+}
+
+std::string was(const std::string& ended) { return ended.starts_with("killed") ? "was " + ended : ended; }
+
+std::uint32_t netns_of(const Finding& finding) {
+  if (finding.connection) {
+    return finding.connection->netns;
+  }
+  return finding.listener ? finding.listener->netns : 0;
+}
 
 }  // namespace tcpwhy::core

@@ -162,10 +162,19 @@ struct RunIdentity {
   std::string host;
   std::string boot_id;  // /proc/sys/kernel/random/boot_id
   util::WallOffset wall;
+  std::uint32_t netns = 0;  // inode of the network namespace that the tool runs in, 0 where unknown
 };
 
 // "lighttpd[2112]"; "unknown process" where there is none.
 std::string name_of(const std::optional<Process>& process);
 std::string name_of(const Process& process);
+
+// How a process ended: "killed by SIGKILL", "exited with status 1".
+std::string exit_words(const ProcessExit& exit);
+// The same behind a name: "was killed by SIGKILL".
+std::string was(const std::string& ended);
+
+// Of the connection that the finding tells, else of its listener; 0 where unknown.
+std::uint32_t netns_of(const Finding& finding);
 
 }  // namespace tcpwhy::core

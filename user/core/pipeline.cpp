@@ -37,6 +37,7 @@ void Pipeline::feed(std::span<const std::byte> record) {
   for (const auto& detector : detectors_) detector->on_tick(scene);
   const std::vector<Finding> findings = book_.settle();
   if (!findings.empty()) outlets_.findings(findings);
+  if (outlets_.tick) outlets_.tick(facts_.now());
 }
 
 void Pipeline::finish() {

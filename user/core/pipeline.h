@@ -15,7 +15,8 @@ namespace tcpwhy::core {
 // What leaves the pipeline. Called in stream order, on the caller's thread.
 struct Outlets {
   std::function<void(const std::vector<Finding>&)> findings;
-  std::function<void(const abi::Event&)> event;  // each event of the kernel, ordinary ones too; may be empty
+  std::function<void(const abi::Event&)> event;   // each event of the kernel, ordinary ones too; may be empty
+  std::function<void(util::BootTime)> tick = {};  // after the findings of each tick; may be empty
 };
 
 class Pipeline {

@@ -64,39 +64,48 @@ class ConnectRefused final : public core::Detector {
   void describe(core::Finding& f) const override {
     f.evidence.set("attempts", f.count_total);
     const std::string where = f.service ? util::to_string(*f.service) : remote_words(f);
-    const auto callers = static_cast<std::uint64_t>(f.evidence.number("callers"));
-    const std::string who =
-        callers > 1 && callers <= f.count_total
-            ? count_words(static_cast<std::uint64_t>(f.evidence.number("callers")), "process", "processes")
-            : core::name_of(f.owner);
+    const std::string who = callers_words(f);
     const std::string attempts = count_words(f.count_total, "connect", "connects");
     core::Words& w = f.words;
     w.effect = fmt::format("{} of {} failed at once", attempts, who);
     w.evidence = fmt::format("an RST answered the SYN; {} refused", attempts);
     if (f.cause == "listener-gone") {
-      const std::string had = f.culprit.process ? core::name_of(*f.culprit.process) : "its process";
-      w.summary = fmt::format("{} refused: nothing listens on {} since {} {}.", attempts, where, had,
-                              was(f.evidence.has("listener_ended") ? f.evidence.text("listener_ended") : "closed it"));
-      w.cause = fmt::format("{} had the listener and it is gone", had);
-      w.advice = {
-          fmt::format("restart {}; find out why it ended (journalctl, core dumps, the OOM killer in dmesg)", had)};
+      describe_gone(f, who, where);
     } else if (f.cause == "local-firewall") {
-      w.summary = fmt::format("{} to {} refused by a firewall of this host.", attempts, where);
+      w.summary = fmt::format("{} cannot connect to {}: a firewall of this host refuses it.", who, where);
       w.cause = "the RST did not come from the TCP stack of the destination, which is this host";
       w.advice = {"nft list ruleset (or iptables -L -v): which reject rule matches this port?"};
     } else if (f.cause == "no-listener") {
-      w.summary = fmt::format("{} refused: nothing listens on {}.", attempts, where);
+      w.summary = fmt::format("{} cannot connect to {}: nothing listens there.", who, where);
       w.cause = "no process on this host has this port open";
       w.advice = {fmt::format("is the service running, and on this address? ss -ltn 'sport = :{}'",
                               f.service ? f.service->port : 0)};
     } else {
-      w.summary = fmt::format("{} refused {} of {}.", where, attempts, who);
+      w.summary = fmt::format("{} cannot connect to {}: the remote host refuses it.", who, where);
       w.cause = "the remote host has nobody on this port, or a firewall there answers with an RST";
       w.advice = {"is the service on the remote host running?"};
     }
   }
 
  private:
+  // "php[50]", or how many where it is not that one alone.
+  static std::string callers_words(const core::Finding& f) {
+    const auto callers = static_cast<std::uint64_t>(f.evidence.number("callers"));
+    if (callers > 1 && callers <= f.count_total) return count_words(callers, "process", "processes");
+    return f.owner ? core::name_of(*f.owner) : "a process here";
+  }
+
+  static void describe_gone(core::Finding& f, const std::string& who, const std::string& where) {
+    const std::string had = f.culprit.process ? core::name_of(*f.culprit.process) : "its process";
+    const bool ended = f.culprit.process && f.culprit.process->exit;
+    core::Words& w = f.words;
+    w.summary = fmt::format("{} cannot connect to {}: nothing listens there since {} {}.", who, where, had,
+                            ended ? was(exit_words(*f.culprit.process->exit)) : "closed its listener");
+    w.cause = fmt::format("{} had the listener and it is gone", had);
+    w.advice = {ended ? fmt::format("restart {}; {}", had, exit_advice(*f.culprit.process->exit, had, false))
+                      : fmt::format("why did {} stop listening? Its log tells; restart it if it should serve", had)};
+  }
+
   struct Success {
     util::BootTime time;
     std::uint32_t pid;

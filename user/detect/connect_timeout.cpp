@@ -37,7 +37,12 @@ class ConnectTimeout final : public core::Detector {
     const int err = client->ending->err;
     core::Verdict v = unanswered_syn(*client, c.since, scene);
     v.severity = err == 0 ? Severity::warning : Severity::critical;
+    v.evidence.set("waiting_ms", util::to_ms(client->ending->time - c.since));
     if (err) v.evidence.set("errno", core::EvidenceValue{errno_name(err)});
+    if (const auto owner = client->owner(); owner && owner->exit) {
+      v.evidence.set("exit_code", owner->exit->code);
+      v.evidence.set("exit_signal", owner->exit->signal);
+    }
     if (rejected_at_once(*client, scene.facts)) {
       v.cause = "rejected";
       v.severity = Severity::critical;
@@ -56,37 +61,72 @@ class ConnectTimeout final : public core::Detector {
 
   void describe(core::Finding& f) const override {
     const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
-    const std::string err =
-        f.evidence.has("errno") ? f.evidence.text("errno") : std::string{"no error left in the socket"};
     core::Words& w = f.words;
-    w.evidence =
-        fmt::format("{}; SYN sent again {}", err,
-                    count_words(static_cast<std::uint64_t>(f.evidence.number("syn_retransmits")), "time", "times"));
     w.effect = fmt::format("{} failed", count_words(f.count_total, "connect", "connects"));
     explain_unanswered(f);
-    if (f.cause == "ports-exhausted") {
-      w.summary = fmt::format("{} cannot connect to {}: no local port is free.", who, remote_words(f));
-      w.cause = "every port of net.ipv4.ip_local_port_range is in use towards this destination";
-      w.evidence = "connect() failed before a SYN was sent and without a local port";
-      w.advice = {
-          "ss -tan state time-wait | wc -l: who opens and closes so many connections? Reuse connections",
-          "net.ipv4.ip_local_port_range widens the range; net.ipv4.tcp_tw_reuse=1 lets TIME_WAIT ports be used again"};
-    } else if (f.cause == "rejected") {
-      w.summary = fmt::format("the connect of {} to {} was rejected by ICMP{}.", who, remote_words(f),
-                              f.evidence.has("errno") ? " (" + err + ")" : "");
-      w.cause = f.culprit.kind == CulpritKind::local_firewall
-                    ? "a reject rule of a firewall on this host"
-                    : "a firewall or router answers with an ICMP error instead of an RST";
-      w.advice = {"look for a reject rule on the way, this host's own rules first (nft list ruleset)"};
-    } else if (f.severity == Severity::critical) {
-      w.summary = fmt::format("the connect of {} to {} failed: {}.", who, remote_words(f), err);
-    } else {
-      w.summary = fmt::format("{} gave up its connect to {} after {} without an answer.", who, remote_words(f),
-                              util::human(std::chrono::milliseconds{f.evidence.number("waiting_ms")}));
-    }
+    if (f.cause == "ports-exhausted")
+      describe_no_port(f, who);
+    else if (f.cause == "rejected")
+      describe_reject(f, who);
+    else if (f.evidence.has("errno"))
+      describe_failure(f, who);
+    else
+      describe_surrender(f, who);
   }
 
  private:
+  static std::string syns(const core::Finding& f) {
+    const auto again = static_cast<std::uint64_t>(f.evidence.number("syn_retransmits"));
+    return again == 0 ? "SYN sent once" : "SYN sent again " + count_words(again, "time", "times");
+  }
+
+  static void describe_no_port(core::Finding& f, const std::string& who) {
+    core::Words& w = f.words;
+    w.summary = fmt::format("{} cannot connect to {}: no local port is free.", who, remote_words(f));
+    w.cause = "every port of net.ipv4.ip_local_port_range is in use towards this destination";
+    w.evidence = "connect() failed before a SYN was sent and without a local port";
+    w.advice = {
+        "ss -tan state time-wait | wc -l: who opens and closes so many connections? Reuse connections",
+        "net.ipv4.ip_local_port_range widens the range; net.ipv4.tcp_tw_reuse=1 lets TIME_WAIT ports be used again"};
+  }
+
+  static void describe_reject(core::Finding& f, const std::string& who) {
+    const bool here = f.culprit.kind == CulpritKind::local_firewall;
+    core::Words& w = f.words;
+    w.summary = fmt::format("the connect of {} to {} was rejected {}.", who, remote_words(f),
+                            here ? "by a firewall rule of this host" : "with an ICMP error");
+    w.cause = here ? "a reject rule of a firewall on this host answers with an ICMP error, not with an RST"
+                   : "a firewall or router answers with an ICMP error instead of an RST";
+    w.evidence =
+        f.evidence.has("errno")
+            ? fmt::format("the connect ended with {} and without an RST; {}", f.evidence.text("errno"), syns(f))
+            : fmt::format(
+                  "a rule dropped the SYN and the connect ended within {} ms, without an RST; the error "
+                  "went straight to the program",
+                  kAtOnce.count());
+    w.advice = {"look for a reject rule on the way, this host's own rules first (nft list ruleset)"};
+  }
+
+  static void describe_failure(core::Finding& f, const std::string& who) {
+    const std::string err = f.evidence.text("errno");
+    f.words.summary = fmt::format("the connect of {} to {} failed: {}.", who, remote_words(f), err);
+    f.words.evidence = fmt::format("the connect ended with {}; {}", err, syns(f));
+  }
+
+  // No error: the program closed its socket, or ended, while the kernel would have gone on.
+  static void describe_surrender(core::Finding& f, const std::string& who) {
+    const std::string waited = util::human(std::chrono::milliseconds{f.evidence.number("waiting_ms")});
+    const bool ended = f.owner && f.owner->exit;
+    core::Words& w = f.words;
+    if (ended)
+      w.summary = fmt::format("{} {} while it waited in connect() to {} ({} without an answer).", who,
+                              was(exit_words(*f.owner->exit)), remote_words(f), waited);
+    else
+      w.summary = fmt::format("{} gave up its connect to {} after {} without an answer.", who, remote_words(f), waited);
+    w.evidence = fmt::format("{} before the kernel gave up; {}",
+                             ended ? "the process ended" : "the program closed the socket", syns(f));
+  }
+
   static bool out_of_ports(const core::Connection& c) {
     return c.tuple.local.port == 0 && c.syn_retransmits == 0 && c.ending && c.ending->err == 0;
   }

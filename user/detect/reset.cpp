@@ -361,8 +361,9 @@ class Reset final : public core::Detector {
   static std::string advice_of(const core::Finding& f, const std::string& who) {
     if (f.cause == "never-accepted")
       return fmt::format("find what keeps {} from accepting; see accept-queue-overflow", who);
-    if (f.cause == "process-exit")
-      return fmt::format("find out why {} ended: its log, journalctl, core dumps, the OOM killer in dmesg", who);
+    if (f.cause == "process-exit" && f.culprit.process && f.culprit.process->exit)
+      return exit_advice(*f.culprit.process->exit, who, !f.connection || f.connection->role == ConnectionRole::server);
+    if (f.cause == "process-exit") return fmt::format("find out why {} ended: its log, journalctl", who);
     if (f.cause == "close-with-unread-data") return fmt::format("{} must read what it was sent before it closes", who);
     if (f.cause == "data-after-close")
       return fmt::format("{} closes too early: shutdown(SHUT_WR), then read to the end, then close", who);

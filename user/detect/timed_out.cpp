@@ -78,14 +78,14 @@ class TimedOut final : public core::Detector {
       w.cause = fmt::format("TCP_USER_TIMEOUT of {} passed without an acknowledgment",
                             util::human(std::chrono::milliseconds{f.evidence.number("user_timeout_ms")}));
     } else if (f.cause == "unreachable") {
-      w.cause = fmt::format("the network says that the peer cannot be reached ({})", f.evidence.text("errno"));
+      explain_unreachable(f);
     } else {
       w.cause = fmt::format("{} retransmissions without an answer (net.ipv4.tcp_retries2)", f.evidence.number("rtos"));
     }
     if (f.culprit.kind == core::CulpritKind::local_firewall) {
       w.cause += "; a firewall rule on this host dropped the segments";
       w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
-    } else {
+    } else if (w.advice.empty()) {
       w.advice = {
           fmt::format("is {} up, and does the path to it work? ping, traceroute, its own logs", remote_words(f))};
     }

@@ -11,8 +11,8 @@ namespace {
 using namespace std::chrono_literals;
 using core::CulpritKind;
 
-// Several remotes that stop answering at once share the path, not the fault.
-constexpr std::size_t kRemotesForPath = 2;
+// This one and two more that stop answering at once share the path, not the fault; two may be chance.
+constexpr std::size_t kRemotesForPath = 3;
 
 // The listener that refused the sender's handshake during this stall: the server's end never was more than a request.
 const core::Listener* refusing_listener(const core::Connection& sender, util::BootTime since,
@@ -72,16 +72,39 @@ void explain_unanswered(core::Finding& f) {
         count_words(static_cast<std::uint64_t>(f.evidence.number("firewall_drops")), "segment", "segments"));
     w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
   } else if (f.cause == "unreachable") {
-    w.cause = fmt::format("the network answers that the destination cannot be reached ({})", f.evidence.text("errno"));
-    w.advice = {fmt::format("ip route get {}; is the neighbour there (ip neigh)?",
-                            f.connection ? util::to_string(f.connection->remote.addr) : "ADDRESS")};
+    explain_unreachable(f);
   } else if (f.cause == "path-lost") {
     w.cause = "several remote hosts stopped answering at once: the path they share";
     w.advice = {"look at this host's link, its default route and the first hop"};
   } else {
     w.cause = "nothing comes back: the remote host is down, or the path or a firewall on the way drops packets";
-    w.advice = {fmt::format("from this host: ping and traceroute to {}; on the remote host: do the segments arrive?",
+    w.advice = {fmt::format("ping and traceroute to {}; on the remote host: do the segments arrive?",
                             f.connection ? util::to_string(f.connection->remote.addr) : "the remote")};
+  }
+}
+
+// EHOSTUNREACH has two makers that leave the same trace: the kernel itself, after asking for the neighbour's hardware
+// address in vain, and an ICMP error. ENETUNREACH and the others come by ICMP, or from a route of this host.
+void explain_unreachable(core::Finding& f) {
+  const std::string err = f.evidence.text("errno");
+  const std::string where = f.connection ? util::to_string(f.connection->remote.addr) : "ADDRESS";
+  const bool v4 = !f.connection || f.connection->remote.addr.is_v4();
+  const std::string_view asked = v4 ? "ARP" : "neighbour discovery";
+  if (err == "EHOSTUNREACH") {
+    f.words.cause = fmt::format(
+        "either the neighbour ({} itself or the next hop to it) does not answer {}, or a router on the way said by "
+        "ICMP "
+        "that the host cannot be reached ({})",
+        where, asked, err);
+    f.words.advice = {
+        fmt::format("ip route get {} names the next hop; FAILED or INCOMPLETE for it in ip neigh show: the neighbour, "
+                    "else a router",
+                    where)};
+  } else {
+    f.words.cause =
+        fmt::format("a router on the way, or a route of this host, says that {} cannot be reached ({})", where, err);
+    f.words.advice = {
+        fmt::format("ip route get {}: is there a route? traceroute {} shows which router says so", where, where)};
   }
 }
 

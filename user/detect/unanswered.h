@@ -11,6 +11,9 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
 // The words for it: cause and advice.
 void explain_unanswered(core::Finding& finding);
 
+// The same for what has the cause unreachable, from the errno in its evidence.
+void explain_unreachable(core::Finding& finding);
+
 // Cause, culprit, service and evidence of data that nobody acknowledges.
 core::Verdict unanswered_data(const core::Connection& sender, util::BootTime since, const core::Scene& scene);
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 
 namespace tcpwhy::detect {
@@ -86,9 +87,33 @@ std::string remote_words(const core::Finding& f) {
   return f.connection ? util::to_string(f.connection->remote) : std::string{"the peer"};
 }
 
-std::string exit_words(const core::ProcessExit& exit) {
-  if (exit.signal) return fmt::format("killed by signal {}", exit.signal);
-  return fmt::format("exited with status {}", exit.code);
+std::string exit_advice(const core::ProcessExit& exit, const std::string& who, bool serving) {
+  const std::string_view drain = serving ? " It should drain first: stop accepting, answer what was asked, exit" : "";
+  switch (exit.signal) {
+    case 0:
+      if (exit.code != 0) return fmt::format("find out why {} gave up: its log, journalctl", who);
+      return fmt::format("was {} told to stop (journalctl, a deployment)?{}", who, drain);
+    case SIGTERM:
+    case SIGINT:
+    case SIGHUP:
+    case SIGQUIT:
+      return fmt::format("who stopped {} (journalctl, a deployment)?{}", who, drain);
+    case SIGKILL:
+      return fmt::format(
+          "what killed {}: the OOM killer (dmesg), a stop that took too long (TimeoutStopSec, a container's grace "
+          "period), or somebody's kill -9?",
+          who);
+    case SIGSEGV:
+    case SIGABRT:
+    case SIGBUS:
+    case SIGILL:
+    case SIGFPE:
+    case SIGSYS:
+    case SIGTRAP:
+      return fmt::format("{} crashed: its log and its core dump (coredumpctl) say where", who);
+    default:
+      return fmt::format("find out who or what sent {} this signal: its log, journalctl", who);
+  }
 }
 
 Outstanding outstanding_of(const abi::Socket& s) {
@@ -107,8 +132,6 @@ Outstanding outstanding_of(const abi::Socket& s) {
   o.reply_owed = o.unacked == 0 && s.bytes_acked > 1 && sent_last;
   return o;
 }
-
-std::string was(const std::string& ended) { return ended.starts_with("killed") ? "was " + ended : ended; }
 
 std::string bytes_words(std::uint64_t bytes) {
   if (bytes == 1) return "1 byte";

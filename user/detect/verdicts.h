@@ -38,10 +38,11 @@ std::string owners_words(const std::vector<core::Process>& owners);
 // "127.0.0.1:8080", or "the peer".
 std::string remote_words(const core::Finding& finding);
 
-// How a process ended: "killed by signal 9", "exited with status 1".
-std::string exit_words(const core::ProcessExit& exit);
-// The same behind a name: "was killed by signal 9".
-std::string was(const std::string& ended);
+using core::exit_words;
+using core::was;
+// What to do about a process that ended: who stopped it, what killed it, where it crashed. `serving`: it left
+// connections behind that it should have served first.
+std::string exit_advice(const core::ProcessExit& exit, const std::string& who, bool serving);
 
 // The wire's state when a wait began: for a reset and a time-out alike.
 struct Outstanding {

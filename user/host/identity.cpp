@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/host/identity.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -44,10 +45,15 @@ util::WallOffset wall_offset() {
   return best;
 }
 
+std::uint32_t own_netns() {
+  struct stat status {};
+  return ::stat("/proc/self/ns/net", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
+}
+
 }  // namespace
 
 util::BootTime boot_now() { return util::boot_time(static_cast<std::uint64_t>(read_clock(CLOCK_BOOTTIME))); }
 
-core::RunIdentity read_identity() { return {host_name(), boot_id(), wall_offset()}; }
+core::RunIdentity read_identity() { return {host_name(), boot_id(), wall_offset(), own_netns()}; }
 
 }  // namespace tcpwhy::host

@@ -13,6 +13,8 @@ class Sink {
   virtual ~Sink() = default;
   // The findings of one moment (one tick), in order; the root of a story stands before its symptoms.
   virtual void findings(const std::vector<core::Finding>& batch) = 0;
+  // That moment is over, whether or not it had findings.
+  virtual void tick(util::BootTime) {}
   // One line for one event, already in words (--events).
   virtual void event(util::BootTime time, const std::string& kind, const std::string& line) = 0;
   virtual void summary(const core::Summary& summary) = 0;

@@ -30,8 +30,13 @@ constexpr std::array<std::string_view, 3> kSeverityColours = {"36", "33", "1;31"
 constexpr std::array<std::string_view, 3> kSeverityWords = {"INFO", "WARNING", "CRITICAL"};
 
 // How a condition ended, in words that "after 5.2 s" follows; in the order of core::Ended.
-constexpr std::array<std::string_view, 7> kEndWords = {
-    "recovered", "drained", "reset", "closed", "timed out", "its process exited", "not over when the trace ended,"};
+constexpr std::array<std::string_view, 7> kEndWords = {"recovered",
+                                                       "drained",
+                                                       "reset",
+                                                       "closed",
+                                                       "timed out",
+                                                       "its process exited",
+                                                       "still open at the end of the trace,"};
 
 std::size_t index(auto value) { return static_cast<std::size_t>(value); }
 
@@ -65,12 +70,6 @@ std::string subject_of(const core::Finding& finding) {
   return finding.service ? util::to_string(*finding.service) : std::string{};
 }
 
-// "synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186"
-std::string title_of(const core::Finding& finding) {
-  const std::string subject = subject_of(finding);
-  return subject.empty() ? std::string{finding.slug} : fmt::format("{}   {}", finding.slug, subject);
-}
-
 std::string oldest_of(const core::Finding& finding) {
   if (finding.count < 2 || !finding.connection) {
     return {};
@@ -79,8 +78,14 @@ std::string oldest_of(const core::Finding& finding) {
   return fmt::format(" ({} of {})", rank, grouped(finding.count));
 }
 
+bool open_at_end(const core::Finding& finding) { return finding.ended == core::Ended::trace_end; }
+
+// "recovered after 5.2 s", "curl[12] was killed by SIGKILL after 5.2 s"
 std::string end_of(const core::Finding& finding) {
-  const std::string_view how = finding.ended ? kEndWords[index(*finding.ended)] : "over";
+  std::string how{finding.ended ? kEndWords[index(*finding.ended)] : "over"};
+  if (finding.ended == core::Ended::process_exit && finding.owner && finding.owner->exit) {
+    how = fmt::format("{} {}", core::name_of(*finding.owner), core::was(core::exit_words(*finding.owner->exit)));
+  }
   return fmt::format("{} after {}", how, util::human(finding.duration));
 }
 
@@ -162,17 +167,20 @@ TextStyle style_for(int fd, core::Severity minimum) {
 }
 
 TextSink::TextSink(std::ostream& out, core::RunIdentity run, TextStyle style)
-    : out_(out), run_(std::move(run)), style_(style), shown_(style.minimum) {}
+    : out_(out), run_(std::move(run)), style_(style), shown_(style.minimum), flood_(style.window) {}
 
 void TextSink::findings(const Batch& batch) {
   std::set<const core::Finding*> told;  // below their roots
   for (const core::Finding& finding : batch) {
     const Shown::Verdict verdict = shown_.judge(finding);
-    if (verdict == Shown::Verdict::hidden || told.contains(&finding)) {
+    if (flood_.follows(finding) || verdict == Shown::Verdict::hidden || told.contains(&finding)) {
       continue;
     }
     if (verdict == Shown::Verdict::again) {
       one_line(finding);
+      continue;
+    }
+    if (flood_.takes(finding)) {
       continue;
     }
     const std::vector<const core::Finding*> symptoms = new_symptoms(finding, batch);
@@ -181,12 +189,15 @@ void TextSink::findings(const Batch& batch) {
   }
 }
 
+void TextSink::tick(util::BootTime now) { flood_lines(now, false); }
+
 void TextSink::event(util::BootTime time, const std::string& kind, const std::string& line) {
   const std::string text = fmt::format("{}  {:<18}  {}", util::clock_time(time, run_.wall), kind, line);
   write(paint(kDim, util::printable(text)) + '\n');
 }
 
 void TextSink::summary(const core::Summary& summary) {
+  flood_lines(summary.ended, true);
   const auto clock = [this](util::BootTime time) { return util::clock_time(time, run_.wall).substr(0, 8); };
   std::string text = anything_written_ ? "\n" : "";
   text += fmt::format("Watched {} for {}, {} to {}: {}, {}, {} lost.\n", util::printable(run_.host),
@@ -195,20 +206,25 @@ void TextSink::summary(const core::Summary& summary) {
                       summary.events_lost == 0 ? "none" : grouped(summary.events_lost));
   text += paragraph(findings_line(summary), {.hang = kSentenceIndent, .columns = style_.columns});
   const std::uint64_t opened = sum(summary.findings);
-  if (opened > shown_.count()) {
-    text +=
-        fmt::format("{} below {} not shown: --severity info shows {}.\n", counted(opened - shown_.count(), "finding"),
-                    core::to_string(shown_.minimum()), opened - shown_.count() == 1 ? "it" : "them");
+  const std::uint64_t told = shown_.count() + flood_.taken();
+  if (opened > told) {
+    text += fmt::format("{} below {} not shown: --severity info shows {}.\n", counted(opened - told, "finding"),
+                        core::to_string(shown_.minimum()), opened - told == 1 ? "it" : "them");
+  }
+  if (flood_.taken() > 0) {
+    text += fmt::format("{} only counted above (\"and ... more\"): --format json has {}.\n",
+                        counted(flood_.taken(), "finding"), flood_.taken() == 1 ? "it" : "each");
   }
   write(text + shortfalls(summary));
 }
 
 // The symptoms of a new root that are new in the same moment: they are printed below it.
-std::vector<const core::Finding*> TextSink::new_symptoms(const core::Finding& root, const Batch& batch) const {
+std::vector<const core::Finding*> TextSink::new_symptoms(const core::Finding& root, const Batch& batch) {
   std::vector<const core::Finding*> symptoms;
   for (const core::Finding& other : batch) {
     const bool is_symptom = other.role == core::StoryRole::symptom && other.story == root.id && other.id != root.id;
-    if (is_symptom && other.phase != core::Phase::closed && shown_.judge(other) == Shown::Verdict::first) {
+    if (is_symptom && other.phase != core::Phase::closed && shown_.judge(other) == Shown::Verdict::first &&
+        !flood_.follows(other) && !flood_.takes(other)) {
       symptoms.push_back(&other);
     }
   }
@@ -217,7 +233,7 @@ std::vector<const core::Finding*> TextSink::new_symptoms(const core::Finding& ro
 
 void TextSink::block(const core::Finding& finding, const std::vector<const core::Finding*>& symptoms) {
   std::string text = anything_written_ ? "\n" : "";
-  text += header(finding) + oldest_of(finding) + '\n';
+  text += header(finding, oldest_of(finding)) + '\n';
   text += indented(finding.words.summary, kSentenceIndent);
   const Shown::Met* root = finding.role == core::StoryRole::symptom ? shown_.find(finding.story) : nullptr;
   if (root != nullptr) {
@@ -226,7 +242,7 @@ void TextSink::block(const core::Finding& finding, const std::vector<const core:
     text += details(finding);
   }
   if (finding.phase == core::Phase::closed) {
-    text += labelled("ended", end_of(finding));
+    text += labelled(open_at_end(finding) ? "open" : "ended", end_of(finding));
   }
   shown_.remember(finding);
   for (const core::Finding* symptom : symptoms) {
@@ -238,8 +254,10 @@ void TextSink::block(const core::Finding& finding, const std::vector<const core:
 
 void TextSink::one_line(const core::Finding& finding) {
   if (finding.phase == core::Phase::closed) {
-    std::string text = fmt::format("{}  {}  {}   {}", util::clock_time(finding.time, run_.wall),
-                                   paint(kGood, fmt::format("{:<8}", "CLOSED")), title_of(finding), end_of(finding));
+    const bool open = open_at_end(finding);
+    std::string text =
+        lead(finding.time, open ? kSeverityColours[index(finding.severity)] : kGood, open ? "OPEN" : "CLOSED");
+    text += fmt::format("{}   {}", title(finding), end_of(finding));
     if (finding.count_total > 1) {
       text += ", " + counted(finding.count_total, "connection");
     }
@@ -256,11 +274,42 @@ void TextSink::one_line(const core::Finding& finding) {
   write(text);
 }
 
-std::string TextSink::header(const core::Finding& finding) const {
+void TextSink::flood_lines(util::BootTime now, bool last) {
+  for (const Flood::Line& line : flood_.due(now, last)) {
+    std::string_view label = kSeverityWords[index(line.severity)];
+    std::string_view code = kSeverityColours[index(line.severity)];
+    if (line.state == Flood::Line::State::over) {
+      label = "CLOSED";
+      code = kGood;
+    } else if (line.state == Flood::Line::State::open_at_end) {
+      label = "OPEN";
+    }
+    write(lead(now, code, label) + line.text + '\n');
+  }
+}
+
+// "12:09:54.954  CRITICAL  "
+std::string TextSink::lead(util::BootTime time, std::string_view code, std::string_view label) const {
+  return fmt::format("{}  {}  ", util::clock_time(time, run_.wall), paint(code, fmt::format("{:<8}", label)));
+}
+
+// "synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186", and where, if not in the tool's own namespace
+std::string TextSink::title(const core::Finding& finding, const std::string& more) const {
+  std::string text{finding.slug};
+  if (const std::string subject = subject_of(finding); !subject.empty()) {
+    text += "   " + subject;
+  }
+  text += more;
+  const std::uint32_t netns = core::netns_of(finding);
+  if (netns != 0 && run_.netns != 0 && netns != run_.netns) {
+    text += fmt::format("   netns {}", netns);
+  }
+  return text;
+}
+
+std::string TextSink::header(const core::Finding& finding, const std::string& more) const {
   const std::size_t severity = index(finding.severity);
-  return fmt::format("{}  {}  {}", util::clock_time(finding.time, run_.wall),
-                     paint(kSeverityColours[severity], fmt::format("{:<8}", kSeverityWords[severity])),
-                     title_of(finding));
+  return lead(finding.time, kSeverityColours[severity], kSeverityWords[severity]) + title(finding, more);
 }
 
 std::string TextSink::details(const core::Finding& finding) const {
@@ -278,7 +327,7 @@ std::string TextSink::below_root(const core::Finding& finding) const {
   const std::size_t severity = index(finding.severity);
   std::string text = paint(kDim, "  symptom   ");
   text += paint(kSeverityColours[severity], fmt::format("{:<8}", kSeverityWords[severity]));
-  text += fmt::format("  {}{}\n", title_of(finding), oldest_of(finding));
+  text += fmt::format("  {}\n", title(finding, oldest_of(finding)));
   return text + indented(finding.words.summary, kLabelColumn);
 }
 

@@ -114,6 +114,90 @@ void queue_server(Line& line, const std::string& addr, int backlog, size_t clien
   close(listener);
 }
 
+constexpr int kBacklog = 4;
+constexpr size_t kClients = 9;
+
+// What became of the clients that did not fit into the queue.
+struct Jam {
+  std::string client_addr;
+  std::vector<int> ports;
+  int64_t shortest = 1 << 30;  // ms until their bytes were acknowledged
+  int64_t longest = 0;
+  long overflows = 0;
+  long synack_retransmits = 0;
+  [[nodiscard]] long stuck() const { return static_cast<long>(ports.size()); }
+};
+
+// Lets the client fill the queue and more, and waits until the server is to accept again.
+void fill_queue(const Child& client, const Stage& stage, const Endpoint& service) {
+  client.line.say("go");
+  (void)client.line.hear();
+  {
+    const SlowPort slow(stage.slow_device, service.port, stage.ipv6());
+    client.line.say("go");
+    (void)client.line.hear();
+    sleep_ms(150);  // the queue of the slow port runs empty
+  }
+  client.line.say("watch");
+  sleep_ms(3900);
+}
+
+void hear_report(Jam& jam, const std::string& text) {
+  std::istringstream report(text);
+  std::getline(report, jam.client_addr);
+  int port = 0;
+  int64_t hang = 0;
+  while (report >> port >> hang) {
+    jam.ports.push_back(port);
+    jam.longest = std::max(jam.longest, hang);
+    jam.shortest = std::min(jam.shortest, hang);
+  }
+}
+
+void require_jam(const Jam& jam, bool cookies) {
+  errno = 0;
+  require(jam.stuck() == static_cast<long>(kClients) - (kBacklog + 1),
+          "the number of stuck clients is " + std::to_string(jam.stuck()));
+  require(jam.overflows >= jam.stuck(), "the accept queue did not overflow");
+  require(cookies || jam.synack_retransmits >= 2 * jam.stuck(),
+          "SYN-ACKs were sent again only " + std::to_string(jam.synack_retransmits) + " times");
+}
+
+void expect_overflow(Truth& truth, const Endpoint& service, const Child& server) {
+  truth.expect(Expect("accept-queue-overflow", "not-accepting")
+                   .severity("critical")
+                   .culprit(server.pid)
+                   .service(service)
+                   .story("a")
+                   .evidence("queue", kBacklog + 1)
+                   .evidence("limit", kBacklog));
+  // Before its head has waited for 1 s, the queue may look like a burst or a slow server.
+  truth.allow("accept-queue-overflow", "backlog-too-small", "warning");
+  truth.allow("accept-queue-overflow", "too-slow", "warning");
+  // What the waiting clients sent lies there, unread.
+  truth.allow("stall-unread", "never-accepted", "warning");
+}
+
+void expect_synacks(Truth& truth, const Jam& jam, const Endpoint& service, const Child& server, const Child& client) {
+  Expect synack("synack-retransmit-unexpected", "accept-queue-full");
+  synack.severity("critical").culprit(server.pid).service(service).owner(server.pid).peer(client.pid);
+  synack.count(jam.stuck(), jam.stuck()).story("a").role("symptom").phases({"open"}).evidence("client_acked", true);
+  for (const int port : jam.ports) synack.connection(service, {jam.client_addr, port});
+  truth.expect(synack);
+}
+
+void expect_stalls(Truth& truth, const Jam& jam, const Endpoint& service, const Child& server, const Child& client) {
+  Expect stall("stall-unacked", "accept-queue-full");
+  stall.severity("critical").culprit(server.pid).service(service).owner(client.pid).peer(server.pid);
+  stall.count(jam.stuck(), jam.stuck()).story("a").role("symptom").phases({"open", "closed"}).ended({"recovered"});
+  // From the first unacknowledged byte or from the finding's opening, to the last recovery.
+  stall.duration(static_cast<double>(jam.shortest) - 2500, static_cast<double>(jam.longest) + 1500);
+  stall.evidence("unacked_bytes",
+                 Json::range(kRequest, static_cast<double>(kRequest) * static_cast<double>(jam.stuck())));
+  for (const int port : jam.ports) stall.connection({jam.client_addr, port}, service);
+  truth.expect(stall);
+}
+
 }  // namespace
 
 Stage loopback_stage(const std::string& addr) {
@@ -135,8 +219,6 @@ Stage veth_stage(bool ipv6) {
 }
 
 void accept_queue_full(Truth& truth, const Stage& stage, bool cookies) {
-  constexpr int kBacklog = 4;
-  constexpr size_t kClients = 9;
   add_namespaces(truth, stage);
   stage.server_ns.enter();
   sysctl("net.ipv4.tcp_syncookies", cookies ? "2" : "1");
@@ -146,76 +228,25 @@ void accept_queue_full(Truth& truth, const Stage& stage, bool cookies) {
   const long overflows_before = mib("TcpExt", "ListenOverflows");
   stage.client_ns.enter();
   const Child client = spawn("queue-client", [&](Line& line) { queue_client(line, service, kBacklog, kClients); });
-  client.line.say("go");
-  (void)client.line.hear();
-  {
-    const SlowPort slow(stage.slow_device, service.port, stage.ipv6());
-    client.line.say("go");
-    (void)client.line.hear();
-    sleep_ms(150);  // the queue of the slow port runs empty
-  }
-  client.line.say("watch");
-  sleep_ms(3900);
+  fill_queue(client, stage, service);
   stage.server_ns.enter();
-  const long synack_retransmits = cookies ? 0 : mib("TcpExt", "TCPSynRetrans");
-  const long overflows = mib("TcpExt", "ListenOverflows") - overflows_before;
+  Jam jam;
+  jam.synack_retransmits = cookies ? 0 : mib("TcpExt", "TCPSynRetrans");
+  jam.overflows = mib("TcpExt", "ListenOverflows") - overflows_before;
   server.line.say("accept");
-
-  std::istringstream report(client.line.hear());
-  std::string client_addr;
-  std::getline(report, client_addr);
-  std::vector<int> ports;
-  int64_t longest = 0;
-  int64_t shortest = 1 << 30;
-  int port = 0;
-  int64_t hang = 0;
-  while (report >> port >> hang) {
-    ports.push_back(port);
-    longest = std::max(longest, hang);
-    shortest = std::min(shortest, hang);
-  }
+  hear_report(jam, client.line.hear());
   (void)server.line.hear();
-  const long stuck = static_cast<long>(ports.size());
-  errno = 0;
-  require(stuck == static_cast<long>(kClients) - (kBacklog + 1),
-          "the number of stuck clients is " + std::to_string(stuck));
-  require(overflows >= stuck, "the accept queue did not overflow");
-  require(cookies || synack_retransmits >= 2 * stuck,
-          "SYN-ACKs were sent again only " + std::to_string(synack_retransmits) + " times");
+  require_jam(jam, cookies);
 
   truth.process("server", server);
   truth.process("client", client);
-  truth.measured("stuck", stuck);
-  truth.measured("hang_ms", Json::range(static_cast<double>(shortest), static_cast<double>(longest)));
-  truth.measured("listen_overflows", overflows);
-  truth.measured("synack_retransmits", synack_retransmits);
-  truth.expect(Expect("accept-queue-overflow", "not-accepting")
-                   .severity("critical")
-                   .culprit(server.pid)
-                   .service(service)
-                   .story("a")
-                   .evidence("queue", kBacklog + 1)
-                   .evidence("limit", kBacklog));
-  if (!cookies) {
-    Expect synack("synack-retransmit-unexpected", "accept-queue-full");
-    synack.severity("critical").culprit(server.pid).service(service).owner(server.pid).peer(client.pid);
-    synack.count(stuck, stuck).story("a").role("symptom").phases({"open"}).evidence("client_acked", true);
-    for (const int p : ports) synack.connection(service, {client_addr, p});
-    truth.expect(synack);
-  }
-  Expect stall("stall-unacked", "accept-queue-full");
-  stall.severity("critical").culprit(server.pid).service(service).owner(client.pid).peer(server.pid);
-  stall.count(stuck, stuck).story("a").role("symptom").phases({"open", "closed"}).ended({"recovered"});
-  // From the first unacknowledged byte or from the finding's opening, to the last recovery.
-  stall.duration(static_cast<double>(shortest) - 2500, static_cast<double>(longest) + 1500);
-  stall.evidence("unacked_bytes", Json::range(kRequest, static_cast<double>(kRequest) * static_cast<double>(stuck)));
-  for (const int p : ports) stall.connection({client_addr, p}, service);
-  truth.expect(stall);
-  // Before its head has waited for 1 s, the queue may look like a burst or a slow server.
-  truth.allow("accept-queue-overflow", "backlog-too-small", "warning");
-  truth.allow("accept-queue-overflow", "too-slow", "warning");
-  // What the waiting clients sent lies there, unread.
-  truth.allow("stall-unread", "never-accepted", "warning");
+  truth.measured("stuck", jam.stuck());
+  truth.measured("hang_ms", Json::range(static_cast<double>(jam.shortest), static_cast<double>(jam.longest)));
+  truth.measured("listen_overflows", jam.overflows);
+  truth.measured("synack_retransmits", jam.synack_retransmits);
+  expect_overflow(truth, service, server);
+  if (!cookies) expect_synacks(truth, jam, service, server, client);
+  expect_stalls(truth, jam, service, server, client);
 
   client.quit();
   server.quit();

@@ -55,5 +55,14 @@ TEST(NameOf, SaysUnknownRatherThanGuess) {
   EXPECT_EQ(name_of(std::optional<Process>{}), "unknown process");
 }
 
+TEST(ExitWords, NameTheSignal) {
+  EXPECT_EQ(exit_words({.signal = 9}), "killed by SIGKILL");
+  EXPECT_EQ(exit_words({.signal = 15}), "killed by SIGTERM");
+  EXPECT_EQ(exit_words({.signal = 40}), "killed by signal 40");  // of those that have no name
+  EXPECT_EQ(exit_words({.code = 3}), "exited with status 3");
+  EXPECT_EQ(was("killed by SIGKILL"), "was killed by SIGKILL");
+  EXPECT_EQ(was("exited with status 3"), "exited with status 3");
+}
+
 }  // namespace
 }  // namespace tcpwhy::core

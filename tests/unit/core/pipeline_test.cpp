@@ -45,11 +45,13 @@ class Witness final : public Detector {
 struct Witnessed {
   std::vector<std::string> seen;
   std::vector<std::string> events;
+  std::vector<util::BootTime> ticks;
   Pipeline pipeline;
 
   Witnessed()
       : pipeline({}, detectors(),
-                 {[](const auto&) {}, [this](const abi::Event& e) { events.emplace_back(abi::name_of(e)); }}) {}
+                 {[](const auto&) {}, [this](const abi::Event& e) { events.emplace_back(abi::name_of(e)); },
+                  [this](util::BootTime now) { ticks.push_back(now); }}) {}
 
  private:
   std::vector<std::unique_ptr<Detector>> detectors() {
@@ -66,6 +68,7 @@ TEST(Pipeline, DetectorsSeeEventsThenTicksAndNeverOrdinaryTransitions) {
   run.pipeline.feed(tick(7));
   EXPECT_EQ(run.seen, (std::vector<std::string>{"state", "tick", "on_tick"}));
   EXPECT_EQ(run.events, (std::vector<std::string>{"transition", "state", "tick"}));
+  EXPECT_EQ(run.ticks, std::vector{util::boot_time(7)});
 }
 
 TEST(Pipeline, TheSummaryCountsEventsByKindAndNotTheClock) {

@@ -118,6 +118,9 @@ TEST(ReadIdentity, ThisHost) {
   const core::RunIdentity identity = read_identity();
   EXPECT_FALSE(identity.host.empty());
   EXPECT_EQ(identity.boot_id.size(), 36U);
+  struct stat status {};
+  ASSERT_EQ(stat("/proc/self/ns/net", &status), 0);
+  EXPECT_EQ(identity.netns, status.st_ino);
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
   const auto told = boot_now().time_since_epoch() + std::chrono::nanoseconds{identity.wall.nanoseconds};
   EXPECT_LT(std::chrono::abs(wall - told), std::chrono::seconds{1});

@@ -137,6 +137,56 @@ TEST_F(Text, AnEndIsOneLine) {
             "recovered after 5.2 s\n");
 }
 
+TEST_F(Text, WhatIsOpenAtTheEndIsNotCalledClosed) {
+  core::Finding end = closed(sample_root());
+  end.ended = core::Ended::trace_end;
+  sink_.findings({sample_root()});
+  take();
+  sink_.findings({end});
+  EXPECT_EQ(take(),
+            "12:09:56.654  OPEN      synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186   "
+            "still open at the end of the trace, after 5.2 s\n");
+  end.id = 9;  // met only now
+  sink_.findings({end});
+  EXPECT_THAT(take(), EndsWith("  open      still open at the end of the trace, after 5.2 s\n"));
+}
+
+TEST_F(Text, AnEndWithItsProcessSaysHowThatEnded) {
+  core::Finding end = closed(sample_symptom());
+  end.ended = core::Ended::process_exit;
+  const auto line_of = [&](const std::optional<core::ProcessExit>& exit) {
+    end.owner->exit = exit;
+    sink_.findings({sample_symptom()});
+    take();
+    sink_.findings({end});
+    return take();
+  };
+  EXPECT_THAT(line_of(std::nullopt), EndsWith("   its process exited after 5.2 s\n"));
+  EXPECT_THAT(line_of(core::ProcessExit{.signal = 9}), EndsWith("   curl[4410] was killed by SIGKILL after 5.2 s\n"));
+  EXPECT_THAT(line_of(core::ProcessExit{.code = 28}), EndsWith("   curl[4410] exited with status 28 after 5.2 s\n"));
+}
+
+TEST_F(Text, AnotherNamespaceIsNamed) {
+  core::RunIdentity run = sample_run();
+  run.netns = sample_root().connection->netns;
+  TextSink same{out_, run, {}};
+  same.findings({sample_root()});
+  EXPECT_EQ(take(), kRootBlock);
+
+  run.netns = 4026531833;
+  TextSink other{out_, run, {}};
+  core::Finding root = sample_root();
+  root.count = 3;
+  other.findings({root});
+  EXPECT_THAT(take(), HasSubstr("synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186 (oldest of 3)   "
+                                "netns 4026531840\n"));
+  root.connection.reset();
+  root.listener->netns = 4026531840;
+  root.id = 5;
+  other.findings({root});
+  EXPECT_THAT(take(), HasSubstr("synack-retransmit-unexpected   listener 0.0.0.0:8080   netns 4026531840\n"));
+}
+
 TEST_F(Text, AnEndIsToldEvenWhereItsSeverityIsBelowTheMinimum) {
   sink_.findings({sample_root()});
   take();
