@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <sstream>
 
+#include "healthy_stalls.hpp"
 #include "puppet.hpp"
 
 namespace {
@@ -522,22 +523,22 @@ void loss_bulk(Truth& truth) {
 
 int main(int argc, char** argv) {
   using cause::Truth;
-  return cause::main_of(
-      argc, argv, "healthy", "healthy neighbours of the incidents: nothing above info",
-      {
-          {"defer-accept", "TCP_DEFER_ACCEPT: SYN-ACKs are sent again by design",
-           [](Truth& t) {
-             burst(t, {.clients = 10, .defer_accept_s = 2, .send_after_ms = 300, .send_late_after_ms = 4000});
-           },
-           30},
-          {"burst-held-by-backlog", "100 clients wait 1.5 s in the accept queue",
-           [](Truth& t) { burst(t, {.clients = 100, .accept_after_ms = 1500}); }, 30},
-          {"clean-closes", "either end closes first", clean_closes, 30},
-          {"server-speaks-first", "the client only listens", server_speaks_first, 30},
-          {"health-checks-linger0", "connect and abort at once", health_checks, 30},
-          {"ab", "ab -t 3 -c 50 to its end", ab, 40},
-          {"address-fallback", "::1 is refused, 127.0.0.1 answers", address_fallback, 30},
-          {"loss-short", "2% random loss on 40,000 short connections", loss_short, 110},
-          {"loss-bulk", "2% random loss on a busy transfer", loss_bulk, 60},
-      });
+  std::vector<cause::Variant> variants = {
+      {"defer-accept", "TCP_DEFER_ACCEPT: SYN-ACKs are sent again by design",
+       [](Truth& t) {
+         burst(t, {.clients = 10, .defer_accept_s = 2, .send_after_ms = 300, .send_late_after_ms = 4000});
+       },
+       30},
+      {"burst-held-by-backlog", "100 clients wait 1.5 s in the accept queue",
+       [](Truth& t) { burst(t, {.clients = 100, .accept_after_ms = 1500}); }, 30},
+      {"clean-closes", "either end closes first", clean_closes, 30},
+      {"server-speaks-first", "the client only listens", server_speaks_first, 30},
+      {"health-checks-linger0", "connect and abort at once", health_checks, 30},
+      {"ab", "ab -t 3 -c 50 to its end", ab, 40},
+      {"address-fallback", "::1 is refused, 127.0.0.1 answers", address_fallback, 30},
+      {"loss-short", "2% random loss on 40,000 short connections", loss_short, 110},
+      {"loss-bulk", "2% random loss on a busy transfer", loss_bulk, 60},
+  };
+  for (const cause::Variant& variant : cause::healthy_stalls()) variants.push_back(variant);
+  return cause::main_of(argc, argv, "healthy", "healthy neighbours of the incidents: nothing above info", variants);
 }

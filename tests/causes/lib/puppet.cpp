@@ -154,6 +154,7 @@ Reply do_keepalive(Strings& s, Words& words) {
 
 Reply do_in_flight(Strings& s, Words&) { return std::to_string(bytes_in_flight(s.last())); }
 Reply do_retransmits(Strings& s, Words&) { return std::to_string(total_retransmits(s.last())); }
+Reply do_backoffs(Strings& s, Words&) { return std::to_string(backoff(s.last())); }
 
 Reply do_acked_after(Strings& s, Words& words) {
   int timeout_ms = 0;
@@ -207,6 +208,7 @@ void perform(Line& line) {
       {"keepalive", do_keepalive},
       {"in-flight", do_in_flight},
       {"retransmits", do_retransmits},
+      {"backoffs", do_backoffs},
       {"acked-after", do_acked_after},
       {"locals", do_locals},
       {"close-all", do_close_all},
@@ -280,6 +282,7 @@ void Puppet::keepalive(int idle_s, int interval_s, int probes) const {
 }
 int Puppet::in_flight() const { return std::stoi(ask("in-flight")); }
 int Puppet::retransmits() const { return std::stoi(ask("retransmits")); }
+int Puppet::backoffs() const { return std::stoi(ask("backoffs")); }
 int Puppet::acked_after(int timeout_ms) const { return std::stoi(ask("acked-after " + std::to_string(timeout_ms))); }
 std::vector<int> Puppet::recv_errors(int timeout_ms) const {
   return numbers_in(ask("recv-errors " + std::to_string(timeout_ms) + " all"));
