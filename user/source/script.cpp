@@ -33,7 +33,7 @@ constexpr std::uint8_t kSyn = 2;
 
 // include/net/dropreason-core.h, include/net/rstreason.h of 6.18.
 constexpr std::pair<std::uint32_t, std::string_view> kDropReasons[] = {
-    {2, "NOT_SPECIFIED"}, {3, "NO_SOCKET"}, {9, "TCP_CSUM"}, {15, "NETFILTER_DROP"}, {40, "TCP_LISTEN_OVERFLOW"}};
+    {2, "NOT_SPECIFIED"}, {3, "NO_SOCKET"}, {9, "TCP_CSUM"}, {15, "NETFILTER_DROP"}, {20, "PROTO_MEM"}, {40, "TCP_LISTEN_OVERFLOW"}};
 constexpr std::pair<std::uint32_t, std::string_view> kResetReasons[] = {{0, "NOT_SPECIFIED"},
                                                                         {1, "NO_SOCKET"},
                                                                         {2, "TCP_INVALID_ACK_SEQUENCE"},
@@ -92,6 +92,12 @@ struct ScriptSocket {
   std::uint64_t sent_ns = 0, received_ns = 0, heard_ns = 0, first_retransmit_ns = 0, head_ns = 0;
   std::uint64_t expires_ns = 0;
   std::uint32_t base_rto_us = 0;
+  // What a sample says of the service and of the sender.
+  std::uint32_t usual_wait_ms = TW_NEVER;
+  std::uint32_t answers = 0, unanswered = 0;
+  std::uint64_t window_shut_ns = 0;
+  std::uint32_t data_segments_sent = 0;
+  bool watched = false;  // each sweep tells of it
   bool swept_in_trouble = false;
   std::uint32_t swept_drops = 0;
 };
@@ -257,9 +263,10 @@ class Player {
   static tw_owner connector_of(const ScriptSocket& s);
   void put_state(Reader& line, ScriptSocket& s, std::uint8_t to);
   void put_transition(const ScriptSocket& s, std::uint8_t from, std::uint8_t to, const tw_owner& owner);
-  void put_sample(ScriptSocket& s);
+  void put_sample(const ScriptSocket& s);
   void put_seed(const ScriptSocket& s, const ScriptProcess& process);
   static bool in_trouble(const ScriptSocket& s);
+  static bool is_watched(const ScriptSocket& s);
 
   // Verbs
   void listen(Reader& line);
@@ -288,6 +295,7 @@ class Player {
   void seed(Reader& line);
   void seed_end(Reader& line);
   void process(Reader& line);
+  void host(Reader& line);
   void sample(Reader& line);
   void sweep_now(Reader& line);
   void sweeps(Reader& line);
@@ -330,6 +338,23 @@ const Player::Attribute Player::kAttributes[] = {
        s.abi.packets_out = s.abi.snd_nxt == s.abi.snd_una ? 0 : 1;
      }},
     {"unread", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.copied_seq = s.abi.rcv_nxt - u32(l, "bytes unread"); }},
+    {"unsent",
+     [](Reader& l, ScriptSocket& s, std::uint64_t) {
+       s.abi.write_seq = s.abi.snd_nxt + u32(l, "bytes that wait to be sent");
+       s.abi.flags &= ~static_cast<std::uint32_t>(TW_SK_WRITE_QUEUE);
+       if (s.abi.write_seq != s.abi.snd_nxt) s.abi.flags |= TW_SK_WRITE_QUEUE;
+     }},
+    {"rcv-window", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.rcv_wnd = u32(l, "bytes of window"); }},
+    {"segments", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.data_segments_sent = u32(l, "segments sent"); }},
+    {"usual-wait",
+     [](Reader& l, ScriptSocket& s, std::uint64_t) {
+       s.usual_wait_ms = l.take("never") ? TW_NEVER : ms(l, "the longest wait for an answer");
+     }},
+    {"answers", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.answers = u32(l, "a number of answers"); }},
+    {"unanswered", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.unanswered = u32(l, "a number of last words"); }},
+    {"window-shut",
+     [](Reader& l, ScriptSocket& s, std::uint64_t now) { s.window_shut_ns = ago(l, now, "since when it is probed"); }},
+    {"watched", [](Reader&, ScriptSocket& s, std::uint64_t) { s.watched = true; }},
     {"window", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.snd_wnd = u32(l, "bytes of window"); }},
     {"bytes-acked", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.bytes_acked = l.number("bytes acknowledged"); }},
     {"bytes-received", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.bytes_received = l.number("bytes received"); }},
@@ -471,11 +496,20 @@ bool by_owner(std::uint8_t from, std::uint8_t to, int err) {
          (err == 0 || err == ECONNABORTED);
 }
 
-bool is_telling(std::uint8_t from, std::uint8_t to, const tw_socket& s, bool exiting) {
+// This side spoke last, and all of it arrived.
+bool spoke_last(const ScriptSocket& s) {
+  const tw_socket& a = s.abi;
+  return a.write_seq == a.snd_una && a.bytes_acked > 1 && (a.bytes_received == 0 || s.sent_ns > s.received_ns);
+}
+
+bool is_telling(std::uint8_t from, std::uint8_t to, const ScriptSocket& socket, bool exiting) {
+  const tw_socket& s = socket.abi;
   if (from == kSynSent) return to == kClose || (to == kEstablished && s.total_retrans > 0);
+  if (socket.watched) return true;
+  if (to == kCloseWait) return !(s.flags & TW_SK_ACCEPTED) && spoke_last(socket);
   if (to == kListen || from == kListen) return true;
   if (to == kEstablished) return s.total_retrans > 0;
-  if (to == kFinWait1 || to == kLastAck) return exiting;
+  if (to == kFinWait1 || to == kLastAck) return exiting || s.write_seq != s.snd_nxt;
   if (to == kClose && (from == kFinWait2 || from == kLastAck || from == kClosing))
     return s.err != 0 || s.total_retrans > 0;
   return to == kClose && from != kClose;
@@ -519,7 +553,7 @@ void Player::put_state(Reader& line, ScriptSocket& s, std::uint8_t to) {
   } else {
     record.owner = connector_of(s);
   }
-  if (!telling && !states::is_telling(from, to, s.abi, exit_flag != 0))
+  if (!telling && !states::is_telling(from, to, s, exit_flag != 0))
     return put_transition(s, from, to, record.owner);
   record.socket = facts(s);
   record.from = from;
@@ -546,9 +580,16 @@ void Player::put_transition(const ScriptSocket& s, std::uint8_t from, std::uint8
   tape_.put(record, TW_KIND_TRANSITION);
 }
 
-void Player::put_sample(ScriptSocket& s) {
+// The walk over the processes' files finds whoever holds it: not what waits in an accept queue, and no orphan.
+void Player::put_sample(const ScriptSocket& s) {
   tw_sample record{};
   record.socket = facts(s);
+  if (s.abi.flags & TW_SK_HAS_SOCKET) record.owner = owner_of(s.process, TW_OWNER_FILE);
+  record.usual_wait_ms = s.usual_wait_ms;
+  record.answers = s.answers;
+  record.unanswered = s.unanswered;
+  record.window_shut_ms = age_ms(tape_.now, s.window_shut_ns);
+  record.data_segments_sent = s.data_segments_sent;
   tape_.put(record, TW_KIND_SAMPLE);
 }
 
@@ -564,6 +605,10 @@ bool Player::in_trouble(const ScriptSocket& s) {
   return s.abi.state != states::kClose && s.abi.retransmits > 0 && s.abi.packets_out > 0;
 }
 
+bool Player::is_watched(const ScriptSocket& s) {
+  return s.watched && !is_listener(s) && s.abi.state != states::kClose && s.abi.state != 6;  // TIME_WAIT
+}
+
 // Clock ---------------------------------------------------------------------------------------------------------------
 
 void Player::tick() {
@@ -577,7 +622,7 @@ void Player::sweep() {
   std::uint64_t count = 0;
   for (auto& [name, s] : sockets_) {
     const bool trouble = in_trouble(s);
-    if (!trouble && !s.swept_in_trouble) continue;
+    if (!trouble && !s.swept_in_trouble && !is_watched(s)) continue;
     s.swept_in_trouble = trouble;
     s.swept_drops = s.abi.drops;
     put_sample(s);
@@ -651,6 +696,7 @@ void Player::child(Reader& line) {
   s.abi.id = client.request_id;
   s.abi.total_retrans = client.synacks_again;  // net/ipv4/tcp_minisocks.c tcp_create_openreq_child()
   s.abi.tuple = tuple;
+  s.abi.flags |= TW_SK_ACCEPTED;
   s.abi.state = states::kSynRecv;
   if (line.take("on")) s.abi.tuple.netns = named(line, "the listener").abi.tuple.netns;
   if (line.take("by")) s.process = line.process();
@@ -672,6 +718,7 @@ void Player::send(Reader& line) {
   s.abi.write_seq += bytes;
   s.abi.snd_nxt += bytes;
   s.abi.packets_out += 1;
+  s.data_segments_sent += 1;
   s.sent_ns = tape_.now;
   attributes(line, s);
 }
@@ -936,7 +983,7 @@ void Player::process(Reader& line) {
   record.pid = u32(line, "a process id");
   record.start_ns = record.pid * kMs;
   record.threads = 1;
-  record.open_fds = record.fd_limit = TW_NEVER;
+  record.open_fds = record.fd_limit = record.polling = record.read_age_ms = TW_NEVER;
   record.state = '?';
   const auto copy = [](std::span<char> to, const std::string& text) {
     std::copy_n(text.begin(), std::min(text.size(), to.size() - 1), to.begin());
@@ -955,10 +1002,34 @@ void Player::process(Reader& line) {
       copy(record.wait_channel, line.word("a wait channel"));
     else if (line.take("cgroup"))
       copy(record.cgroup, line.word("a path"));
+    else if (line.take("cpu"))
+      record.cpu_ns = static_cast<std::uint64_t>(line.duration("the time that it computed").count());
+    else if (line.take("polling"))
+      record.polling = u32(line, "a number of threads");
+    else if (line.take("read"))
+      record.read_age_ms = line.take("never") ? TW_NEVER : ms(line, "how long ago it read");
     else
-      line.expected("state, threads, fds, fd-limit, in or cgroup");
+      line.expected("state, threads, fds, fd-limit, in, cgroup, cpu, polling or read");
   }
   tape_.put(record, TW_KIND_PROCESS);
+}
+
+void Player::host(Reader& line) {
+  tw_host record{};
+  const auto expect = [&line](const char* word) {
+    if (!line.take(word)) line.expected(word);
+  };
+  expect("memory");
+  record.memory_pages = line.number("pages in use");
+  expect("of");
+  record.memory_low = line.number("the lowest mark of tcp_mem");
+  record.memory_pressure = line.number("the middle mark of tcp_mem");
+  record.memory_high = line.number("the highest mark of tcp_mem");
+  expect("orphans");
+  record.orphans = line.number("a number of orphans");
+  expect("of");
+  record.orphans_limit = line.number("tcp_max_orphans");
+  if (!line.failed()) tape_.put(record, TW_KIND_HOST);
 }
 
 void Player::sample(Reader& line) {
@@ -1009,6 +1080,7 @@ const Player::VerbRow Player::kVerbs[] = {
     {"seed", &Player::seed},
     {"seed-end", &Player::seed_end},
     {"process", &Player::process},
+    {"host", &Player::host},
     {"sample", &Player::sample},
     {"sweep", &Player::sweep_now},
     {"sweeps", &Player::sweeps},

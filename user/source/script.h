@@ -27,7 +27,9 @@
 //           reset-sent NAME | LISTENER to CLIENT | none to CLIENT, [reason R] [trigger syn | trigger BYTES]
 //           reset-received NAME   refuse CLIENT [silently]   error NAME ERRNO   lost COUNT KIND
 // Answers   seed NAME [by]   seed-end   process PID state C [threads N] [fds N] [fd-limit N] [in CHANNEL] [cgroup PATH]
-// Sweeps    sample NAME   sweep   sweeps on | off   (what is in trouble, now or each 500 ms)
+//           [cpu TIME] [polling THREADS] [read AGO]
+//           host memory PAGES of LOW PRESSURE HIGH orphans N of LIMIT
+// Sweeps    sample NAME   sweep   sweeps on | off   (what is in trouble or `watched`, now or each 500 ms)
 // Clock     tick   until TIME
 #pragma once
 

@@ -65,6 +65,7 @@ const std::vector<KindRow>& kinds() {
       row<tw_sweep_end, SweepEnd>(TW_KIND_SWEEP_END, "sweep_end"),
       row<tw_process, ProcessState>(TW_KIND_PROCESS, "process"),
       row<tw_lost, Limited>(TW_KIND_LIMITED, "limited"),
+      row<tw_host, Host>(TW_KIND_HOST, "host"),
   };
   return rows;
 }
@@ -117,7 +118,7 @@ TEST(Decode, ALongerRecordIsReadAsFarAsKnown) {
 }
 
 TEST(Decode, UnknownKindsAreErrorsThatNameTheNumber) {
-  for (const std::uint16_t kind : std::array<std::uint16_t, 5>{0, 11, 31, 38, 65535}) {
+  for (const std::uint16_t kind : std::array<std::uint16_t, 5>{0, 11, 31, 39, 65535}) {
     const auto event = decode(bytes_of(tw_tick{}, kind));
     ASSERT_FALSE(event) << kind;
     EXPECT_NE(event.error().what.find("unknown kind " + std::to_string(kind)), std::string::npos);
@@ -243,6 +244,9 @@ TEST(Decode, AProcessMayBeKnownInPart) {
   record.state = '?';
   record.open_fds = TW_NEVER;
   record.fd_limit = 1024;
+  record.polling = TW_NEVER;
+  record.read_age_ms = TW_NEVER;
+  record.cpu_ns = 1'500'000'000;
   std::memset(record.cgroup, 'c', sizeof(record.cgroup));
   const auto event = decode(bytes_of(record, TW_KIND_PROCESS));
   ASSERT_TRUE(event);
@@ -251,6 +255,61 @@ TEST(Decode, AProcessMayBeKnownInPart) {
   EXPECT_EQ(process.fd_limit, 1024U);
   EXPECT_EQ(process.cgroup.size(), sizeof(record.cgroup));
   EXPECT_TRUE(process.wait_channel.empty());
+  EXPECT_FALSE(process.polling.has_value());
+  EXPECT_FALSE(process.read_age.has_value());
+  EXPECT_EQ(process.cpu, std::chrono::milliseconds{1500});
+}
+
+TEST(Decode, ASampleSaysWhatIsKnownOfTheService) {
+  tw_sample record{};
+  record.socket.flags = TW_SK_FULL | TW_SK_ACCEPTED;
+  record.usual_wait_ms = TW_NEVER;
+  record.window_shut_ms = TW_NEVER;
+  auto event = decode(bytes_of(record, TW_KIND_SAMPLE));
+  ASSERT_TRUE(event);
+  const auto& unknown = std::get<Sample>(event->body);
+  EXPECT_TRUE(unknown.socket.accepted);
+  EXPECT_FALSE(unknown.usual_wait.has_value());
+  EXPECT_FALSE(unknown.window_shut_age.has_value());
+
+  record.socket.flags = TW_SK_FULL;
+  record.usual_wait_ms = 250;
+  record.answers = 7;
+  record.unanswered = 2;
+  record.window_shut_ms = 3000;
+  record.data_segments_sent = 9;
+  record.owner.source = TW_OWNER_FILE;
+  record.owner.pid = 2112;
+  event = decode(bytes_of(record, TW_KIND_SAMPLE));
+  ASSERT_TRUE(event);
+  const auto& sample = std::get<Sample>(event->body);
+  EXPECT_FALSE(sample.socket.accepted);
+  EXPECT_EQ(sample.usual_wait, std::chrono::milliseconds{250});
+  EXPECT_EQ(sample.answers, 7U);
+  EXPECT_EQ(sample.unanswered, 2U);
+  EXPECT_EQ(sample.window_shut_age, std::chrono::milliseconds{3000});
+  EXPECT_EQ(sample.data_segments_sent, 9U);
+  EXPECT_EQ(sample.owner.source, OwnerSource::file);
+  EXPECT_EQ(sample.owner.pid, 2112U);
+}
+
+TEST(Decode, TheHostsMemoryAndOrphans) {
+  tw_host record{};
+  record.memory_pages = 11;
+  record.memory_low = 1;
+  record.memory_pressure = 2;
+  record.memory_high = 3;
+  record.orphans = 4;
+  record.orphans_limit = 5;
+  const auto event = decode(bytes_of(record, TW_KIND_HOST));
+  ASSERT_TRUE(event);
+  const auto& host = std::get<Host>(event->body);
+  EXPECT_EQ(host.memory, 11U);
+  EXPECT_EQ(host.memory_low, 1U);
+  EXPECT_EQ(host.memory_pressure, 2U);
+  EXPECT_EQ(host.memory_high, 3U);
+  EXPECT_EQ(host.orphans, 4U);
+  EXPECT_EQ(host.orphans_limit, 5U);
 }
 
 TEST(Decode, ALossNamesWhatWasLost) {

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <gtest/gtest.h>
+
+#include "tests/detect/incident.h"
+#include "user/source/script.h"
+
+namespace tcpwhy::detect {
+namespace {
+
+constexpr auto kSlug = "stall-unread";
+using namespace std::chrono_literals;
+
+const std::string kServed = R"(
+  at 0ms  listen srv 10.0.0.1:80 by app[77]
+  connect cli 10.0.0.9:50000 -> 10.0.0.1:80
+  child in of cli on srv by app[77] watched
+  sweeps on
+)";
+const std::string kUnread = kServed + "at 1s receive in 100000\n";
+const std::string kStopped = "at 2.5s process 77 state T\n";
+// Two looks at a process tell what it does between them.
+const std::string kPolls = "at 2s process 77 state S cpu 1s polling 1\nat 2.6s process 77 state S cpu 1s polling 1\n";
+const std::string kBlocked = "at 2s process 77 state S cpu 1s polling 0\nat 2.6s process 77 state S cpu 1s polling 0\n";
+
+// So many connections with a request that nobody reads.
+std::string small(int count, const std::string& rest) {
+  std::string script = "at 0ms listen srv 10.0.0.1:80 by app[77]\nsweeps on\n";
+  for (int i = 0; i < count; ++i) {
+    const std::string n = std::to_string(i);
+    script += "connect cli" + n + " 10.0.0.9:" + std::to_string(50000 + i) + " -> 10.0.0.1:80\n";
+    script += "child in" + n + " of cli" + n + " on srv by app[77] watched\nreceive in" + n + " 5\n";
+  }
+  return script + rest;
+}
+
+TEST(StallUnread, AStoppedProcessReadsNothing) {
+  const Told told = tell(kUnread + kStopped + "until 4s");
+  const core::Finding f = told.first(kSlug);
+  EXPECT_EQ(brief(f), "process-stopped warning certain app[77]");
+  EXPECT_EQ(f.phase, core::Phase::open);
+  EXPECT_EQ(f.since, source::script_time(1s));
+  EXPECT_EQ(ends(f), "10.0.0.1:80 app[77] - 10.0.0.9:50000");
+  EXPECT_EQ(util::to_string(*f.service), "10.0.0.1:80");
+  EXPECT_EQ(f.evidence.number("unread_bytes"), 100000);
+  EXPECT_GE(f.evidence.number("last_read_ms"), 2000);
+  EXPECT_EQ(f.evidence.text("process_state"), "stopped");
+}
+
+TEST(StallUnread, AShutWindowIsCritical) {
+  EXPECT_EQ(brief(tell(kUnread + "set in rcv-window 0\n" + kStopped + "until 4s").first(kSlug)),
+            "process-stopped critical certain app[77]");
+}
+
+TEST(StallUnread, WhatTheProcessDoesIsTheCause) {
+  const auto cause = [](const std::string& looks) { return brief(tell(kUnread + looks + "until 5s").first(kSlug)); };
+  EXPECT_EQ(cause("at 2s process 77 state R cpu 1s\nat 2.6s process 77 state R cpu 1.5s\n"),
+            "process-busy warning likely app[77]");
+  EXPECT_EQ(cause(kBlocked), "process-blocked warning likely app[77]");
+  EXPECT_EQ(cause("at 2.5s process 77 state D in nfs_wait\n"), "process-blocked warning likely app[77]");
+  EXPECT_EQ(cause(kPolls), "forgotten-fd warning likely app[77]");
+  EXPECT_EQ(cause("at 2.5s process 77 state S polling 0 read 100ms\n"), "forgotten-fd warning likely app[77]");
+  EXPECT_EQ(cause(""), "forgotten-fd warning unsure app[77]");
+}
+
+TEST(StallUnread, TwoSecondsMustHavePassed) {
+  EXPECT_EQ(tell(kUnread + kStopped + "at 2.9s read in\nuntil 6s").phases(kSlug), "");
+  EXPECT_EQ(tell(kUnread + kStopped + "until 2.9s").phases(kSlug), "");
+}
+
+TEST(StallUnread, ASlowReaderReads) {
+  EXPECT_EQ(tell(kUnread + kStopped + "at 2.6s set in unread 99000\nat 4.4s set in unread 98000\nat 6s set in unread 97000\nuntil 7s")
+                .phases(kSlug),
+            "");
+}
+
+TEST(StallUnread, RecoversWhenItReads) {
+  const core::Finding f = tell(kUnread + kStopped + "at 4s read in\nuntil 7s").last(kSlug);
+  EXPECT_EQ(f.phase, core::Phase::closed);
+  EXPECT_EQ(f.ended, core::Ended::recovered);
+  EXPECT_EQ(f.duration, 3s);
+}
+
+TEST(StallUnread, HowItEnds) {
+  const auto ended = [](const std::string& how) {
+    return tell(kUnread + kStopped + "at 4s " + how + "\nuntil 6s").last(kSlug).ended;
+  };
+  EXPECT_EQ(ended("close in"), core::Ended::closed);
+  EXPECT_EQ(ended("close in exiting signal 9"), core::Ended::process_exit);
+  EXPECT_EQ(ended("reset-received in\nclose in err ECONNRESET"), core::Ended::reset);
+}
+
+const std::string kQueued = R"(
+  at 0ms  listen srv 10.0.0.1:80 by app[77]
+  connect cli 10.0.0.9:50000 -> 10.0.0.1:80
+  child in of cli on srv queued watched
+  sweeps on
+  at 1s   receive in 5
+)";
+
+TEST(StallUnread, NobodyAcceptedTheConnection) {
+  const Told told = tell(kQueued + "until 5s");
+  EXPECT_EQ(brief(told.first(kSlug)), "never-accepted warning certain app[77]");
+  EXPECT_EQ(told.first(kSlug).evidence.number("unread_bytes"), 5);
+}
+
+TEST(StallUnread, AcceptedAtLast) {
+  const core::Finding f = tell(kQueued + "at 5s set in accepted\nread in\nuntil 8s").last(kSlug);
+  EXPECT_EQ(f.ended, core::Ended::recovered);
+}
+
+TEST(StallUnread, AnOrdinaryQueueMovesOn) {
+  EXPECT_EQ(tell(kQueued + "at 2.5s set in accepted\nread in\nuntil 8s").phases(kSlug), "");
+}
+
+TEST(StallUnread, ALittleIsAStallOnlyWhereTheProcessCannotReadSeveral) {
+  const Told told = tell(small(5, kBlocked + "until 5s"));
+  EXPECT_EQ(brief(told.first(kSlug)), "process-blocked warning likely app[77]");
+  EXPECT_EQ(told.last(kSlug).count_total, 5U);
+  EXPECT_EQ(tell(small(4, kBlocked + "until 5s")).phases(kSlug), "");
+}
+
+TEST(StallUnread, ALittleInAProcessThatIsAliveIsNoStall) {
+  EXPECT_EQ(tell(small(20, kPolls + "until 8s")).phases(kSlug), "");
+  EXPECT_EQ(tell(small(20, "until 8s")).phases(kSlug), "");  // nor where nobody knows
+}
+
+TEST(StallUnread, AnAlertBehindAFinIsNoStall) {
+  EXPECT_EQ(tell(kServed + "at 1s receive in 26\nstate in CLOSE_WAIT\n" + kBlocked + "until 8s").phases(kSlug), "");
+}
+
+TEST(StallUnread, AFinAloneIsNotUnread) {
+  EXPECT_EQ(tell(kServed + "at 1s receive in 1 rcv-window 0\nstate in CLOSE_WAIT\n" + kStopped + "until 8s").phases(kSlug), "");
+}
+
+TEST(StallUnread, LostEventsMakeAGuessUnsure) {
+  const Told told = tell(kUnread + "at 1.5s lost 12 state\n" + kPolls + "until 4s");
+  EXPECT_EQ(brief(told.first(kSlug)), "forgotten-fd warning unsure app[77]");
+  EXPECT_EQ(told.first(kSlug).evidence.number("events_lost"), 12);
+}
+
+TEST(StallUnread, AThresholdMovesIt) {
+  Setting setting;
+  setting.settings.thresholds[kSlug] = 5s;
+  EXPECT_EQ(tell(kUnread + kStopped + "until 5.9s", setting).phases(kSlug), "");
+}
+
+}  // namespace
+}  // namespace tcpwhy::detect
