@@ -31,16 +31,6 @@ std::optional<T> parse_number(std::string_view text) {
   return number;
 }
 
-template <typename T>
-Result<T> parse_from_one(const std::string& text, std::string_view what, std::string_view example) {
-  const std::optional<T> number = parse_number<T>(text);
-  if (!number || *number == 0) {
-    return Error{fmt::format("'{}' is not a {}", text, what), 0,
-                 fmt::format("write a number from 1 to {}, as in {}", std::numeric_limits<T>::max(), example)};
-  }
-  return *number;
-}
-
 Result<std::uint64_t> inode_of(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
@@ -77,8 +67,6 @@ Result<std::uint32_t> netns_inode(const std::string& path, const std::string& te
 
 }  // namespace
 
-Result<std::uint16_t> parse_port(const std::string& text) { return parse_from_one<std::uint16_t>(text, "port", "443"); }
-
 Result<std::uint32_t> parse_pid(const std::string& text) {
   const std::optional<std::int32_t> pid = parse_number<std::int32_t>(text);
   if (!pid || *pid <= 0) {
@@ -86,15 +74,6 @@ Result<std::uint32_t> parse_pid(const std::string& text) {
                  "write a number from 1 up, as in 4410; --comm takes a name"};
   }
   return static_cast<std::uint32_t>(*pid);
-}
-
-Result<util::Duration> parse_positive_duration(const std::string& text) {
-  util::Duration duration{};
-  if (!util::parse_duration(text, duration) || duration <= util::Duration::zero()) {
-    return Error{fmt::format("'{}' is not a duration", text), 0,
-                 "write a number above 0 and its unit, as in 200ms, 1.5s, 10s, 3min or 2h"};
-  }
-  return duration;
 }
 
 Result<std::size_t> parse_size(const std::string& text) {
