@@ -50,7 +50,7 @@ core::Settings settings_of(const TraceOptions& options, const source::LiveSource
   settings.identity = source.identity();
   settings.names = source.names();
   settings.filter = options.filter;
-  settings.thresholds.insert(options.thresholds.begin(), options.thresholds.end());
+  settings.thresholds.base.insert(options.thresholds.begin(), options.thresholds.end());
   settings.max_connections = options.max_connections;
   return settings;
 }
@@ -90,7 +90,7 @@ int run_trace(const TraceOptions& options) {
 
   const std::unique_ptr<sink::Sink> sink = make_sink(options, source.identity());
   core::Settings settings = settings_of(options, source);
-  std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(detect::Thresholds{settings.thresholds});
+  std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(settings.thresholds);
   core::Pipeline pipeline{std::move(settings), std::move(detectors), outlets_of(options, *sink, source.names())};
 
   const auto feed = [&pipeline](std::span<const std::byte> record) { pipeline.feed(record); };
