@@ -13,8 +13,6 @@
 #include <limits>
 #include <string_view>
 
-#include "user/detect/catalogue.h"
-
 namespace tcpwhy::cli {
 namespace {
 
@@ -42,14 +40,6 @@ Result<std::uint64_t> inode_of(const std::string& path) {
 bool is_on_filesystem(const std::string& path, decltype(statfs::f_type) magic) {
   struct statfs status {};
   return statfs(path.c_str(), &status) == 0 && status.f_type == magic;
-}
-
-std::string all_slugs() {
-  std::string list;
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    list += fmt::format("{}{}", list.empty() ? "" : ", ", row.slug);
-  }
-  return list;
 }
 
 Result<std::uint32_t> netns_inode(const std::string& path, const std::string& text, const std::string& hint) {
@@ -94,32 +84,6 @@ Result<std::size_t> parse_size(const std::string& text) {
     }
   }
   return no_size;
-}
-
-Result<Threshold> parse_threshold(const std::string& text) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string::npos) {
-    return Error{fmt::format("'{}' is not a threshold", text), 0,
-                 "write FINDING=DURATION or FINDING=off, as in stall-unacked=5s"};
-  }
-  const std::string slug = text.substr(0, equals);
-  const std::string value = text.substr(equals + 1);
-  const detect::CatalogueRow* row = detect::find_in_catalogue(slug);
-  if (row == nullptr) {
-    return Error{fmt::format("there is no finding '{}'", slug), 0, "the findings are " + all_slugs()};
-  }
-  if (value == "off") {
-    return Threshold{slug, std::nullopt};
-  }
-  if (!row->threshold) {
-    return Error{fmt::format("{} does not wait for a time to pass", slug), 0,
-                 fmt::format("it can only be switched off: {}=off", slug)};
-  }
-  Result<util::Duration> duration = parse_positive_duration(value);
-  if (!duration) {
-    return std::move(duration.error());
-  }
-  return Threshold{slug, *duration};
 }
 
 Result<std::uint64_t> resolve_cgroup(const std::string& text, const HostPaths& paths) {

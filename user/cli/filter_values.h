@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "user/util/address.h"
 #include "user/util/result.h"
@@ -18,9 +17,6 @@ using util::parse_positive_duration;
 util::Result<std::uint32_t> parse_pid(const std::string& text);
 // "8M", "512k", "1048576"
 util::Result<std::size_t> parse_size(const std::string& text);
-// SLUG=DURATION or SLUG=off (nullopt), the slug one of the catalogue.
-using Threshold = std::pair<std::string, std::optional<util::Duration>>;
-util::Result<Threshold> parse_threshold(const std::string& text);
 
 // Where the host keeps what --cgroup and --netns name.
 struct HostPaths {

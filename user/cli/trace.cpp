@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "user/cli/options.h"
+#include "user/config/config.h"
 #include "user/core/event_text.h"
 #include "user/core/pipeline.h"
 #include "user/detect/detectors.h"
@@ -50,7 +51,7 @@ core::Settings settings_of(const TraceOptions& options, const source::LiveSource
   settings.identity = source.identity();
   settings.names = source.names();
   settings.filter = options.filter;
-  settings.thresholds.base.insert(options.thresholds.begin(), options.thresholds.end());
+  settings.thresholds = options.thresholds.effective();
   settings.max_connections = options.max_connections;
   return settings;
 }
@@ -81,6 +82,10 @@ util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, std::o
 }  // namespace
 
 int run_trace(const TraceOptions& options) {
+  if (const ThresholdOptions& said = options.thresholds; said.show) {
+    std::cout << config::show(said.file, said.flags, said.file_name);
+    return kRan;
+  }
   catch_signals();
   source::LiveOptions live{options.filter, options.events, options.buffer_bytes, options.btf_file};
   util::Result<std::unique_ptr<source::LiveSource>> opened = source::LiveSource::open(live);
