@@ -9,6 +9,12 @@ find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(tsl-robin-map REQUIRED)
 
+# Debian's CMake target links the shared library; the headers alone are enough, and leave nothing to be copied with us.
+find_path(TCPWHY_TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)
+add_library(tcpwhy_tomlplusplus INTERFACE)
+target_include_directories(tcpwhy_tomlplusplus SYSTEM INTERFACE ${TCPWHY_TOMLPLUSPLUS_INCLUDE})
+target_compile_definitions(tcpwhy_tomlplusplus INTERFACE TOML_HEADER_ONLY=1 TOML_EXCEPTIONS=0)
+
 if(TCPWHY_TESTS)
   find_package(GTest REQUIRED)
 endif()

@@ -236,5 +236,15 @@ TEST(AcceptQueueOverflow, AnUnknownOwnerIsSaidToBeUnknownUntilTheWalkFindsIt) {
             "not-accepting critical certain lighttpd[2112]");
 }
 
+TEST(AcceptQueueOverflow, AServicePortHasAThresholdOfItsOwn) {
+  const auto cause = [](std::uint16_t port) {
+    Setting setting;
+    setting.settings.thresholds.ports[port][kSlug] = std::chrono::milliseconds{1001};
+    return tell(kStuck + "until 2.5s", setting).first(kSlug).cause;
+  };
+  EXPECT_NE(cause(8080), "not-accepting");
+  EXPECT_EQ(cause(8081), "not-accepting");
+}
+
 }  // namespace
 }  // namespace tcpwhy::detect

@@ -453,5 +453,21 @@ TEST(Stories, TheDeadWorkerIsOneStoryOfResetAndRefusals) {
   EXPECT_EQ(told.last("connect-refused").story, told.last("reset").story);
 }
 
+TEST(Properties, WhatIsOffForThePortOfAServiceIsSilentThereAndNowhereElse) {
+  const auto by_slug_and_port = [](const Setting& setting) {
+    std::set<std::pair<std::string, std::uint16_t>> told;
+    for (const core::Finding& f : tell(kBusyDay, setting).lines) told.emplace(f.slug, f.service->port);
+    return told;
+  };
+  const auto everything = by_slug_and_port({});
+  for (const auto& [slug, port] : everything) {
+    Setting without;
+    without.settings.thresholds.ports[port][slug] = std::nullopt;
+    auto others = everything;
+    others.erase({slug, port});
+    EXPECT_EQ(by_slug_and_port(without), others) << slug << " of port " << port;
+  }
+}
+
 }  // namespace
 }  // namespace tcpwhy::detect

@@ -89,5 +89,18 @@ TEST(Registry, WhatIsOverInAnInstantIsWhatTheContractSays) {
     EXPECT_EQ(detector->instant(), instant.contains(detector->slug())) << detector->slug();
 }
 
+TEST(Registry, WhatIsOffButForOnePortIsStillLookedFor) {
+  Thresholds thresholds;
+  thresholds["stall-unacked"] = std::nullopt;
+  thresholds["reset"] = std::nullopt;
+  thresholds.ports[5432] = {{"stall-unacked", std::chrono::seconds{30}}, {"reset", std::nullopt}};
+  const auto detectors = make_all(thresholds);
+  const auto is_there = [&](std::string_view slug) {
+    return std::any_of(detectors.begin(), detectors.end(), [slug](const auto& d) { return d->slug() == slug; });
+  };
+  EXPECT_TRUE(is_there("stall-unacked"));
+  EXPECT_FALSE(is_there("reset"));
+}
+
 }  // namespace
 }  // namespace tcpwhy::detect

@@ -87,6 +87,16 @@ TEST(StallUnacked, AThresholdMovesIt) {
   EXPECT_EQ(tell(kFourTimeouts + "until 3.5s", setting).phases(kSlug), "");
 }
 
+TEST(StallUnacked, AServicePortHasAThresholdOfItsOwn) {
+  const auto phases = [](std::uint16_t port) {
+    Setting setting;
+    setting.settings.thresholds.ports[port][kSlug] = 4s;
+    return tell(kFourTimeouts + "until 3.5s", setting).phases(kSlug);
+  };
+  EXPECT_EQ(phases(22), "");
+  EXPECT_NE(phases(50000), "") << "the client's port is not the service's";
+}
+
 TEST(StallUnacked, HowItEnds) {
   const auto ended = [](const std::string& how) { return tell(kFourTimeouts + how + "\nuntil 6s").last(kSlug).ended; };
   EXPECT_EQ(ended("at 4s close cli"), core::Ended::closed);

@@ -204,5 +204,15 @@ TEST(SynAckRetransmitUnexpected, SharesAStoryWithTheOverflow) {
   EXPECT_EQ(symptom.role, core::StoryRole::symptom);
 }
 
+TEST(SynAckRetransmitUnexpected, AServicePortHasAThresholdOfItsOwn) {
+  const auto phases = [](std::uint16_t port) {
+    Setting setting;
+    setting.settings.thresholds.ports[port][kSlug] = 2s;
+    return tell(kConnected + "at 1s synack-retransmit srv from cli timer\nuntil 2s", setting).phases(kSlug);
+  };
+  EXPECT_EQ(phases(8080), "");
+  EXPECT_EQ(phases(50000), "open closed") << "the client's port is not the service's";
+}
+
 }  // namespace
 }  // namespace tcpwhy::detect

@@ -253,6 +253,8 @@ def test_not_root(tool):
     ["trace", "--threshold", "nonsense=1s"],
     ["trace", "--threshold", "stall-unacked"],
     ["trace", "--threshold", "stall-unacked=soon"],
+    ["trace", "--config", "/no/such/file.toml"],
+    ["trace", "--show-config", "--threshold", "nonsense=1s"],
     ["trace", "stray-word"],
     ["nosuchcommand"],
     [],
@@ -272,9 +274,88 @@ def test_help(tool, arguments):
     assert done.returncode == 0
     assert "trace" in done.stdout
     if arguments[0] == "trace":
-        for option in ("--for", "--format", "--events", "--severity", "--threshold", "--port", "--local", "--remote", "--pid",
+        for option in ("--for", "--format", "--events", "--severity", "--threshold", "--config", "--show-config", "--port", "--local", "--remote", "--pid",
                        "--comm", "--cgroup", "--netns"):
             assert option in done.stdout
+
+
+# ---------------------------------------------------------------- configuration
+
+CONFIG = """
+[thresholds]
+stall-unacked = "5s"
+accept-queue-overflow = "3s"
+[port.5432.thresholds]
+reset = "off"
+"""
+
+
+def test_show_config(tool, tmp_path):
+    """Says what holds and who said so, attaches nothing, and takes back what it printed."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text(CONFIG)
+    first = run(tool, "trace", "--config", mine, "--threshold", "stall-unacked=2s", "--threshold", "443:reset=off", "--show-config")
+    assert (first.returncode, first.stderr) == (0, "")
+    settings = {line.split(" #")[0].strip(): line.partition(" # ")[2] for line in first.stdout.splitlines()}
+    assert settings['stall-unacked = "2s"'].startswith("flag")
+    assert settings['accept-queue-overflow = "3s"'].startswith("file")
+    assert settings['synack-retransmit-unexpected = "200ms"'].startswith("default")
+    assert '[port.443.thresholds]\nreset = "off"  # flag\n' in first.stdout
+    assert '[port.5432.thresholds]\nreset = "off"  # file\n' in first.stdout
+    again = tmp_path / "again.toml"
+    again.write_text(first.stdout)
+    second = run(tool, "trace", "--config", again, "--show-config")
+    assert second.returncode == 0, second.stderr
+    values = [[line.split("#")[0].strip() for line in text.splitlines()] for text in (first.stdout, second.stdout)]
+    assert values[0] == values[1]
+
+
+def test_show_config_needs_no_root(tool):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        copy = shutil.copy(tool, folder)
+        os.chmod(copy, 0o755)
+        done = run("/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "trace", "--show-config")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("[thresholds]") == 1
+
+
+@pytest.mark.parametrize(("text", "place", "says"), [
+    ("[thresholds]\nstall-unacked = 5s\n", "2:18", "expected digit"),
+    ("[thresholds]\nstall-unackd = \"5s\"\n", "2:1", "did you mean stall-unacked?"),
+    ("[thresholds]\nstall-unacked = 5\n", "2:17", 'write stall-unacked = "30s"'),
+    ("[thresholds]\nreset = \"5s\"\n", "2:9", "only be switched off"),
+    ("[port.70000.thresholds]\n", "1:7", "from 1 to 65535"),
+    ("colour = true\n", "1:1", "there is no setting 'colour'"),
+])
+def test_wrong_config(tool, tmp_path, text, place, says):
+    """Exit code 2, and where and what is wrong; nothing is attached."""
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    for command in (["--for", "1s"], ["--show-config"]):
+        done = run(tool, "trace", "--config", path, *command)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith(f"tcpwhy: {path}:{place}: ") and says in done.stderr, done.stderr
+        assert done.stdout == ""
+        assert "attached" not in done.stderr
+
+
+def test_config_once(tool, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(CONFIG)
+    done = run(tool, "trace", "--config", path, "--config", path, "--show-config")
+    assert done.returncode == 2
+    assert "--config" in done.stderr and "twice" in done.stderr
+
+
+def test_threshold_off_for_a_port(tool, crowd, tmp_path):
+    """Off for the service's port, by a flag or by the file, and on for the others."""
+    one, other = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "b", "client", "127.0.0.1")
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[port.{other.port}.thresholds]\nreset = \"off\"\n")
+    narrowed(tool, [one], [other], "--config", path)
+    one, other = Incident(crowd, "a", "client", "127.0.0.1"), Incident(crowd, "b", "client", "127.0.0.1")
+    narrowed(tool, [one], [other], "--threshold", f"{other.port}:reset=off")
 
 
 # ---------------------------------------------------------------- what is shown

@@ -13,8 +13,6 @@
 #include <limits>
 #include <string_view>
 
-#include "user/detect/catalogue.h"
-
 namespace tcpwhy::cli {
 namespace {
 
@@ -31,16 +29,6 @@ std::optional<T> parse_number(std::string_view text) {
   return number;
 }
 
-template <typename T>
-Result<T> parse_from_one(const std::string& text, std::string_view what, std::string_view example) {
-  const std::optional<T> number = parse_number<T>(text);
-  if (!number || *number == 0) {
-    return Error{fmt::format("'{}' is not a {}", text, what), 0,
-                 fmt::format("write a number from 1 to {}, as in {}", std::numeric_limits<T>::max(), example)};
-  }
-  return *number;
-}
-
 Result<std::uint64_t> inode_of(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
@@ -52,14 +40,6 @@ Result<std::uint64_t> inode_of(const std::string& path) {
 bool is_on_filesystem(const std::string& path, decltype(statfs::f_type) magic) {
   struct statfs status {};
   return statfs(path.c_str(), &status) == 0 && status.f_type == magic;
-}
-
-std::string all_slugs() {
-  std::string list;
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    list += fmt::format("{}{}", list.empty() ? "" : ", ", row.slug);
-  }
-  return list;
 }
 
 Result<std::uint32_t> netns_inode(const std::string& path, const std::string& text, const std::string& hint) {
@@ -77,8 +57,6 @@ Result<std::uint32_t> netns_inode(const std::string& path, const std::string& te
 
 }  // namespace
 
-Result<std::uint16_t> parse_port(const std::string& text) { return parse_from_one<std::uint16_t>(text, "port", "443"); }
-
 Result<std::uint32_t> parse_pid(const std::string& text) {
   const std::optional<std::int32_t> pid = parse_number<std::int32_t>(text);
   if (!pid || *pid <= 0) {
@@ -86,15 +64,6 @@ Result<std::uint32_t> parse_pid(const std::string& text) {
                  "write a number from 1 up, as in 4410; --comm takes a name"};
   }
   return static_cast<std::uint32_t>(*pid);
-}
-
-Result<util::Duration> parse_positive_duration(const std::string& text) {
-  util::Duration duration{};
-  if (!util::parse_duration(text, duration) || duration <= util::Duration::zero()) {
-    return Error{fmt::format("'{}' is not a duration", text), 0,
-                 "write a number above 0 and its unit, as in 200ms, 1.5s, 10s, 3min or 2h"};
-  }
-  return duration;
 }
 
 Result<std::size_t> parse_size(const std::string& text) {
@@ -115,32 +84,6 @@ Result<std::size_t> parse_size(const std::string& text) {
     }
   }
   return no_size;
-}
-
-Result<Threshold> parse_threshold(const std::string& text) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string::npos) {
-    return Error{fmt::format("'{}' is not a threshold", text), 0,
-                 "write FINDING=DURATION or FINDING=off, as in stall-unacked=5s"};
-  }
-  const std::string slug = text.substr(0, equals);
-  const std::string value = text.substr(equals + 1);
-  const detect::CatalogueRow* row = detect::find_in_catalogue(slug);
-  if (row == nullptr) {
-    return Error{fmt::format("there is no finding '{}'", slug), 0, "the findings are " + all_slugs()};
-  }
-  if (value == "off") {
-    return Threshold{slug, std::nullopt};
-  }
-  if (!row->threshold) {
-    return Error{fmt::format("{} does not wait for a time to pass", slug), 0,
-                 fmt::format("it can only be switched off: {}=off", slug)};
-  }
-  Result<util::Duration> duration = parse_positive_duration(value);
-  if (!duration) {
-    return std::move(duration.error());
-  }
-  return Threshold{slug, *duration};
 }
 
 Result<std::uint64_t> resolve_cgroup(const std::string& text, const HostPaths& paths) {

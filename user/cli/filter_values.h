@@ -5,21 +5,18 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 
+#include "user/util/address.h"
 #include "user/util/result.h"
 #include "user/util/time.h"
 
 namespace tcpwhy::cli {
 
-util::Result<std::uint16_t> parse_port(const std::string& text);
+using util::parse_port;
+using util::parse_positive_duration;
 util::Result<std::uint32_t> parse_pid(const std::string& text);
-util::Result<util::Duration> parse_positive_duration(const std::string& text);
 // "8M", "512k", "1048576"
 util::Result<std::size_t> parse_size(const std::string& text);
-// SLUG=DURATION or SLUG=off (nullopt), the slug one of the catalogue.
-using Threshold = std::pair<std::string, std::optional<util::Duration>>;
-util::Result<Threshold> parse_threshold(const std::string& text);
 
 // Where the host keeps what --cgroup and --netns name.
 struct HostPaths {

@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "user/cli/options.h"
+#include "user/config/config.h"
 #include "user/core/event_text.h"
 #include "user/core/pipeline.h"
 #include "user/detect/catalogue.h"
@@ -49,10 +50,13 @@ std::unique_ptr<sink::Sink> make_sink(const TraceOptions& options, const core::S
 
 // From which age on the kernel side tells of idle connections: what half-open-risk asks for.
 util::Duration idle_from(const TraceOptions& options) {
-  const detect::Thresholds::Given given{options.thresholds.begin(), options.thresholds.end()};
-  const detect::Thresholds thresholds{given};
   constexpr std::string_view kSlug = "half-open-risk";
-  return thresholds.off(kSlug) ? util::Duration{} : thresholds.of(kSlug, *detect::find_in_catalogue(kSlug)->threshold);
+  const core::Thresholds thresholds = options.thresholds.effective();
+  if (thresholds.off_everywhere(kSlug)) return {};
+  const util::Duration otherwise = *detect::find_in_catalogue(kSlug)->threshold;
+  util::Duration least = thresholds.of(kSlug, otherwise);
+  for (const auto& [port, limits] : thresholds.ports) least = std::min(least, thresholds.of(kSlug, port, otherwise));
+  return least;
 }
 
 core::Settings settings_of(const TraceOptions& options, const source::LiveSource& source) {
@@ -60,7 +64,7 @@ core::Settings settings_of(const TraceOptions& options, const source::LiveSource
   settings.identity = source.identity();
   settings.names = source.names();
   settings.filter = options.filter;
-  settings.thresholds.insert(options.thresholds.begin(), options.thresholds.end());
+  settings.thresholds = options.thresholds.effective();
   settings.max_connections = options.max_connections;
   return settings;
 }
@@ -92,6 +96,10 @@ util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, std::o
 }  // namespace
 
 int run_trace(const TraceOptions& options) {
+  if (const ThresholdOptions& said = options.thresholds; said.show) {
+    std::cout << config::show(said.file, said.flags, said.file_name);
+    return kRan;
+  }
   catch_signals();
   source::LiveOptions live{options.filter, options.events, options.buffer_bytes, options.btf_file, idle_from(options)};
   util::Result<std::unique_ptr<source::LiveSource>> opened = source::LiveSource::open(live);
@@ -101,7 +109,7 @@ int run_trace(const TraceOptions& options) {
 
   core::Settings settings = settings_of(options, source);
   const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
-  std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(detect::Thresholds{settings.thresholds});
+  std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(settings.thresholds);
   core::Pipeline pipeline{std::move(settings), std::move(detectors), outlets_of(options, *sink, source.names())};
 
   const auto feed = [&pipeline](std::span<const std::byte> record) { pipeline.feed(record); };

@@ -10,6 +10,8 @@
 
 #include "user/cli/command_line.h"
 #include "user/cli/filter_values.h"
+#include "user/config/config.h"
+#include "user/config/threshold.h"
 #include "user/detect/catalogue.h"
 #include "user/detect/detectors.h"
 
@@ -136,14 +138,47 @@ std::string readable_file(const std::string& path) {
   return path;
 }
 
-void add_limits(CLI::App& app, TraceOptions& options) {
-  add_words(app, "--threshold", "When a finding opens, or that it never does (see below);\nmay be given several times",
-            [&options](const std::string& word) {
-              auto [slug, duration] = accept("--threshold", parse_threshold(word));
-              options.thresholds[slug] = duration;
+// A mistake in the file begins with its place there, as editors know it.
+core::Thresholds read_config(const std::string& path) {
+  util::Result<config::Config> config = config::read(path);
+  if (!config) {
+    const util::Error& error = config.error();
+    if (error.hint.empty()) {
+      throw CLI::ValidationError(error.what);
+    }
+    refuse("--config", error);
+  }
+  return std::move(config->thresholds);
+}
+
+void add_thresholds(CLI::App& app, ThresholdOptions& thresholds) {
+  add_words(app, "--threshold",
+            "When a finding opens, or that it never does (see below);\nmay be given several times; with PORT: for the "
+            "service there",
+            [&thresholds](const std::string& word) {
+              const config::Threshold said = accept("--threshold", config::parse_threshold(word));
+              core::Thresholds& flags = thresholds.flags;
+              (said.service_port ? flags.ports[*said.service_port] : flags.base)[said.slug] = said.limit;
             })
-      ->type_name("FINDING=DURATION|off")
+      ->type_name("[PORT:]FINDING=TIME|off")
       ->group(kLimits);
+  add_words(app, "--config", "Thresholds from a TOML file (see below); --threshold\noverrides it",
+            [&thresholds](const std::string& path) {
+              if (!thresholds.file_name.empty()) {
+                refuse("--config", {"was given twice", 0, "put everything into one file"});
+              }
+              thresholds.file = read_config(path);
+              thresholds.file_name = path;
+            })
+      ->type_name("FILE")
+      ->group(kLimits);
+  app.add_flag("--show-config", thresholds.show,
+               "Print the thresholds in force, and where each comes\nfrom, as a file for --config, and exit; needs no "
+               "root")
+      ->group(kLimits);
+}
+
+void add_limits(CLI::App& app, TraceOptions& options) {
   app.add_option_function<std::string>(
          "--max-connections",
          [&options](const std::string& word) {
@@ -191,6 +226,13 @@ Findings that wait for a time to pass, with their defaults for --threshold:
     }
   }
   return text + R"(
+A file for --config; --show-config prints a whole one:
+  [thresholds]                     # as --threshold stall-unacked=5s does
+  stall-unacked = "5s"
+  [port.5432.thresholds]           # for the service on this port, as --threshold 5432:reset=off does
+  reset = "off"
+A port's own word is the last, whoever spoke for all ports.
+
 Filters of different kinds must all match; of one kind, any.
 
 Examples:
@@ -198,7 +240,8 @@ Examples:
   tcpwhy trace --for 30s --port 443                  half a minute of what uses port 443
   tcpwhy trace --remote 10.0.0.0/8 --comm nginx      one program's connections into one network
   tcpwhy trace --cgroup system.slice/nginx.service   one service
-  tcpwhy trace --threshold stall-unacked=5s --threshold reset=off
+  tcpwhy trace --threshold stall-unacked=5s --threshold 5432:reset=off
+  tcpwhy trace --config my.toml --show-config        what holds, and who said so
   tcpwhy trace --format json --for 1min > findings.jsonl
 
 Findings go to standard output, everything else to standard error; a line with the word "attached" there says that
@@ -223,6 +266,7 @@ CLI::App* add_trace(CLI::App& app, TraceOptions& options) {
       ->type_name("DURATION");
   add_filters(*trace, options.filter);
   add_output(*trace, options);
+  add_thresholds(*trace, options.thresholds);
   add_limits(*trace, options);
   trace->footer(footer());
   return trace;

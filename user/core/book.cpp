@@ -187,6 +187,12 @@ Finding Book::alone(const Told& told) {
   return f;
 }
 
+// Switched off for the service that it is about.
+bool Book::is_off(const Detector& detector, const Verdict& verdict) const {
+  const Thresholds& thresholds = settings_.thresholds;
+  return verdict.service ? thresholds.off(detector.slug(), verdict.service->port) : thresholds.off(detector.slug());
+}
+
 void Book::judge(const Key& key, Entry& entry, bool final) {
   entry.judged = facts_.now();
   // What is over stays as it was told: facts of afterwards (a queue that drained) explain it no better.
@@ -194,6 +200,10 @@ void Book::judge(const Key& key, Entry& entry, bool final) {
   const Scene scene{facts_, *this, settings_.identity.wall, final};
   std::optional<Verdict> verdict = entry.c.detector->judge(entry.c, scene);
   if (!verdict) return;
+  if (is_off(*entry.c.detector, *verdict)) {
+    if (entry.c.detector->instant()) entry.ended = Ended::closed;  // nobody else would ever forget it
+    return;
+  }
   bool waiting = false;
   // Only what will be read is worth a walk over the host's processes.
   if (!final && verdict->severity > Severity::info && entry.group.empty() && !answered(entry, *verdict, waiting)) {

@@ -96,6 +96,7 @@ class Book {
   };
 
   [[nodiscard]] Key key_of(const Detector& detector, Subject subject) const;
+  [[nodiscard]] bool is_off(const Detector& detector, const Verdict& verdict) const;
   void judge(const Key& key, Entry& entry, bool final);
   void judge_all(bool final);
   std::vector<Finding> tell_all(bool final);

@@ -13,7 +13,7 @@ using core::Severity;
 
 class AcceptQueueOverflow final : public core::Detector {
  public:
-  explicit AcceptQueueOverflow(util::Duration head_waits) : head_waits_(head_waits) {}
+  explicit AcceptQueueOverflow(Thresholds thresholds) : thresholds_(std::move(thresholds)) {}
 
   std::string_view slug() const override { return "accept-queue-overflow"; }
   int rank() const override { return 10; }
@@ -43,9 +43,10 @@ class AcceptQueueOverflow final : public core::Detector {
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Listener* l = scene.facts.listener(c.subject.listener);
     if (!l) return std::nullopt;
-    const bool not_accepting = l->accepted_nothing() >= head_waits_;
+    const util::Duration head_waits = thresholds_.of(slug(), l->tuple.local.port, 1s);
+    const bool not_accepting = l->accepted_nothing() >= head_waits;
     // A moment must pass before a burst, a slow and a dead reader can be told apart.
-    if (!not_accepting && !scene.final && scene.now() - c.since < head_waits_) return std::nullopt;
+    if (!not_accepting && !scene.final && scene.now() - c.since < head_waits) return std::nullopt;
     core::Verdict v;
     v.confidence = core::Confidence::certain;
     v.service = l->tuple.local;
@@ -57,7 +58,7 @@ class AcceptQueueOverflow final : public core::Detector {
       v.severity = Severity::critical;
     } else {
       // Only a queue that has emptied since tells that a burst was all it was.
-      const bool drained = l->queue * 2 <= l->limit && scene.now() - l->last_refusal >= head_waits_;
+      const bool drained = l->queue * 2 <= l->limit && scene.now() - l->last_refusal >= head_waits;
       v.cause = drained ? "backlog-too-small" : "too-slow";
       v.severity = Severity::warning;
       v.confidence = core::Confidence::likely;
@@ -115,13 +116,13 @@ class AcceptQueueOverflow final : public core::Detector {
     if (l && !l->ended && l->first_refusal) scene.book.raise(*this, {abi::SocketId::none, id}, *l->first_refusal);
   }
 
-  util::Duration head_waits_;
+  Thresholds thresholds_;
 };
 
 }  // namespace
 
 std::unique_ptr<core::Detector> make_accept_queue_overflow(const Thresholds& thresholds) {
-  return std::make_unique<AcceptQueueOverflow>(thresholds.of("accept-queue-overflow", 1s));
+  return std::make_unique<AcceptQueueOverflow>(thresholds);
 }
 
 }  // namespace tcpwhy::detect

@@ -2,28 +2,18 @@
 // One maker for each detector; registry.cpp lists them.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <optional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "user/core/book.h"
+#include "user/core/thresholds.h"
 
 namespace tcpwhy::detect {
 
-// The thresholds in force: what the command line said over what the catalogue says.
-class Thresholds {
- public:
-  using Given = std::map<std::string, std::optional<util::Duration>, std::less<>>;
-  explicit Thresholds(Given given) : given_(std::move(given)) {}
-  [[nodiscard]] bool off(std::string_view slug) const;
-  [[nodiscard]] util::Duration of(std::string_view slug, util::Duration otherwise) const;
-  [[nodiscard]] util::Duration of(std::string_view slug, std::uint16_t service_port, util::Duration otherwise) const;
-
- private:
-  Given given_;
-};
+// A detector keeps its own copy and asks for the service port of each case. That it is off for a port is the book's
+// business: it does not tell the verdict.
+using core::Thresholds;
 
 std::unique_ptr<core::Detector> make_accept_queue_overflow(const Thresholds&);
 std::unique_ptr<core::Detector> make_synack_retransmit_unexpected(const Thresholds&);
@@ -45,7 +35,7 @@ std::unique_ptr<core::Detector> make_timed_out(const Thresholds&);
 
 // False for findings of the contract that no detector of this build looks for.
 bool is_looked_for(std::string_view slug);
-// Every detector that is not switched off.
+// Every detector that is not switched off for all ports.
 std::vector<std::unique_ptr<core::Detector>> make_all(const Thresholds& thresholds);
 
 }  // namespace tcpwhy::detect

@@ -32,20 +32,6 @@ constexpr Row kDetectors[] = {
 
 }  // namespace
 
-bool Thresholds::off(std::string_view slug) const {
-  const auto it = given_.find(slug);
-  return it != given_.end() && !it->second;
-}
-
-util::Duration Thresholds::of(std::string_view slug, util::Duration otherwise) const {
-  const auto it = given_.find(slug);
-  return it != given_.end() && it->second ? *it->second : otherwise;
-}
-
-util::Duration Thresholds::of(std::string_view slug, std::uint16_t, util::Duration otherwise) const {
-  return of(slug, otherwise);
-}
-
 bool is_looked_for(std::string_view slug) {
   for (const Row& row : kDetectors)
     if (row.slug == slug) return true;
@@ -55,7 +41,7 @@ bool is_looked_for(std::string_view slug) {
 std::vector<std::unique_ptr<core::Detector>> make_all(const Thresholds& thresholds) {
   std::vector<std::unique_ptr<core::Detector>> result;
   for (const Row& row : kDetectors)
-    if (!thresholds.off(row.slug)) result.push_back(row.make(thresholds));
+    if (!thresholds.off_everywhere(row.slug)) result.push_back(row.make(thresholds));
   return result;
 }
 

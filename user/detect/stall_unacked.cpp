@@ -23,7 +23,7 @@ constexpr std::uint32_t kLossesForBadLuck = 8;
 
 class StallUnacked final : public core::Detector {
  public:
-  explicit StallUnacked(util::Duration opens) : opens_(opens) {}
+  explicit StallUnacked(Thresholds thresholds) : thresholds_(std::move(thresholds)) {}
 
   std::string_view slug() const override { return "stall-unacked"; }
   int rank() const override { return 42; }
@@ -109,7 +109,8 @@ class StallUnacked final : public core::Detector {
       scene.book.close(*this, subject, core::Ended::recovered);
       return;
     }
-    const bool proven = scene.now() - c->episode_start >= opens_ && c->episode_timeouts >= 2;
+    const util::Duration opens = thresholds_.of(slug(), core::service_endpoint(*c).port, 1s);
+    const bool proven = scene.now() - c->episode_start >= opens && c->episode_timeouts >= 2;
     if (proven && may_stall(c->state)) scene.book.raise(*this, subject, c->episode_start);
   }
 
@@ -128,13 +129,13 @@ class StallUnacked final : public core::Detector {
       scene.book.close(*this, subject, change.owner.exiting ? core::Ended::process_exit : core::Ended::closed);
   }
 
-  util::Duration opens_;
+  Thresholds thresholds_;
 };
 
 }  // namespace
 
 std::unique_ptr<core::Detector> make_stall_unacked(const Thresholds& thresholds) {
-  return std::make_unique<StallUnacked>(thresholds.of("stall-unacked", 1s));
+  return std::make_unique<StallUnacked>(thresholds);
 }
 
 }  // namespace tcpwhy::detect

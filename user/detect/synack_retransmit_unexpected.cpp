@@ -16,7 +16,7 @@ using core::Severity;
 
 class SynAckRetransmitUnexpected final : public core::Detector {
  public:
-  explicit SynAckRetransmitUnexpected(util::Duration client_believes) : client_believes_(client_believes) {}
+  explicit SynAckRetransmitUnexpected(Thresholds thresholds) : thresholds_(std::move(thresholds)) {}
 
   std::string_view slug() const override { return "synack-retransmit-unexpected"; }
   int rank() const override { return 20; }
@@ -107,7 +107,8 @@ class SynAckRetransmitUnexpected final : public core::Detector {
  private:
   bool is_unexpected(const abi::SynAckRetransmit& e, util::BootTime now) const {
     if (!e.by_timer || (e.listener.defer > 0 && !e.listener.over_limit())) return false;
-    return e.acked || (e.client_established && now - *e.client_established >= client_believes_);
+    const util::Duration client_believes = thresholds_.of(slug(), e.tuple.local.port, 200ms);
+    return e.acked || (e.client_established && now - *e.client_established >= client_believes);
   }
 
   void on_change(const abi::StateChange& change, core::Scene& scene) {
@@ -143,14 +144,14 @@ class SynAckRetransmitUnexpected final : public core::Detector {
     if (scene.facts.loss_is_random(request.tuple.local)) v.severity = Severity::info;
   }
 
-  util::Duration client_believes_;
+  Thresholds thresholds_;
   util::BootTime looked_{};
 };
 
 }  // namespace
 
 std::unique_ptr<core::Detector> make_synack_retransmit_unexpected(const Thresholds& thresholds) {
-  return std::make_unique<SynAckRetransmitUnexpected>(thresholds.of("synack-retransmit-unexpected", 200ms));
+  return std::make_unique<SynAckRetransmitUnexpected>(thresholds);
 }
 
 }  // namespace tcpwhy::detect

@@ -64,6 +64,16 @@ bool Cidr::contains(const Address& a) const {
   return true;
 }
 
+Result<std::uint16_t> parse_port(const std::string& text) {
+  std::uint16_t port = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, failure] = std::from_chars(text.data(), end, port);
+  if (failure != std::errc{} || stopped != end || port == 0) {
+    return Error{fmt::format("'{}' is not a port", text), 0, "write a number from 1 to 65535, as in 443"};
+  }
+  return port;
+}
+
 Result<Address> parse_address(const std::string& text) {
   Address address;
   if (inet_pton(AF_INET6, text.c_str(), address.bytes.data()) == 1) {

@@ -35,6 +35,8 @@ struct Cidr {
   [[nodiscard]] Address mask() const;
 };
 
+// From 1 to 65535.
+Result<std::uint16_t> parse_port(const std::string& text);
 Result<Address> parse_address(const std::string& text);
 Result<Cidr> parse_cidr(const std::string& text);
 std::string to_string(const Address& a);   // 127.0.0.1, ::1

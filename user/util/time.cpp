@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <ctime>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -32,12 +33,13 @@ struct Unit {
   std::string_view name;
   std::int64_t ns;
 };
+// Of two names for one unit the one to be written stands last.
 constexpr Unit kUnits[] = {
     {"ns", 1},
     {"us", 1'000},
     {"ms", 1'000'000},
-    {"s", kNsPerSecond},
     {"sec", kNsPerSecond},
+    {"s", kNsPerSecond},
     {"m", 60 * kNsPerSecond},
     {"min", 60 * kNsPerSecond},
     {"h", 3'600 * kNsPerSecond},
@@ -149,6 +151,23 @@ bool parse_duration(const std::string& text, Duration& out) {
   }
   out = Duration{whole * *unit + *unit * parts / scale};
   return true;
+}
+
+Result<Duration> parse_positive_duration(const std::string& text) {
+  Duration duration{};
+  if (!parse_duration(text, duration) || duration <= Duration::zero()) {
+    return Error{fmt::format("'{}' is not a duration", text), 0,
+                 "write a number above 0 and its unit, as in 200ms, 1.5s, 10s, 3min or 2h"};
+  }
+  return duration;
+}
+
+std::string duration_word(Duration d) {
+  const Unit* unit = std::begin(kUnits);
+  for (const Unit& larger : kUnits) {
+    unit = d.count() % larger.ns == 0 ? &larger : unit;
+  }
+  return fmt::format("{}{}", d.count() / unit->ns, unit->name);
 }
 
 }  // namespace tcpwhy::util

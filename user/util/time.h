@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "user/util/result.h"
+
 namespace tcpwhy::util {
 
 // CLOCK_BOOTTIME, what bpf_ktime_get_boot_ns() gives. The only clock that detectors see.
@@ -38,5 +40,9 @@ std::string clock_time(BootTime time, WallOffset offset);
 std::string human(Duration d);
 // "10s", "1.5s", "200ms", "3min", "2h": what --for and --threshold take. False where it is not a duration.
 bool parse_duration(const std::string& text, Duration& out);
+// The same, above 0; the Error says what to write.
+Result<Duration> parse_positive_duration(const std::string& text);
+// "1500ms", "15min": to be parsed again, to the nanosecond. Of what is not negative.
+std::string duration_word(Duration d);
 
 }  // namespace tcpwhy::util

@@ -3,7 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <vector>
 
 #include "user/detect/catalogue.h"
@@ -58,7 +62,8 @@ TEST(Trace, DefaultsToEverything) {
   EXPECT_FALSE(options.events);
   EXPECT_FALSE(options.severity);
   EXPECT_TRUE(options.filter.empty());
-  EXPECT_TRUE(options.thresholds.empty());
+  EXPECT_TRUE(options.thresholds.effective().empty());
+  EXPECT_FALSE(options.thresholds.show);
 }
 
 TEST(Trace, TakesEachOption) {
@@ -88,9 +93,66 @@ TEST(Trace, FiltersRepeat) {
 TEST(Trace, ThresholdsRepeatAndTheLastWins) {
   const TraceOptions options =
       trace({"--threshold", "stall-unacked=5s", "--threshold", "reset=off", "--threshold", "stall-unacked=200ms"});
-  ASSERT_EQ(options.thresholds.size(), 2U);
-  EXPECT_EQ(options.thresholds.at("stall-unacked"), util::Duration{200ms});
-  EXPECT_EQ(options.thresholds.at("reset"), std::nullopt);
+  const core::Thresholds& flags = options.thresholds.flags;
+  ASSERT_EQ(flags.base.size(), 2U);
+  EXPECT_EQ(flags.base.at("stall-unacked"), util::Duration{200ms});
+  EXPECT_EQ(flags.base.at("reset"), std::nullopt);
+  EXPECT_TRUE(flags.ports.empty());
+}
+
+TEST(Trace, AThresholdMayBeOfOneServicePort) {
+  const TraceOptions options = trace({"--threshold", "5432:stall-unacked=5s", "--threshold", "5432:reset=off"});
+  EXPECT_TRUE(options.thresholds.flags.base.empty());
+  EXPECT_EQ(options.thresholds.flags.ports.at(5432).at("stall-unacked"), util::Duration{5s});
+  EXPECT_EQ(options.thresholds.flags.ports.at(5432).at("reset"), std::nullopt);
+}
+
+// A file of its own, gone with the test.
+class ConfigFile : public testing::Test {
+ protected:
+  ConfigFile() { close(mkstemp(path_.data())); }
+  ~ConfigFile() override { std::remove(path_.c_str()); }
+  const char* with(const std::string& text) {
+    std::ofstream{path_} << text;
+    return path_.c_str();
+  }
+
+ private:
+  std::string path_ = testing::TempDir() + "tcpwhy-test-XXXXXX";
+};
+
+TEST_F(ConfigFile, IsReadAndFlagsAreLaidOverIt) {
+  const char* path = with(R"(
+    [thresholds]
+    stall-unacked = "5s"
+    reset = "off"
+    [port.22.thresholds]
+    stall-unacked = "9s"
+  )");
+  const TraceOptions options =
+      trace({"--threshold", "stall-unacked=2s", "--config", path, "--threshold", "80:stall-unacked=3s"});
+  EXPECT_EQ(options.thresholds.file_name, path);
+  EXPECT_EQ(options.thresholds.file.of("stall-unacked", 1s), 5s);
+  const core::Thresholds effective = options.thresholds.effective();
+  EXPECT_EQ(effective.of("stall-unacked", 1s), 2s);
+  EXPECT_EQ(effective.of("stall-unacked", 80, 1s), 3s);
+  EXPECT_EQ(effective.of("stall-unacked", 22, 1s), 9s) << "a flag for all ports leaves a port's own word alone";
+  EXPECT_TRUE(effective.off("reset"));
+}
+
+TEST_F(ConfigFile, IsShownWithoutARun) { EXPECT_TRUE(trace({"--show-config"}).thresholds.show); }
+
+TEST_F(ConfigFile, AMistakeInItIsWrongUsageAndHasAPlace) {
+  const char* path = with("[thresholds]\nreset = 5\n");
+  EXPECT_EQ(refusal({"trace", "--config", path}),
+            std::string{"tcpwhy: "} + path +
+                ":2:9: reset is a number, where a text belongs: write reset = \"off\"\n(see tcpwhy trace --help)\n");
+}
+
+TEST_F(ConfigFile, IsOneAtMost) {
+  const char* path = with("");
+  EXPECT_THAT(refusal({"trace", "--config", path, "--config", path}),
+              StartsWith("tcpwhy: --config: was given twice: put everything into one file\n"));
 }
 
 struct Mistake {
@@ -122,6 +184,14 @@ TEST(Mistakes, SayWhatToWriteInstead) {
       {{"trace", "--threshold", "reset"}, "write FINDING=DURATION or FINDING=off"},
       {{"trace", "--threshold", "stall-unacked=5"}, "'5' is not a duration"},
       {{"trace", "--threshold", "reset=1s"}, "it can only be switched off: reset=off"},
+      {{"trace", "--threshold", "80:reset=1s"}, "it can only be switched off: 80:reset=off"},
+      {{"trace", "--threshold", "70000:reset=off"}, "'70000' is not a port"},
+      {{"trace", "--threshold", "stall-unackd=1s"}, "did you mean stall-unacked?"},
+      {{"trace", "--config", "/no/such/file"},
+       "--config: cannot read '/no/such/file': No such file or directory: name"},
+      {{"trace", "--config", "/"}, "cannot read '/': Is a directory"},
+      {{"trace", "--config", ""}, "cannot read ''"},
+      {{"trace", "--config"}, "--config"},
       {{"trace", "--max-connections", "0"}, "is not a size"},
       {{"trace", "--buffer", "3M"}, "is not a power of two"},
       {{"trace", "--buffer", "1k"}, "is not a power of two from 256k"},
@@ -163,7 +233,8 @@ TEST(Help, OfTraceNamesEveryFindingAndNeverWrapsATerminal) {
   for (const detect::CatalogueRow& row : detect::catalogue()) {
     EXPECT_THAT(help, HasSubstr(std::string{row.slug}));
   }
-  for (const char* part : {"--port", "--cgroup", "--netns", "--threshold", "Examples:", "Exit codes:"}) {
+  for (const char* part :
+       {"--port", "--cgroup", "--netns", "--threshold", "--config", "--show-config", "Examples:", "Exit codes:"}) {
     EXPECT_THAT(help, HasSubstr(part));
   }
   std::istringstream lines{help};

@@ -417,5 +417,48 @@ TEST_F(BookTest, ItCountsWhatItOpenedAndTheWorst) {
   EXPECT_EQ(book.worst(), Severity::warning);
 }
 
+TEST_F(BookTest, WhatIsOffForAServicePortIsNotToldOfIt) {
+  settings.thresholds.ports[80]["stall"] = std::nullopt;
+  settings.thresholds.ports[80]["other"] = std::nullopt;
+  stall.verdict = verdict_of("why", Severity::warning);
+  raise(stall, 1);
+  ticks(2s);
+  EXPECT_TRUE(book.take_wants().empty()) << "nobody will read the answer";
+  EXPECT_EQ(phases(), "");
+  stall.verdict = verdict_of("why", Severity::warning, kServerPid, 81);
+  ticks(1s);
+  EXPECT_EQ(phases(), "open");
+  finish();
+  EXPECT_EQ(phases(), "open closed");
+}
+
+TEST_F(BookTest, WhatIsOnForOneServicePortAloneIsToldOfIt) {
+  settings.thresholds["stall"] = std::nullopt;
+  settings.thresholds.ports[443]["stall"] = 1s;
+  stall.verdict = verdict_of("why", Severity::warning);
+  raise(stall, 1);
+  ticks(1s);
+  stall.verdict->service.reset();  // of no port: as for all ports
+  raise(stall, 2);
+  ticks(1s);
+  EXPECT_EQ(phases(), "");
+  stall.verdict = verdict_of("why", Severity::warning, kServerPid, 443);
+  raise(stall, 3);
+  ticks(1s);
+  EXPECT_EQ(told.front().service->port, 443);
+}
+
+TEST_F(BookTest, AnEventThatIsOffIsForgottenAtOnce) {
+  settings.thresholds.ports[80]["ending"] = std::nullopt;
+  reset.verdict = verdict_of("why", Severity::warning);
+  raise(reset, 1);
+  tick();
+  EXPECT_EQ(book.find(reset, {abi::SocketId{1}, abi::SocketId::none}), nullptr);
+  finish();
+  EXPECT_EQ(phases(), "");
+  EXPECT_TRUE(book.opened().empty());
+  EXPECT_FALSE(book.worst());
+}
+
 }  // namespace
 }  // namespace tcpwhy::core

@@ -94,5 +94,15 @@ TEST(Cidr, RefusesABadLength) {
   }
 }
 
+TEST(Port, IsANumberFromOneUp) {
+  EXPECT_EQ(*parse_port("1"), 1);
+  EXPECT_EQ(*parse_port("65535"), 65535);
+  for (const char* text : {"", "0", "-1", "65536", "http", "80 ", "0x50"}) {
+    const Result<std::uint16_t> parsed = parse_port(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_EQ(parsed.error().hint, "write a number from 1 to 65535, as in 443");
+  }
+}
+
 }  // namespace
 }  // namespace tcpwhy::util

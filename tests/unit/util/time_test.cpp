@@ -92,5 +92,34 @@ TEST(ParseDuration, RefusesEverythingElse) {
   }
 }
 
+TEST(ParseDuration, SaysWhatToWriteWhereNothingWouldPass) {
+  EXPECT_EQ(*parse_positive_duration("1ns"), 1ns);
+  for (const char* text : {"0s", "5", "", "off"}) {
+    const Result<Duration> parsed = parse_positive_duration(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_NE(parsed.error().hint.find("200ms"), std::string::npos);
+  }
+}
+
+TEST(DurationWord, IsParsedAgainToTheNanosecond) {
+  const std::pair<Duration, std::string> rows[] = {
+      {1ns, "1ns"},
+      {1'500us, "1500us"},
+      {200ms, "200ms"},
+      {1'500ms, "1500ms"},
+      {1s, "1s"},
+      {60s, "1min"},
+      {90s, "90s"},
+      {15min, "15min"},
+      {2h, "2h"},
+      {48h, "2d"},
+      {Duration::max() - 1ns, "9223372036854775806ns"},
+  };
+  for (const auto& [duration, word] : rows) {
+    EXPECT_EQ(duration_word(duration), word);
+    EXPECT_EQ(*parse_positive_duration(word), duration);
+  }
+}
+
 }  // namespace
 }  // namespace tcpwhy::util
