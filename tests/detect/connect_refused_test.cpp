@@ -65,11 +65,8 @@ TEST(ConnectRefused, TheFirstSentenceNamesWhoCalls) {
             "php[50] cannot connect to 127.0.0.1:7000: nothing listens there since worker[33] was killed by SIGKILL.");
   EXPECT_EQ(summary(gone + "\n" + refusals(1)),
             "php[50] cannot connect to 127.0.0.1:7000: nothing listens there since worker[33] closed its listener.");
-  std::string three;
-  for (int i = 0; i < 3; ++i)
-    three += fmt::format("at {}ms connect r{} 127.0.0.1:{} -> 127.0.0.1:7000 by php[{}]\nrefuse r{}\n", 2000 + i, i,
-                         50000 + i, 50 + i, i);
-  EXPECT_EQ(summary(three), "3 processes cannot connect to 127.0.0.1:7000: nothing listens there.");
+  EXPECT_EQ(summary(each(3, "at %t connect r%n 127.0.0.1:%p -> 127.0.0.1:7000 by php[5%n]\nrefuse r%n", 2000, 1)),
+            "3 processes cannot connect to 127.0.0.1:7000: nothing listens there.");
   EXPECT_EQ(summary("at 2s connect r 127.0.0.1:50000 -> 127.0.0.1:7000\nrefuse r\n"),
             "a process here cannot connect to 127.0.0.1:7000: nothing listens there.");
 }

@@ -155,17 +155,9 @@ TEST(ConnectStalled, LostEventsMakeItUnsure) {
 }
 
 TEST(ConnectStalled, LossThatRetransmissionsRepairIsInfo) {
-  std::string script = "at 0ms listen far 10.9.9.9:1\n";
-  for (int i = 0; i < 8; ++i) {
-    const std::string name = "ok" + std::to_string(i);
-    script += "connect " + name + " 10.0.0.1:" + std::to_string(51000 + i) + " -> 10.0.0.9:80 by curl[4410]\n";
-  }
-  script += "connect cli 10.0.0.1:50000 -> 10.0.0.9:80 by curl[4410]\n";
-  script += "at 1s syn-retransmit cli\n";
-  for (int i = 0; i < 8; ++i) script += "syn-retransmit ok" + std::to_string(i) + "\n";
-  script += "at 1.01s established ok0\n";
-  for (int i = 1; i < 8; ++i) script += "established ok" + std::to_string(i) + "\n";
-  const Told told = tell(script + "at 3s syn-retransmit cli\nat 3.5s established cli\nuntil 6s");
+  const Told told = tell(kConnect + each(8, "connect ok%n 10.0.0.1:%p -> 10.0.0.9:80 by curl[4410]") +
+                         "at 1s syn-retransmit cli\n" + each(8, "syn-retransmit ok%n") + "at 1.01s set cli\n" +
+                         each(8, "established ok%n") + "at 3s syn-retransmit cli\nat 3.5s established cli\nuntil 6s");
   for (const core::Finding& f : told.of(kSlug)) EXPECT_EQ(f.severity, core::Severity::info);
 }
 

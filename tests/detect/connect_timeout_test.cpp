@@ -141,13 +141,12 @@ TEST(ConnectTimeout, AFullListenerOfThisHost) {
 }
 
 TEST(ConnectTimeout, LaterOnesOfAWindowAreOneUpdate) {
-  std::string script = "at 0ms listen other 10.0.0.1:1\n";
-  for (int i = 0; i < 6; ++i) {
-    const std::string n = std::to_string(i);
-    script += "at " + std::to_string(i) + "s connect c" + n + " 10.0.0.1:" + std::to_string(50000 + i) +
-              " -> 10.0.0.9:80 by curl[4410]\nclose c" + n + " err EHOSTUNREACH\n";
-  }
-  const Told told = tell(script + "until 25s");
+  const Told told = tell(each(6, R"(
+    at %t connect c%n 10.0.0.1:%p -> 10.0.0.9:80 by curl[4410]
+    close c%n err EHOSTUNREACH
+  )",
+                              0, 1000) +
+                         "until 25s");
   ASSERT_EQ(told.phases(kSlug), "event update");
   EXPECT_EQ(told.first(kSlug).count, 1U);
   EXPECT_EQ(told.last(kSlug).count, 6U);

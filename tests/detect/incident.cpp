@@ -86,6 +86,21 @@ Told tell(std::string_view text, const Setting& setting) {
   return told;
 }
 
+std::string each(int count, std::string_view lines, int first_ms, int apart_ms) {
+  std::string script;
+  for (int i = 0; i < count; ++i) {
+    for (std::size_t at = 0; at < lines.size(); ++at) {
+      const char which = lines[at] == '%' && at + 1 < lines.size() ? lines[++at] : '\0';
+      if (which == 'n') script += std::to_string(i);
+      if (which == 'p') script += std::to_string(20000 + i);
+      if (which == 't') script += std::to_string(first_ms + apart_ms * i) + "ms";
+      if (which == '\0') script += lines[at];
+    }
+    script += '\n';
+  }
+  return script;
+}
+
 std::string brief(const core::Finding& f) {
   return fmt::format("{} {} {} {}", f.cause, core::to_string(f.severity), core::to_string(f.confidence),
                      culprit_words(f.culprit));

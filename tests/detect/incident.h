@@ -35,6 +35,10 @@ struct Told {
 // Fails the test where the script has an error.
 Told tell(std::string_view script, const Setting& setting = {});
 
+// The lines once for each of so many sockets: %n is its number (0, 1 ...), %p a port of its own (20000 + n), %t a moment
+// of its own (first_ms, first_ms + apart_ms ...).
+std::string each(int count, std::string_view lines, int first_ms = 0, int apart_ms = 0);
+
 // "accept-queue-full critical certain lighttpd[2112]": cause, severity, confidence, culprit.
 std::string brief(const core::Finding& finding);
 // "127.0.0.1:8080 lighttpd[2112] - 127.0.0.1:50000 curl[4410]": the finding's end and its other end.

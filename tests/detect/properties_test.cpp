@@ -236,11 +236,8 @@ TEST(Properties, RandomLossThatRepairsItselfIsNeverAboveInfo) {
 // Aggregation ---------------------------------------------------------------------------------------------------------
 
 TEST(Aggregation, AnUpdateComesWhenTheCountHasDoubled) {
-  std::string script = "at 0ms listen other 10.0.0.1:1\n";
-  for (int i = 0; i < 64; ++i)
-    script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\n", 1 + i, i, 50000 + i);
-  for (int i = 0; i < 64; ++i) script += fmt::format("at {}ms syn-retransmit c{}\n", 1001 + 10 * i, i);
-  const Told told = tell(script + "until 1.9s");
+  const Told told = tell(each(64, "at %t connect c%n 10.0.0.1:%p -> 10.0.0.9:80 by ab[77]", 1, 1) +
+                         each(64, "at %t syn-retransmit c%n", 1001, 10) + "until 1.9s");
   std::uint64_t before = 0;
   for (const core::Finding& f : told.of("connect-stalled")) {
     EXPECT_TRUE(f.phase != core::Phase::update || f.count >= 2 * before) << f.count << " after " << before;
@@ -358,11 +355,10 @@ TEST(Identity, TwoNamespacesWithTheSameAddressesAreNotEachOthersPeers) {
 TEST(Identity, WhatNoLongerFitsIsEvictedAndCounted) {
   Setting setting;
   setting.settings.max_connections = 16;
-  std::string script = "at 0ms listen other 10.0.0.1:1\n";
-  for (int i = 0; i < 100; ++i)
-    script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\nclose c{} err EHOSTUNREACH\n",
-                          10 * i, i, 50000 + i, i);
-  const Told told = tell(script + "until 2s", setting);
+  const Told told =
+      tell(each(100, "at %t connect c%n 10.0.0.1:%p -> 10.0.0.9:80 by ab[77]\nclose c%n err EHOSTUNREACH", 0, 10) +
+               "until 2s",
+           setting);
   EXPECT_EQ(told.summary.connections, 100U);
   EXPECT_EQ(told.summary.connections_evicted, 84U);
 }
@@ -370,11 +366,11 @@ TEST(Identity, WhatNoLongerFitsIsEvictedAndCounted) {
 TEST(Identity, AnOpenFindingOfAnEvictedConnectionCloses) {
   Setting setting;
   setting.settings.max_connections = 4;
-  std::string script = "at 0ms connect old 10.0.0.1:40000 -> 10.0.0.8:80 by wget[5]\nat 1s syn-retransmit old\n";
-  for (int i = 0; i < 10; ++i)
-    script += fmt::format("at {}ms connect c{} 10.0.0.1:{} -> 10.0.0.9:80 by ab[77]\nclose c{} err EHOSTUNREACH\n",
-                          2000 + 10 * i, i, 50000 + i, i);
-  const Told told = tell(script + "until 6s", setting);
+  const Told told = tell(
+      "at 0ms connect old 10.0.0.1:40000 -> 10.0.0.8:80 by wget[5]\nat 1s syn-retransmit old\n" +
+          each(10, "at %t connect c%n 10.0.0.1:%p -> 10.0.0.9:80 by ab[77]\nclose c%n err EHOSTUNREACH", 2000, 10) +
+          "until 6s",
+      setting);
   EXPECT_EQ(told.first("connect-stalled").phase, core::Phase::open);
   EXPECT_EQ(told.last("connect-stalled").phase, core::Phase::closed);
   EXPECT_LT(told.last("connect-stalled").time, source::script_time(5s));

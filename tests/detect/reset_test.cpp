@@ -208,21 +208,25 @@ TEST(Reset, AClientThatAbandonsItsRequestIsInfo) {
   EXPECT_EQ(brief(told.first(kSlug)), "client-abandoned info certain php[50]");
 }
 
+// So many requests that came and are not answered yet.
+std::string requests(int count, const std::string& client) {
+  return "at 0ms listen srv 127.0.0.1:7000 by worker[33]\n" + each(count, R"(
+    connect c%n 127.0.0.1:%p -> 127.0.0.1:7000 by )" + client + R"(
+    established c%n
+    child e%n of c%n by worker[33]
+    send c%n 80
+    ack c%n
+    receive e%n 80
+  )");
+}
+
 TEST(Reset, TheBurstAtTheEndOfALoadTestIsInfo) {
-  std::string script = "at 0ms listen srv 127.0.0.1:7000 by worker[33]\n";
-  for (int i = 0; i < 200; ++i) {
-    const std::string n = std::to_string(i);
-    script += "connect c" + n + " 127.0.0.1:" + std::to_string(50000 + i) +
-              " -> 127.0.0.1:7000 by ab[77]\nestablished c" + n + "\nchild e" + n + " of c" + n + "\nsend c" + n +
-              " 80\nack c" + n + "\nreceive e" + n + " 80\n";
-  }
-  script += "at 3s set srv\n";
-  for (int i = 0; i < 200; ++i) {
-    const std::string n = std::to_string(i);
-    script += "close c" + n + " shutdown 3 linger-zero exiting status 0\nreset-received e" + n + "\nclose e" + n +
-              " err ECONNRESET\nreset-sent c" + n + " reason TCP_STATE\n";
-  }
-  const Told told = tell(script + "until 30s");
+  const Told told = tell(requests(200, "ab[77]") + "at 3s set srv\n" + each(200, R"(
+    close c%n shutdown 3 linger-zero exiting status 0
+    reset-received e%n
+    close e%n err ECONNRESET
+    reset-sent c%n reason TCP_STATE
+  )") + "until 30s");
   for (const core::Finding& f : told.lines) EXPECT_EQ(f.severity, core::Severity::info) << dump({f});
   EXPECT_EQ(told.last(kSlug).count_total, 200U);
   EXPECT_LE(told.lines.size(), 2U);
@@ -402,19 +406,15 @@ TEST(Reset, AnOrdinaryCloseIsNothing) {
 }
 
 TEST(Reset, ManyOfOneProcessAreAnEventAndAnUpdate) {
-  std::string script = "at 0ms listen srv 127.0.0.1:7000 by worker[33]\n";
-  for (int i = 0; i < 100; ++i) {
-    const std::string n = std::to_string(i);
-    script += "connect c" + n + " 127.0.0.1:" + std::to_string(50000 + i) +
-              " -> 127.0.0.1:7000 by php[50]\nestablished c" + n + "\nchild e" + n + " of c" + n +
-              " by worker[33]\nsend c" + n + " 80\nack c" + n + "\nreceive e" + n + " 80\n";
-  }
-  for (int i = 0; i < 100; ++i) {
-    const std::string n = std::to_string(i);
-    script += "at " + std::to_string(1000 + 50 * i) + "ms close e" + n + " shutdown 3\nreset-received c" + n +
-              "\nclose c" + n + " err ECONNRESET\nreset-sent e" + n + " reason TCP_ABORT_ON_CLOSE\n";
-  }
-  const Told told = tell(script + "until 30s");
+  const Told told = tell(requests(100, "php[50]") +
+                         each(100, R"(
+    at %t close e%n shutdown 3
+    reset-received c%n
+    close c%n err ECONNRESET
+    reset-sent e%n reason TCP_ABORT_ON_CLOSE
+  )",
+                              1000, 50) +
+                         "until 30s");
   EXPECT_EQ(told.phases(kSlug), "event update");
   EXPECT_EQ(told.last(kSlug).count, 100U);
   EXPECT_EQ(told.last(kSlug).examples.size(), 5U);

@@ -196,33 +196,24 @@ TEST(StallUnacked, TheNetworkSaysUnreachable) {
   EXPECT_EQ(told.first(kSlug).evidence.text("errno"), "EHOSTUNREACH");
 }
 
-// Connections to so many hosts, each with a stall of its own that began at the same time.
-std::string stalls(int hosts) {
-  std::string script = "at 0ms listen other 10.0.0.1:1\n";
-  const auto each = [&](const std::string& verb, const std::string& rest = "") {
-    for (int i = 0; i < hosts; ++i) script += verb + " c" + std::to_string(i) + rest + "\n";
-  };
-  for (int i = 0; i < hosts; ++i) {
-    const std::string n = std::to_string(i);
-    script += "connect c" + n + " 10.0.0.1:5000" + n + " -> 10.0." + n + ".9:22 by ssh[4410]\n";
-  }
-  each("established");
-  each("send", " 5");
-  for (const std::string at : {"246ms", "662ms", "1494ms"}) {
-    script += "at " + at + " set c0\n";
-    each("timeout");
-  }
-  return script + "until 2s";
+// So many connections, each with a stall of its own that began at the same time.
+std::string stalls(int count, const std::string& remote) {
+  std::string script = each(count, "connect c%n 10.0.0.1:%p -> " + remote + " by ab[77]");
+  script += each(count, "established c%n") + each(count, "send c%n 5");
+  for (const std::string at : {"208ms", "624ms", "1456ms"})
+    script += "at " + at + " set c0\n" + each(count, "timeout c%n");
+  return script + "until 1.9s";
 }
 
 TEST(StallUnacked, ThreeRemotesAtOnceAreThePath) {
-  const Told told = tell(stalls(3));
+  const Told told = tell(stalls(3, "10.0.%n.9:22"));
   EXPECT_EQ(told.summary.findings.at(kSlug), 3U);
   for (const core::Finding& f : told.of(kSlug)) EXPECT_EQ(brief(f), "path-lost warning likely network");
 }
 
 TEST(StallUnacked, TwoRemotesAtOnceMayBeChance) {
-  for (const core::Finding& f : tell(stalls(2)).of(kSlug)) EXPECT_EQ(brief(f), "unknown warning likely network");
+  for (const core::Finding& f : tell(stalls(2, "10.0.%n.9:22")).of(kSlug))
+    EXPECT_EQ(brief(f), "unknown warning likely network");
 }
 
 TEST(StallUnacked, SaysWhenTheKernelGivesUp) {
@@ -257,21 +248,7 @@ TEST(StallUnacked, LostEventsMakeAGuessUnsure) {
 }
 
 TEST(StallUnacked, TenThousandStuckConnectionsAreOneLine) {
-  std::string script = "at 0ms listen other 10.0.0.1:1\n";
-  const auto each = [&script](const std::string& verb, const std::string& rest) {
-    for (int i = 0; i < 10000; ++i) script += verb + " c" + std::to_string(i) + rest + "\n";
-  };
-  for (int i = 0; i < 10000; ++i) {
-    const std::string n = std::to_string(i);
-    script += "connect c" + n + " 10.0.0.1:" + std::to_string(20000 + i) + " -> 10.0.0.9:80 by ab[77]\n";
-  }
-  each("established", "");
-  each("send", " 5");
-  for (const std::string at : {"208ms", "624ms", "1456ms"}) {
-    script += "at " + at + " set c0\n";
-    each("timeout", "");
-  }
-  const Told told = tell(script + "until 1.9s");
+  const Told told = tell(stalls(10000, "10.0.0.9:80"));
   ASSERT_EQ(told.phases(kSlug), "open closed");
   EXPECT_EQ(told.first(kSlug).count, 10000U);
   EXPECT_EQ(told.first(kSlug).count_total, 10000U);

@@ -68,11 +68,10 @@ TEST(SynAckRetransmit, AFirewallHereThatDropsTheAnswer) {
 
 TEST(SynAckRetransmit, WarnsFromTenAMinuteForOneListener) {
   const auto clients = [](int n) {
-    std::string script = "at 0ms listen srv 10.0.0.1:8080 by lighttpd[2112] limit 1024\n";
-    for (int i = 0; i < n; ++i) script += fmt::format("connect c{} 10.0.0.7:{} -> 10.0.0.1:8080\n", i, 50000 + i);
-    for (int i = 0; i < n; ++i)
-      script += fmt::format("at {}ms synack-retransmit srv from c{} timer timeouts 1\n", 3000 + i, i);
-    return tell(script + "until 4s").last(kSlug);
+    return tell("at 0ms listen srv 10.0.0.1:8080 by lighttpd[2112] limit 1024\n" +
+                each(n, "connect c%n 10.0.0.7:%p -> 10.0.0.1:8080") +
+                each(n, "at %t synack-retransmit srv from c%n timer timeouts 1", 3000, 1) + "until 4s")
+        .last(kSlug);
   };
   EXPECT_EQ(clients(9).severity, core::Severity::info);
   EXPECT_EQ(clients(10).severity, core::Severity::warning);
@@ -80,12 +79,10 @@ TEST(SynAckRetransmit, WarnsFromTenAMinuteForOneListener) {
 
 TEST(SynAckRetransmit, ManySourcesThatFillTheQueueAreAFlood) {
   const auto sources = [](int n, int requests) {
-    std::string script = fmt::format(
-        "at 0ms listen srv 10.0.0.1:8080 by lighttpd[2112] limit 128 requests {} young {}\n", requests, requests);
-    for (int i = 0; i < n; ++i) script += fmt::format("connect c{} 10.1.0.{}:50000 -> 10.0.0.1:8080\n", i, i + 1);
-    for (int i = 0; i < n; ++i)
-      script += fmt::format("at {}ms synack-retransmit srv from c{} timer timeouts 1\n", 3000 + i, i);
-    return tell(script + "until 4s");
+    return tell(
+        fmt::format("at 0ms listen srv 10.0.0.1:8080 by lighttpd[2112] limit 128 requests {0} young {0}\n", requests) +
+        each(n, "connect c%n 10.1.%n.1:50000 -> 10.0.0.1:8080") +
+        each(n, "at %t synack-retransmit srv from c%n timer timeouts 1", 3000, 1) + "until 4s");
   };
   const Told told = sources(60, 120);
   EXPECT_EQ(brief(told.last(kSlug)), "syn-flood critical likely network");

@@ -130,15 +130,12 @@ TEST(TimedOut, LostEventsLeaveWhatTheKernelSaid) {
 }
 
 TEST(TimedOut, ManyOfOnePathAreAnEventAndAnUpdate) {
-  std::string script = "at 0ms listen other 10.0.0.1:1\n";
-  for (int i = 0; i < 50; ++i) {
-    const std::string n = std::to_string(i);
-    script += "connect c" + n + " 10.0.0.1:" + std::to_string(50000 + i) + " -> 10.0.0.9:80 by ab[77]\nestablished c" +
-              n + "\nsend c" + n + " 5\n";
-  }
-  for (int i = 0; i < 50; ++i)
-    script += "at " + std::to_string(1000 + 100 * i) + "ms close c" + std::to_string(i) + " err ETIMEDOUT\n";
-  const Told told = tell(script + "until 30s");
+  const Told told = tell(each(50, R"(
+    connect c%n 10.0.0.1:%p -> 10.0.0.9:80 by ab[77]
+    established c%n
+    send c%n 5
+  )") + each(50, "at %t close c%n err ETIMEDOUT", 1000, 100) +
+                         "until 30s");
   EXPECT_EQ(told.phases(kSlug), "event update");
   EXPECT_EQ(told.last(kSlug).count, 50U);
   EXPECT_EQ(told.last(kSlug).count_total, 50U);

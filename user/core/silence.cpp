@@ -39,7 +39,10 @@ void await(Connection& c, const abi::Sample* sample, util::BootTime now) {
   const bool may = s.state == TcpState::established && c.role != ConnectionRole::server && !s.accepted &&
                    s.unacked() == 0 && s.bytes_acked > 1 && s.sent_age && *s.sent_age >= kAwaits;
   const bool spoke_last = s.bytes_received == 0 || (s.received_age && s.sent_age && *s.sent_age < *s.received_age);
-  if (!may || !spoke_last) return c.silence.awaiting.reset();
+  // Who speaks again and again and never hears a word tells rather than asks: more segments than one write fills.
+  const std::uint32_t mss = s.mss ? s.mss : 536;
+  const bool tells = sample && s.bytes_received == 0 && sample->data_segments_sent > s.total_retrans + s.bytes_acked / mss + 1;
+  if (!may || !spoke_last || tells) return c.silence.awaiting.reset();
   const util::BootTime asked = now - *s.sent_age;
   // Stamps are as coarse as jiffies: the same question keeps its time.
   if (c.silence.awaiting && asked - *c.silence.awaiting < 50ms && *c.silence.awaiting - asked < 50ms) return;

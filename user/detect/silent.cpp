@@ -27,7 +27,8 @@ void SilentDetector::on_event(const abi::Event& event, core::Scene& scene) {
   if (std::holds_alternative<abi::SweepEnd>(event.body)) {
     sweep(scene);
   } else if (const auto* change = std::get_if<abi::StateChange>(&event.body)) {
-    if (change->to == abi::TcpState::close) on_end(*change, scene);
+    const bool closes = change->to == abi::TcpState::fin_wait1 || change->to == abi::TcpState::last_ack;
+    if (closes || change->to == abi::TcpState::close) on_end(*change, scene);
   }
 }
 
@@ -51,7 +52,11 @@ void SilentDetector::sweep(core::Scene& scene) {
 
 void SilentDetector::on_end(const abi::StateChange& change, core::Scene& scene) {
   const core::Connection* c = scene.facts.connection(change.socket.id);
-  if (c) scene.book.close(*this, {c->key, abi::SocketId::none}, how_ended(*c, change));
+  if (!c) return;
+  const core::Subject subject{c->key, abi::SocketId::none};
+  const core::Case* open = scene.book.find(*this, subject);
+  if (open)
+    scene.book.close(*this, subject, moved_at_last(change.socket, open->since, scene) ? core::Ended::recovered : how_ended(*c, change));
 }
 
 core::Ended how_ended(const core::Connection& c, const abi::StateChange& change) {

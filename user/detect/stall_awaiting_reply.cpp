@@ -92,6 +92,10 @@ class StallAwaitingReply final : public SilentDetector {
     return std::max(threshold(c), usual);
   }
 
+  bool moved_at_last(const abi::Socket& s, util::BootTime since, const core::Scene& scene) const override {
+    return s.bytes_received > 0 && s.received_age && *s.received_age < scene.now() - since;
+  }
+
   void begin_sweep(core::Scene& scene) override {
     waiting_.clear();
     for (const std::uint64_t key : scene.facts.silent()) {

@@ -70,6 +70,12 @@ std::string subject_of(const core::Finding& finding) {
   return finding.service ? util::to_string(*finding.service) : std::string{};
 }
 
+// "synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186"
+std::string title_of(const core::Finding& finding) {
+  const std::string subject = subject_of(finding);
+  return subject.empty() ? std::string{finding.slug} : fmt::format("{}   {}", finding.slug, subject);
+}
+
 std::string oldest_of(const core::Finding& finding) {
   if (finding.count < 2 || !finding.connection) {
     return {};
@@ -246,7 +252,7 @@ void TextSink::block(const core::Finding& finding, const std::vector<const core:
   }
   shown_.remember(finding);
   for (const core::Finding* symptom : symptoms) {
-    text += below_root(*symptom);
+    text += below_root(*symptom, finding);
     shown_.remember(*symptom);
   }
   write(text);
@@ -257,7 +263,7 @@ void TextSink::one_line(const core::Finding& finding) {
     const bool open = open_at_end(finding);
     std::string text =
         lead(finding.time, open ? kSeverityColours[index(finding.severity)] : kGood, open ? "OPEN" : "CLOSED");
-    text += fmt::format("{}   {}", title(finding), end_of(finding));
+    text += fmt::format("{}{}   {}", title_of(finding), place(finding), end_of(finding));
     if (finding.count_total > 1) {
       text += ", " + counted(finding.count_total, "connection");
     }
@@ -293,23 +299,17 @@ std::string TextSink::lead(util::BootTime time, std::string_view code, std::stri
   return fmt::format("{}  {}  ", util::clock_time(time, run_.wall), paint(code, fmt::format("{:<8}", label)));
 }
 
-// "synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186", and where, if not in the tool's own namespace
-std::string TextSink::title(const core::Finding& finding, const std::string& more) const {
-  std::string text{finding.slug};
-  if (const std::string subject = subject_of(finding); !subject.empty()) {
-    text += "   " + subject;
-  }
-  text += more;
+// "   netns 4026532201", where that is neither known to the reader nor the tool's own.
+std::string TextSink::place(const core::Finding& finding, std::uint32_t known) const {
   const std::uint32_t netns = core::netns_of(finding);
-  if (netns != 0 && run_.netns != 0 && netns != run_.netns) {
-    text += fmt::format("   netns {}", netns);
-  }
-  return text;
+  const bool elsewhere = netns != 0 && run_.netns != 0 && netns != run_.netns && netns != known;
+  return elsewhere ? fmt::format("   netns {}", netns) : std::string{};
 }
 
 std::string TextSink::header(const core::Finding& finding, const std::string& more) const {
   const std::size_t severity = index(finding.severity);
-  return lead(finding.time, kSeverityColours[severity], kSeverityWords[severity]) + title(finding, more);
+  return lead(finding.time, kSeverityColours[severity], kSeverityWords[severity]) + title_of(finding) + more +
+         place(finding);
 }
 
 std::string TextSink::details(const core::Finding& finding) const {
@@ -323,11 +323,11 @@ std::string TextSink::details(const core::Finding& finding) const {
   return text;
 }
 
-std::string TextSink::below_root(const core::Finding& finding) const {
+std::string TextSink::below_root(const core::Finding& finding, const core::Finding& root) const {
   const std::size_t severity = index(finding.severity);
   std::string text = paint(kDim, "  symptom   ");
   text += paint(kSeverityColours[severity], fmt::format("{:<8}", kSeverityWords[severity]));
-  text += fmt::format("  {}\n", title(finding, oldest_of(finding)));
+  text += fmt::format("  {}{}{}\n", title_of(finding), oldest_of(finding), place(finding, core::netns_of(root)));
   return text + indented(finding.words.summary, kLabelColumn);
 }
 

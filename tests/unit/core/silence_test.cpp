@@ -9,7 +9,7 @@ namespace {
 using abi::TcpState;
 using namespace std::chrono_literals;
 
-constexpr auto kNow = util::boot_time(1'000'000'000'000);
+const auto kNow = util::boot_time(1'000'000'000'000);
 
 Connection open() {
   Connection c;

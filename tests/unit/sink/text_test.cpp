@@ -180,9 +180,20 @@ TEST_F(Text, AnotherNamespaceIsNamed) {
   other.findings({root});
   EXPECT_THAT(take(), HasSubstr("synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186 (oldest of 3)   "
                                 "netns 4026531840\n"));
+  core::Finding here = sample_symptom();  // its root's namespace need not be said again
+  core::Finding elsewhere = here;
+  root.id = here.story = elsewhere.story = 3;
+  here.id = 4;
+  here.connection->netns = 4026531840;
+  elsewhere.id = 5;
+  elsewhere.connection->netns = 4026531841;
+  other.findings({root, here, elsewhere});
+  const std::string text = take();
+  EXPECT_THAT(text, HasSubstr("symptom   WARNING   stall-unacked   127.0.0.1:49186 -> 127.0.0.1:8080\n"));
+  EXPECT_THAT(text, HasSubstr("stall-unacked   127.0.0.1:49186 -> 127.0.0.1:8080   netns 4026531841\n"));
   root.connection.reset();
   root.listener->netns = 4026531840;
-  root.id = 5;
+  root.id = 6;
   other.findings({root});
   EXPECT_THAT(take(), HasSubstr("synack-retransmit-unexpected   listener 0.0.0.0:8080   netns 4026531840\n"));
 }
