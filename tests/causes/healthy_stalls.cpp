@@ -213,8 +213,8 @@ void busy_loop(Truth& truth) {
   const ScratchFolder folder;
   folder.sparse("body", 300'000);
   const Child node = spawn_node(folder, service, 511);
-  const Child ab = spawn_program({"ab", "-q", "-k", "-t", "6", "-n", "10000000", "-c", "50", "-p",
-                                  folder.path() + "/body", "-T", "image/png", "http://127.0.0.1:3000/"},
+  const Child ab = spawn_program({"ab", "-q", "-k", "-n", "5000", "-c", "50", "-p", folder.path() + "/body", "-T",
+                                  "image/png", "http://127.0.0.1:3000/"},
                                  folder.path() + "/ab.log");
   const Child spinner = spawn("spinner", [&](Line& line) {
     for (int i = 0; i < 3; ++i) {

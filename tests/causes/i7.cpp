@@ -67,6 +67,7 @@ void expect_starved(Truth& truth, const Starve& how, const Child& node, const Se
     truth.expect(overflow.evidence("process_state", Json::object().set("contains", state)).phases({"open", "closed"}));
     truth.allow("accept-queue-overflow");
     truth.allow("connect-stalled", "accept-queue-full");
+    truth.allow("connect-timeout", "accept-queue-full");
     truth.allow("synack-retransmit-unexpected", "accept-queue-full");
     truth.allow("stall-unacked", "accept-queue-full");
     return;

@@ -29,7 +29,7 @@ class Puppet {
   void keepalive(int idle_s, int interval_s, int probes) const;
   [[nodiscard]] int in_flight() const;
   [[nodiscard]] int retransmits() const;
-  [[nodiscard]] int backoffs() const;  // of the retransmission timer now
+  [[nodiscard]] int backoffs() const;                   // of the retransmission timer now
   [[nodiscard]] int acked_after(int timeout_ms) const;  // ms until nothing is unacknowledged; fails on timeout
   // Of all connections:
   [[nodiscard]] std::vector<int> recv_errors(int timeout_ms = 10'000) const;
