@@ -10,29 +10,26 @@
 //
 // Prints one line of JSON on stdout.
 
-#include <arpa/inet.h>
 #include <getopt.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <string_view>
-#include <system_error>
 #include <thread>
-#include <utility>
+
+#include "load.h"
 
 namespace {
+
+using load::fail;
+using load::number;
+using load::Socket;
 
 using Seconds = std::chrono::duration<double>;
 
@@ -60,48 +57,6 @@ Prints {"connections":N,"seconds":S,"connections_per_s":R}.
 Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
 )";
 
-[[noreturn]] void fail(const char* what, int error = errno) {
-  // No strerror(): two threads may fail at once.
-  std::fprintf(stderr, "churn: %s: %s\n", what, std::generic_category().message(error).c_str());
-  std::exit(1);
-}
-
-class Socket {
- public:
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  Socket& operator=(Socket&&) = delete;
-  ~Socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-sockaddr_in address_of(std::uint32_t host, in_port_t port_be) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(host);
-  address.sin_port = port_be;
-  return address;
-}
-
-void enter_own_network_namespace() {
-  if (::unshare(CLONE_NEWNET) != 0) fail("a network namespace of its own (run as root, or with --here)");
-  // A new namespace's loopback is down; bringing it up gives it 127.0.0.1/8, so that all of 127.0.0.0/8 is local.
-  const Socket any(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (any.fd() < 0) fail("socket");
-  ifreq request{};
-  std::memcpy(request.ifr_name, "lo", sizeof "lo");
-  if (::ioctl(any.fd(), SIOCGIFFLAGS, &request) != 0) fail("reading the flags of lo");
-  request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
-  if (::ioctl(any.fd(), SIOCSIFFLAGS, &request) != 0) fail("bringing lo up");
-}
-
 void pin_to(int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -110,27 +65,10 @@ void pin_to(int cpu) {
     fail("pinning a thread to its CPU", error);
 }
 
-Socket listen_on_any() {
-  Socket listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (listener.fd() < 0) fail("socket");
-  const sockaddr_in any = address_of(INADDR_ANY, 0);
-  if (::bind(listener.fd(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) fail("bind");
-  if (::listen(listener.fd(), 128) != 0) fail("listen");
-  return listener;
-}
-
-in_port_t port_of(const Socket& listener) {
-  sockaddr_in bound{};
-  socklen_t length = sizeof bound;
-  if (::getsockname(listener.fd(), reinterpret_cast<sockaddr*>(&bound), &length) != 0) fail("getsockname");
-  return bound.sin_port;
-}
-
 void serve(const Socket& listener, const Options& options) {
   pin_to(options.server_cpu);
   for (std::uint32_t i = 0; i < options.connections; ++i) {
-    const Socket connection(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (connection.fd() < 0) fail("accept");
+    const Socket connection = load::accept_from(listener);
     char byte = 0;
     if (::read(connection.fd(), &byte, 1) != 1) fail("the server's read");
     if (::write(connection.fd(), &byte, 1) != 1) fail("the server's write");
@@ -142,29 +80,12 @@ Seconds ask(in_port_t port_be, const Options& options) {
   pin_to(options.client_cpu);
   const auto start = std::chrono::steady_clock::now();
   for (std::uint32_t i = 0; i < options.connections; ++i) {
-    const Socket connection(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (connection.fd() < 0) fail("socket");
-    const sockaddr_in server = address_of(INADDR_LOOPBACK + i / options.rotate, port_be);
-    if (::connect(connection.fd(), reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0) fail("connect");
+    const Socket connection = load::connect_to(INADDR_LOOPBACK + i / options.rotate, port_be);
     char byte = 'x';
     if (::write(connection.fd(), &byte, 1) != 1) fail("the client's write");
     if (::read(connection.fd(), &byte, 1) != 1) fail("the client's read");
   }
   return std::chrono::steady_clock::now() - start;
-}
-
-[[noreturn]] void wrong_usage(const char* what) {
-  std::fprintf(stderr, "churn: %s (see --help)\n", what);
-  std::exit(2);
-}
-
-std::uint32_t number(const char* text, std::uint32_t low, std::uint32_t high) {
-  char* end = nullptr;
-  errno = 0;
-  const unsigned long value = std::strtoul(text, &end, 10);
-  if (errno != 0 || end == text || *end != '\0' || value < low || value > high)
-    wrong_usage("a number is wrong or out of range");
-  return static_cast<std::uint32_t>(value);
 }
 
 Options parse(int argc, char** argv) {
@@ -203,7 +124,7 @@ Options parse(int argc, char** argv) {
         std::exit(2);  // getopt_long has said what is wrong
     }
   }
-  if (optind != argc) wrong_usage("it takes options only");
+  if (optind != argc) load::wrong_usage("it takes options only");
   return options;
 }
 
@@ -211,11 +132,11 @@ Options parse(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
-  if (options.own_namespace) enter_own_network_namespace();  // before the threads: it moves only the calling one
+  if (options.own_namespace) load::enter_own_network_namespace();  // before the threads: it moves only the calling one
 
-  const Socket listener = listen_on_any();
+  const Socket listener = load::listen_on_any();
   std::thread server(serve, std::cref(listener), std::cref(options));
-  const Seconds took = ask(port_of(listener), options);
+  const Seconds took = ask(load::port_of(listener), options);
   server.join();
 
   std::printf("{\"connections\":%u,\"seconds\":%.6f,\"connections_per_s\":%.1f}\n", options.connections, took.count(),

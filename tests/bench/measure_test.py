@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What scripts/bench concludes from what it sees, without measuring anything."""
+
+import pathlib
+import tempfile
+import unittest
+
+from measure import hold, onset, output
+
+MS = 1_000_000
+
+
+def spans(*cpu_ms, visits=()):
+    """One for each 20 ms."""
+    counts = list(visits) + [0] * (len(cpu_ms) - len(visits))
+    return [hold.Span(i * 0.02, (i + 1) * 0.02, cpu * MS, visited, 0) for i, (cpu, visited) in enumerate(zip(cpu_ms, counts))]
+
+
+def is_work(span):
+    return span.cpu_ns > hold.LEAST_VISIBLE_NS
+
+
+def is_visit(span):
+    return span.visits > 0
+
+
+class Sweeps(unittest.TestCase):
+    def test_neighbouring_polls_are_one_sweep_and_idling_is_not_in_it(self):
+        found = hold._joined(spans(0.1, 0.1, 5.1, 20.1, 0.1, 0.1, 0.1, 0.1, 0.1, 7.1, 0.1), is_work)
+        self.assertEqual([round(sweep.cpu_ns / MS, 6) for sweep in found], [25, 7])
+
+    def test_a_short_pause_is_within_a_sweep(self):
+        found = hold._joined(spans(0, 5, 0, 0, 5, 0, 0, 0, 5, 0, 0, 0, 0), is_work)
+        self.assertEqual([sweep.cpu_ns / MS for sweep in found], [10, 5])
+
+    def test_what_began_before_the_watch_is_left_out(self):
+        found = hold._joined(spans(5, 5, 0, 0, 0, 0, 7, 0, 0), is_work)
+        self.assertEqual([sweep.cpu_ns / MS for sweep in found], [7])
+
+    def test_visits_tell_a_sweep_that_takes_no_visible_time(self):
+        found = hold._joined(spans(*[0] * 10, visits=[0, 3, 0, 0, 0, 0, 4]), is_visit)
+        self.assertEqual([sweep.visits for sweep in found], [3, 4])
+
+    def test_nothing_is_no_sweep(self):
+        self.assertEqual(hold._joined(spans(0, 0, 0), is_work), [])
+
+
+class AnnouncedInterval(unittest.TestCase):
+    def test_the_last_one_said_counts(self):
+        said = b"attached\nsweeping each 900 ms, so\na sweep takes 12 ms: sweeps now every 1.2 s\n"
+        self.assertAlmostEqual(hold.announced_interval_s(said), 1.2)
+
+    def test_minutes(self):
+        self.assertEqual(hold.announced_interval_s(b"a sweep takes 1 s of CPU: sweeping each 2 min"), 120)
+
+    def test_none_was_said(self):
+        self.assertIsNone(hold.announced_interval_s(b"attached: every hook is live, each of 3 s"))
+
+
+class Findings(unittest.TestCase):
+    def test_a_service_is_its_listening_side(self):
+        ends = {"local": {"port": 1}, "remote": {"port": 2}}
+        self.assertEqual(onset._service_port({"service": {"port": 9}, "connection": ends}), 9)
+        self.assertEqual(onset._service_port({"connection": {**ends, "role": "server"}}), 1)
+        self.assertEqual(onset._service_port({"connection": {**ends, "role": "client"}}), 2)
+        self.assertIsNone(onset._service_port({}))
+
+    def test_a_line_is_read_once_and_only_when_it_is_whole(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "lines")
+            with open(path, "wb", buffering=0) as written, onset.Lines(path) as lines:
+                written.write(b'{"a":1}\n{"a"')
+                self.assertEqual([line for _, line in lines.new()], [{"a": 1}])
+                written.write(b":2}\n")
+                self.assertEqual([line for _, line in lines.new()], [{"a": 2}])
+                self.assertEqual(lines.new(), [])
+
+
+class IntoAFile(unittest.TestCase):
+    def replaced(self, text):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "README.md")
+            path.write_text(text)
+            return output.replace_between_markers(path, "new \\1"), path.read_text()
+
+    def test_only_what_is_between_the_marks_changes(self):
+        marked = f"before\n{output.BEGIN}\nold\n{output.END}\nafter\n"
+        self.assertEqual(self.replaced(marked), (True, f"before\n{output.BEGIN}\nnew \\1\n{output.END}\nafter\n"))
+
+    def test_a_file_without_marks_is_left_alone(self):
+        self.assertEqual(self.replaced("no marks\n"), (False, "no marks\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
