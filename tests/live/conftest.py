@@ -5,7 +5,8 @@ Run as root with Debian's python3-pytest and python3-jsonschema:
 
     TCPWHY=build/tcpwhy TCPWHY_CAUSES=build/tests/causes /usr/bin/python3 -m pytest tests/live
 
---repeat N makes every incident N times; -k chooses; --jobs N makes N incidents at a time.
+--repeat N makes every incident N times; -k chooses; --jobs N makes N incidents at a time;
+--rounds N plays the healthy servers' loads N times.
 """
 import os
 import pathlib
@@ -31,6 +32,8 @@ def pytest_addoption(parser):
     parser.addoption("--second-try", action="store_true",
                      help="an incident that came out otherwise is made once more, which is said in the summary of warnings")
     parser.addoption("--jobs", type=int, default=1, metavar="N", help="make N incidents at a time, each in its own namespaces")
+    parser.addoption("--rounds", type=int, default=1, metavar="N", help="play the loads of the healthy servers N times")
+    parser.addoption("--watch", type=int, default=None, metavar="SECONDS", help="how long each round of them is watched")
 
 
 def pytest_collection_modifyitems(config, items):
