@@ -13,9 +13,7 @@
 #define TW_ANSWERS_MOST 1000000
 
 /* A stamp's age in ms; a stamp that was never set is as old as can be. */
-static __always_inline __u32 tw_old_ms(__u32 now, __u32 stamp) {
-  return tw_age_ms(now, stamp);
-}
+static __always_inline __u32 tw_old_ms(__u32 now, __u32 stamp) { return tw_age_ms(now, stamp); }
 
 static __always_inline int tw_is_server_end(const struct sock *sk) { return sk->sk_max_ack_backlog != 0; }
 
@@ -84,8 +82,7 @@ static __always_inline int tw_is_suspect(const struct sock *sk, const struct tcp
   if (tp->inet_conn.icsk_retransmits && tp->packets_out)
     return 1;
   if (state == TCP_FIN_WAIT1 || state == TCP_CLOSING || state == TCP_LAST_ACK)
-    return tp->write_seq != tp->snd_una &&
-           (tw_old_ms(now, tp->rcv_tstamp) >= TW_UNREAD_MS || tw_is_window_shut(tp));
+    return tp->write_seq != tp->snd_una && (tw_old_ms(now, tp->rcv_tstamp) >= TW_UNREAD_MS || tw_is_window_shut(tp));
   if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
     return 0;
   if (tw_is_window_shut(tp))

@@ -303,9 +303,9 @@ struct tw_process {
   char state; /* R S D T t Z X, '?' where it could not be read */
   char reserved[7];
   char wait_channel[40];
-  char cgroup[192]; /* path, cut where longer */
-  __u64 cpu_ns;     /* user and system time of all threads */
-  __u32 polling;    /* threads that wait in poll, select, epoll_wait, accept or a read of a socket; TW_NEVER */
+  char cgroup[192];  /* path, cut where longer */
+  __u64 cpu_ns;      /* user and system time of all threads */
+  __u32 polling;     /* threads that wait in poll, select, epoll_wait, accept or a read of a socket; TW_NEVER */
   __u32 read_age_ms; /* since a walk last saw it read from, or open, any TCP socket; TW_NEVER not known */
 };
 
@@ -313,11 +313,11 @@ struct tw_process {
 struct tw_host {
   struct tw_header header;
   __u64 memory_pages;
-  __u64 memory_low;      /* net.ipv4.tcp_mem */
+  __u64 memory_low; /* net.ipv4.tcp_mem */
   __u64 memory_pressure;
   __u64 memory_high;
   __u64 orphans;
-  __u64 orphans_limit;   /* net.ipv4.tcp_max_orphans */
+  __u64 orphans_limit; /* net.ipv4.tcp_max_orphans */
 };
 
 /* One struct configures every program; it is constant once they are loaded. */

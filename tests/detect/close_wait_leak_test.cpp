@@ -23,10 +23,10 @@ std::string leaks(int first, int count, const std::string& at) {
   return script;
 }
 
-std::string kept(int count) {
-  return "at 0ms listen srv 10.0.0.1:80 by app[77]\nsweeps on\n" + leaks(0, count, "1s");
-}
-const std::string kPolls = "at 60s process 77 state S cpu 1s polling 1 fds 40 fd-limit 1024\nat 61s process 77 state S cpu 1s polling 1 fds 40 fd-limit 1024\n";
+std::string kept(int count) { return "at 0ms listen srv 10.0.0.1:80 by app[77]\nsweeps on\n" + leaks(0, count, "1s"); }
+const std::string kPolls =
+    "at 60s process 77 state S cpu 1s polling 1 fds 40 fd-limit 1024\nat 61s process 77 state S cpu 1s polling 1 fds "
+    "40 fd-limit 1024\n";
 
 TEST(CloseWaitLeak, OneIsWorthKnowing) {
   const Told told = tell(kept(1) + "until 63s");
@@ -57,14 +57,17 @@ TEST(CloseWaitLeak, TenOfOneProcessAreALeak) {
 TEST(CloseWaitLeak, WhatTheProcessDoesIsTheCause) {
   const auto cause = [](const std::string& looks) { return brief(tell(kept(10) + looks + "until 66s").last(kSlug)); };
   EXPECT_EQ(cause("at 60.5s process 77 state T\n"), "process-stopped warning certain app[77]");
-  EXPECT_EQ(cause("at 60s process 77 state R cpu 1s\nat 61s process 77 state R cpu 2s\n"), "process-busy warning likely app[77]");
+  EXPECT_EQ(cause("at 60s process 77 state R cpu 1s\nat 61s process 77 state R cpu 2s\n"),
+            "process-busy warning likely app[77]");
   EXPECT_EQ(cause("at 60s process 77 state S cpu 1s polling 0\nat 61s process 77 state S cpu 1s polling 0\n"),
             "process-blocked warning likely app[77]");
   EXPECT_EQ(cause(""), "forgotten-fd warning unsure app[77]");
 }
 
 TEST(CloseWaitLeak, GrowthOverThreeMinutesIsALeak) {
-  const Told told = tell(kept(2) + leaks(2, 1, "150s") + "at 240s process 77 state S cpu 1s polling 1\nat 241s process 77 state S cpu 1s polling 1\nuntil 250s");
+  const Told told =
+      tell(kept(2) + leaks(2, 1, "150s") +
+           "at 240s process 77 state S cpu 1s polling 1\nat 241s process 77 state S cpu 1s polling 1\nuntil 250s");
   EXPECT_EQ(brief(told.first(kSlug)), "forgotten-fd info likely app[77]");
   EXPECT_EQ(brief(told.last(kSlug)), "forgotten-fd warning likely app[77]");
   EXPECT_EQ(told.last(kSlug).evidence.number("grew_by"), 1);
@@ -73,9 +76,10 @@ TEST(CloseWaitLeak, GrowthOverThreeMinutesIsALeak) {
 }
 
 TEST(CloseWaitLeak, AFewPooledConnectionsWithAnAlertAreNoLeak) {
-  const Told told = tell("at 0ms listen srv 10.0.0.1:80 by app[77]\nconnect cli 10.0.0.9:50000 -> 10.0.0.1:80\n"
-                         "child in of cli on srv by app[77] watched\nsweeps on\n"
-                         "at 1s receive in 26\nstate in CLOSE_WAIT\nuntil 65s");
+  const Told told = tell(
+      "at 0ms listen srv 10.0.0.1:80 by app[77]\nconnect cli 10.0.0.9:50000 -> 10.0.0.1:80\n"
+      "child in of cli on srv by app[77] watched\nsweeps on\n"
+      "at 1s receive in 26\nstate in CLOSE_WAIT\nuntil 65s");
   EXPECT_EQ(told.last(kSlug).severity, core::Severity::info);
   EXPECT_EQ(told.last(kSlug).evidence.number("unread_bytes"), 25);
   EXPECT_EQ(told.slugs(), kSlug);
@@ -95,7 +99,9 @@ TEST(CloseWaitLeak, ClosedAtLast) {
 }
 
 TEST(CloseWaitLeak, HowItEnds) {
-  const auto ended = [](const std::string& how) { return tell(kept(1) + "at 65s " + how + "\nuntil 68s").last(kSlug).ended; };
+  const auto ended = [](const std::string& how) {
+    return tell(kept(1) + "at 65s " + how + "\nuntil 68s").last(kSlug).ended;
+  };
   EXPECT_EQ(ended("close in0"), core::Ended::closed);
   EXPECT_EQ(ended("close in0 exiting signal 9"), core::Ended::process_exit);
   EXPECT_EQ(ended("state in0 LAST_ACK exiting signal 9\nclose in0"), core::Ended::process_exit);

@@ -38,14 +38,16 @@ const std::string kBothEnds = R"(
 )";
 
 TEST(ClosedMidRequest, TheProcessWasKilled) {
-  const core::Finding f = tell(kBothEnds + "at 3s state in FIN_WAIT1 exiting signal 9\nstate out CLOSE_WAIT\nuntil 5s").first(kSlug);
+  const core::Finding f =
+      tell(kBothEnds + "at 3s state in FIN_WAIT1 exiting signal 9\nstate out CLOSE_WAIT\nuntil 5s").first(kSlug);
   EXPECT_EQ(brief(f), "process-exit warning certain web[88]");
   EXPECT_EQ(f.evidence.number("exit_signal"), 9);
   EXPECT_EQ(f.evidence.number("exit_code"), 0);
 }
 
 TEST(ClosedMidRequest, TheProcessExited) {
-  const core::Finding f = tell(kBothEnds + "at 3s state in FIN_WAIT1 exiting status 3\nstate out CLOSE_WAIT\nuntil 5s").first(kSlug);
+  const core::Finding f =
+      tell(kBothEnds + "at 3s state in FIN_WAIT1 exiting status 3\nstate out CLOSE_WAIT\nuntil 5s").first(kSlug);
   EXPECT_EQ(brief(f), "process-exit warning certain web[88]");
   EXPECT_EQ(f.evidence.number("exit_code"), 3);
 }
@@ -111,7 +113,8 @@ TEST(ClosedMidRequest, SeveralAreOneLineAndItsUpdate) {
   std::string script = "at 0ms listen other 10.0.0.1:1\n";
   for (int i = 0; i < 20; ++i) {
     const std::string out = "out" + std::to_string(i);
-    script += "connect " + out + " 10.0.0.1:" + std::to_string(50000 + i) + " -> 10.0.0.9:80 by app[77]\nestablished " + out + "\n";
+    script += "connect " + out + " 10.0.0.1:" + std::to_string(50000 + i) + " -> 10.0.0.9:80 by app[77]\nestablished " +
+              out + "\n";
   }
   script += "at 1s set other\n";
   for (int i = 0; i < 20; ++i) {

@@ -11,8 +11,8 @@ constexpr auto kSlug = "half-open-risk";
 using namespace std::chrono_literals;
 
 std::string idle(const std::string& rest, const std::string& ends = "10.0.0.1:50000 -> 10.0.0.9:5432") {
-  return "at 0ms connect out " + ends + " by app[77] watched\nestablished out\nsweeps on\nat 1s set out sent 899s received 899s " +
-         rest + "\n";
+  return "at 0ms connect out " + ends +
+         " by app[77] watched\nestablished out\nsweeps on\nat 1s set out sent 899s received 899s " + rest + "\n";
 }
 
 TEST(HalfOpenRisk, NothingWouldFindOut) {
@@ -49,7 +49,9 @@ TEST(HalfOpenRisk, RecoversWithAWord) {
 }
 
 TEST(HalfOpenRisk, HowItEnds) {
-  const auto ended = [](const std::string& how) { return tell(idle("") + "at 4s " + how + "\nuntil 7s").last(kSlug).ended; };
+  const auto ended = [](const std::string& how) {
+    return tell(idle("") + "at 4s " + how + "\nuntil 7s").last(kSlug).ended;
+  };
   EXPECT_EQ(ended("close out"), core::Ended::closed);
   EXPECT_EQ(ended("state out FIN_WAIT1 exiting signal 9\nclose out"), core::Ended::process_exit);
   EXPECT_EQ(ended("reset-received out\nclose out err ECONNRESET"), core::Ended::reset);

@@ -17,7 +17,9 @@ TEST(MemoryPressure, AboveTheMiddleMark) {
   EXPECT_EQ(f.since, source::script_time(1s));
   EXPECT_EQ(f.evidence.number("tcp_mem_pages"), 201);
   EXPECT_EQ(f.evidence.number("tcp_mem_limit_pages"), 200);
-  EXPECT_EQ(tell("at 1s host memory 401 of 100 200 400 orphans 0 of 10\nuntil 2s").first(kSlug).evidence.number("tcp_mem_limit_pages"),
+  EXPECT_EQ(tell("at 1s host memory 401 of 100 200 400 orphans 0 of 10\nuntil 2s")
+                .first(kSlug)
+                .evidence.number("tcp_mem_limit_pages"),
             400);
 }
 
@@ -26,7 +28,8 @@ TEST(MemoryPressure, BelowItThereIsNone) {
 }
 
 TEST(MemoryPressure, ItEndsBelowTheLowestMark) {
-  const std::string script = "at 1s host memory 201 of 100 200 400 orphans 0 of 10\nat 2s host memory 150 of 100 200 400 orphans 0 of 10\n";
+  const std::string script =
+      "at 1s host memory 201 of 100 200 400 orphans 0 of 10\nat 2s host memory 150 of 100 200 400 orphans 0 of 10\n";
   EXPECT_EQ(tell(script + "until 5s").last(kSlug).ended, core::Ended::trace_end);
   const core::Finding f = tell(script + "at 3s host memory 99 of 100 200 400 orphans 0 of 10\nuntil 6s").last(kSlug);
   EXPECT_EQ(f.ended, core::Ended::drained);
@@ -44,7 +47,7 @@ TEST(MemoryPressure, OneWhoHoldsMostOfItIsNamed) {
     at 2s   host memory 201 of 100 200 400 orphans 0 of 10
     until 3s
   )")
-                            .first(kSlug);
+                              .first(kSlug);
   EXPECT_EQ(brief(f), "tcp-mem critical likely app[77]");
   EXPECT_TRUE(f.evidence.has("holders"));
 }

@@ -86,7 +86,8 @@ TEST(StallAwaitingReply, APongIsNoQuestion) {
   const Told told = tell(kOpen + "at 1s receive out 10\nread out\nat 1050ms send out 10\nack out\nuntil 90s");
   for (const core::Finding& f : told.of(kSlug)) EXPECT_EQ(f.severity, core::Severity::info);
   // With history an answer is the rule, however fast the client asks again.
-  EXPECT_EQ(tell(kOpen + "at 1s receive out 10\nread out\nat 1050ms send out 10\nack out\nset out usual-wait 200ms answers 7\nuntil 13s")
+  EXPECT_EQ(tell(kOpen + "at 1s receive out 10\nread out\nat 1050ms send out 10\nack out\nset out usual-wait 200ms "
+                         "answers 7\nuntil 13s")
                 .first(kSlug)
                 .severity,
             core::Severity::warning);
@@ -101,7 +102,8 @@ TEST(StallAwaitingReply, FiveAtOnceAreOdd) {
       script += "established " + out + "\n";
     }
     script += "at 1s set other\n";
-    for (int i = 0; i < count; ++i) script += "send out" + std::to_string(i) + " 100\nack out" + std::to_string(i) + "\n";
+    for (int i = 0; i < count; ++i)
+      script += "send out" + std::to_string(i) + " 100\nack out" + std::to_string(i) + "\n";
     return tell(script + "until 13s").last(kSlug);
   };
   EXPECT_EQ(several(5).severity, core::Severity::warning);
@@ -126,7 +128,7 @@ TEST(StallAwaitingReply, TheProcessOfTheOtherEndIsNamed) {
     at 11.05s process 88 state S in futex_wait cpu 1s polling 0
     until 13s
   )")
-                            .last(kSlug);
+                              .last(kSlug);
   EXPECT_EQ(f.culprit.process->comm, "slow");
   EXPECT_EQ(f.cause, "peer-busy");
   EXPECT_EQ(f.severity, core::Severity::warning);
@@ -146,7 +148,9 @@ TEST(StallAwaitingReply, RecoversWithTheAnswer) {
 }
 
 TEST(StallAwaitingReply, HowItEnds) {
-  const auto ended = [](const std::string& how) { return tell(kAsked + "at 15s " + how + "\nuntil 18s").last(kSlug).ended; };
+  const auto ended = [](const std::string& how) {
+    return tell(kAsked + "at 15s " + how + "\nuntil 18s").last(kSlug).ended;
+  };
   EXPECT_EQ(ended("close out"), core::Ended::closed);
   EXPECT_EQ(ended("state out FIN_WAIT1 exiting signal 2\nclose out"), core::Ended::process_exit);
   EXPECT_EQ(ended("reset-received out\nclose out err ECONNRESET"), core::Ended::reset);

@@ -37,7 +37,8 @@ TEST(StallClosing, TheRemoteDoesNotRead) {
 }
 
 TEST(StallClosing, TheLastAckIsWaitedForToo) {
-  EXPECT_EQ(brief(tell(kOpen + "at 500ms state out CLOSE_WAIT\nat 1s state out LAST_ACK unacked 1 orphan\nuntil 7s").first(kSlug)),
+  EXPECT_EQ(brief(tell(kOpen + "at 500ms state out CLOSE_WAIT\nat 1s state out LAST_ACK unacked 1 orphan\nuntil 7s")
+                      .first(kSlug)),
             "unknown warning likely network");
 }
 
@@ -71,7 +72,9 @@ TEST(StallClosing, RecoversWhenItIsAcknowledged) {
 }
 
 TEST(StallClosing, HowItEnds) {
-  const auto ended = [](const std::string& how) { return tell(kClosed + "at 8s " + how + "\nuntil 10s").last(kSlug).ended; };
+  const auto ended = [](const std::string& how) {
+    return tell(kClosed + "at 8s " + how + "\nuntil 10s").last(kSlug).ended;
+  };
   EXPECT_EQ(ended("close out"), core::Ended::closed);
   EXPECT_EQ(ended("close out err ETIMEDOUT"), core::Ended::timed_out);
   EXPECT_EQ(ended("reset-received out\nclose out err ECONNRESET"), core::Ended::reset);

@@ -68,7 +68,8 @@ TEST(StallUnread, TwoSecondsMustHavePassed) {
 }
 
 TEST(StallUnread, ASlowReaderReads) {
-  EXPECT_EQ(tell(kUnread + kStopped + "at 2.6s set in unread 99000\nat 4.4s set in unread 98000\nat 6s set in unread 97000\nuntil 7s")
+  EXPECT_EQ(tell(kUnread + kStopped +
+                 "at 2.6s set in unread 99000\nat 4.4s set in unread 98000\nat 6s set in unread 97000\nuntil 7s")
                 .phases(kSlug),
             "");
 }
@@ -127,7 +128,9 @@ TEST(StallUnread, AnAlertBehindAFinIsNoStall) {
 }
 
 TEST(StallUnread, AFinAloneIsNotUnread) {
-  EXPECT_EQ(tell(kServed + "at 1s receive in 1 rcv-window 0\nstate in CLOSE_WAIT\n" + kStopped + "until 8s").phases(kSlug), "");
+  EXPECT_EQ(
+      tell(kServed + "at 1s receive in 1 rcv-window 0\nstate in CLOSE_WAIT\n" + kStopped + "until 8s").phases(kSlug),
+      "");
 }
 
 TEST(StallUnread, LostEventsMakeAGuessUnsure) {

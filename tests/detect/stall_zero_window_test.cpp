@@ -39,9 +39,10 @@ TEST(StallZeroWindow, ThreeSecondsThroughout) {
   EXPECT_EQ(tell(kShut + "until 3.9s").phases(kSlug), "");
   EXPECT_EQ(tell(kShut + "at 3.6s set out window 65536\nuntil 8s").phases(kSlug), "");
   // A little goes out now and then.
-  EXPECT_EQ(tell(kShut + "at 3.1s set out unacked 66000 unsent 4500\nat 5.1s set out unacked 67000 unsent 3500\nuntil 7.4s")
-                .phases(kSlug),
-            "");
+  EXPECT_EQ(
+      tell(kShut + "at 3.1s set out unacked 66000 unsent 4500\nat 5.1s set out unacked 67000 unsent 3500\nuntil 7.4s")
+          .phases(kSlug),
+      "");
 }
 
 TEST(StallZeroWindow, NothingWaitsBehindTheWindow) {
@@ -61,7 +62,9 @@ TEST(StallZeroWindow, RecoversWhenTheWindowOpens) {
 }
 
 TEST(StallZeroWindow, HowItEnds) {
-  const auto ended = [](const std::string& how) { return tell(kShut + "at 6s " + how + "\nuntil 8s").last(kSlug).ended; };
+  const auto ended = [](const std::string& how) {
+    return tell(kShut + "at 6s " + how + "\nuntil 8s").last(kSlug).ended;
+  };
   EXPECT_EQ(ended("close out"), core::Ended::closed);
   EXPECT_EQ(ended("close out exiting signal 15"), core::Ended::process_exit);
   EXPECT_EQ(ended("close out err ETIMEDOUT"), core::Ended::timed_out);
@@ -89,7 +92,8 @@ TEST(StallZeroWindow, TheProcessOfTheOtherEndIsNamed) {
 }
 
 TEST(StallZeroWindow, ASlowReaderIsWorthKnowing) {
-  const Told told = tell(kBothEnds + "at 2s set in unread 65000\nat 3.2s set in unread 64000\nat 5s set in unread 63000\nuntil 6s");
+  const Told told =
+      tell(kBothEnds + "at 2s set in unread 65000\nat 3.2s set in unread 64000\nat 5s set in unread 63000\nuntil 6s");
   EXPECT_EQ(brief(told.first(kSlug)), "peer-slow info certain slow[88]");
   EXPECT_EQ(told.phases("stall-unread"), "");
 }

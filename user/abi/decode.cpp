@@ -183,9 +183,8 @@ void to_body(const tw_drop& r, Event& e) {
 }
 void to_body(const tw_seed& r, Event& e) { e.body = Seed{socket(r.socket), owner(r.owner)}; }
 void to_body(const tw_sample& r, Event& e) {
-  e.body = Sample{socket(r.socket), owner(r.owner),        age(r.usual_wait_ms),
-                  r.answers,        r.unanswered,          age(r.window_shut_ms),
-                  r.data_segments_sent};
+  e.body = Sample{socket(r.socket), owner(r.owner),        age(r.usual_wait_ms), r.answers,
+                  r.unanswered,     age(r.window_shut_ms), r.data_segments_sent};
 }
 void to_body(const tw_host& r, Event& e) {
   e.body = Host{r.memory_pages, r.memory_low, r.memory_pressure, r.memory_high, r.orphans, r.orphans_limit};
@@ -204,9 +203,17 @@ void to_body(const tw_seed_end& r, Event& e) { e.body = SeedEnd{r.initial != 0, 
 void to_body(const tw_sweep_end& r, Event& e) { e.body = SweepEnd{r.sockets, milliseconds{r.interval_ms}}; }
 void to_body(const tw_process& r, Event& e) {
   const auto count = [](std::uint32_t n) { return n == TW_NEVER ? std::nullopt : std::optional{n}; };
-  e.body = ProcessState{r.pid,   util::boot_time(r.start_ns), r.threads,     count(r.open_fds), count(r.fd_limit),
-                        r.state, text(r.wait_channel),        text(r.cgroup), std::chrono::nanoseconds{r.cpu_ns},
-                        count(r.polling), age(r.read_age_ms)};
+  e.body = ProcessState{r.pid,
+                        util::boot_time(r.start_ns),
+                        r.threads,
+                        count(r.open_fds),
+                        count(r.fd_limit),
+                        r.state,
+                        text(r.wait_channel),
+                        text(r.cgroup),
+                        std::chrono::nanoseconds{r.cpu_ns},
+                        count(r.polling),
+                        age(r.read_age_ms)};
 }
 
 template <typename Record>

@@ -703,7 +703,8 @@ void Facts::on(const abi::ProcessState& e) {
   const bool same = known.state.start == e.start;
   // Two looks at one moment say nothing of the time between them.
   if (same && now_ - known.at >= 100ms && e.cpu >= known.state.cpu)
-    known.cpu_share = std::chrono::duration<double>{e.cpu - known.state.cpu} / std::chrono::duration<double>{now_ - known.at};
+    known.cpu_share =
+        std::chrono::duration<double>{e.cpu - known.state.cpu} / std::chrono::duration<double>{now_ - known.at};
   if (!same) known.cpu_share.reset();
   known.state = e;
   known.at = now_;

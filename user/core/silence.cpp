@@ -41,7 +41,8 @@ void await(Connection& c, const abi::Sample* sample, util::BootTime now) {
   const bool spoke_last = s.bytes_received == 0 || (s.received_age && s.sent_age && *s.sent_age < *s.received_age);
   // Who speaks again and again and never hears a word tells rather than asks: more segments than one write fills.
   const std::uint32_t mss = s.mss ? s.mss : 536;
-  const bool tells = sample && s.bytes_received == 0 && sample->data_segments_sent > s.total_retrans + s.bytes_acked / mss + 1;
+  const bool tells =
+      sample && s.bytes_received == 0 && sample->data_segments_sent > s.total_retrans + s.bytes_acked / mss + 1;
   if (!may || !spoke_last || tells) return c.silence.awaiting.reset();
   const util::BootTime asked = now - *s.sent_age;
   // Stamps are as coarse as jiffies: the same question keeps its time.

@@ -35,7 +35,8 @@ class CloseWaitLeak final : public SilentDetector {
     const std::uint32_t before = held == held_.end() ? 0 : held->second.three_minutes_ago(scene.now());
     const bool grows = before > 0 && count > before;
     v.severity = pid != 0 && (count >= kMany || grows) ? Severity::warning : Severity::info;
-    const Mood mood = pid != 0 && v.severity > Severity::info ? mood_of(pid, scene.now() - c.since, scene) : Mood::alive;
+    const Mood mood =
+        pid != 0 && v.severity > Severity::info ? mood_of(pid, scene.now() - c.since, scene) : Mood::alive;
     if (mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final) return std::nullopt;
     v.cause = cause_of(mood);
     v.confidence = pid == 0 || mood == Mood::unknown ? core::Confidence::unsure
@@ -60,7 +61,8 @@ class CloseWaitLeak final : public SilentDetector {
     w.evidence = fmt::format("the oldest for {}{}", util::human(f.duration),
                              grew > 0 ? fmt::format(", {} more than when it was first seen", grew) : std::string{});
     if (f.evidence.has("open_fds"))
-      w.evidence += fmt::format(", {} descriptors of {} in use", f.evidence.number("open_fds"), f.evidence.number("fd_limit"));
+      w.evidence +=
+          fmt::format(", {} descriptors of {} in use", f.evidence.number("open_fds"), f.evidence.number("fd_limit"));
     w.advice = {fmt::format("find the path in {} that handles a request and does not close (errors, time-outs)", who),
                 fmt::format("ss -tnp state close-wait shows them; restarting {} frees them", who)};
   }

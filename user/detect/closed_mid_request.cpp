@@ -62,8 +62,9 @@ class ClosedMidRequest final : public core::Detector {
     const std::string server = f.culprit.process ? core::name_of(*f.culprit.process) : remote_words(f);
     core::Words& w = f.words;
     const bool died = f.cause == "process-exit" && f.culprit.process && f.culprit.process->exit;
-    w.summary = died ? fmt::format("{} {} while it owed {} a reply.", server, was(exit_words(*f.culprit.process->exit)), who)
-                     : fmt::format("{} closed the connection while it owed {} a reply.", server, who);
+    w.summary =
+        died ? fmt::format("{} {} while it owed {} a reply.", server, was(exit_words(*f.culprit.process->exit)), who)
+             : fmt::format("{} closed the connection while it owed {} a reply.", server, who);
     w.cause = died ? "the process ended, and the kernel closed its connections"
                    : "the other end closed after it had taken the request";
     w.effect = fmt::format("{} gets an end of file instead of an answer", who);
@@ -72,7 +73,8 @@ class ClosedMidRequest final : public core::Detector {
                              bytes_words(static_cast<std::uint64_t>(f.evidence.number("request_bytes"))),
                              util::human(std::chrono::milliseconds{f.evidence.number("waiting_ms")}));
     w.advice = {died ? fmt::format("find out why {} ended: its log, its core dump, dmesg (out of memory?)", server)
-                     : fmt::format("look at the log of {} at this second: an error, a time-out of its own, a restart?", server)};
+                     : fmt::format("look at the log of {} at this second: an error, a time-out of its own, a restart?",
+                                   server)};
   }
 
  private:
@@ -84,7 +86,8 @@ class ClosedMidRequest final : public core::Detector {
     return !failed && s.bytes_received > 0 && s.sent_age.value_or(util::Duration{}) < 1s;
   }
 
-  static core::Culprit culprit_of(const core::Connection& client, const core::Connection* peer, const core::Scene& scene) {
+  static core::Culprit culprit_of(const core::Connection& client, const core::Connection* peer,
+                                  const core::Scene& scene) {
     if (peer && !peer->owners.empty()) return blame_owner(peer->owners);
     const core::Listener* l = scene.facts.listener_at(client.tuple.remote, client.tuple.netns);
     // Of several that hold the listener nobody knows which one closed.

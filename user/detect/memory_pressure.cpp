@@ -103,23 +103,28 @@ class MemoryPressure final : public core::Detector {
       w.summary = "segments arrive for which their receiver's buffer has no room, and are dropped.";
       w.cause = fmt::format("{} reads more slowly than it is sent to, in many small segments", who);
       w.effect = "what was dropped is sent again later: the connections are slow";
-      w.evidence = count_words(static_cast<std::uint64_t>(f.evidence.number("dropped_segments")), "segment", "segments") + " dropped";
+      w.evidence =
+          count_words(static_cast<std::uint64_t>(f.evidence.number("dropped_segments")), "segment", "segments") +
+          " dropped";
       w.advice = {"nstat -az TcpExtPruneCalled TcpExtTCPRcvQDrop; net.ipv4.tcp_rmem is the buffer's limit"};
       return;
     }
     const bool orphans = f.cause == "orphans";
     w.summary = orphans ? "more connections are closed and not finished than the kernel keeps: it resets them."
                         : "TCP is short of memory on this host: the kernel throttles its connections.";
-    w.cause = orphans ? "too many orphans: peers do not acknowledge what is left to send"
-                      : f.culprit.process ? fmt::format("{} holds most of what is stuck in queues", who)
-                                          : std::string{"many hold a part of it: net.ipv4.tcp_mem is too small for the load"};
-    w.effect = orphans ? "data that was sent before close() is lost" : "windows shrink, and the kernel aborts what it cannot hold";
-    w.evidence = orphans ? fmt::format("{} orphans, limit {}", f.evidence.number("orphans"), f.evidence.number("orphans_limit"))
-                         : fmt::format("{} pages in use, limit {}", f.evidence.number("tcp_mem_pages"),
-                                       f.evidence.number("tcp_mem_limit_pages"));
+    w.cause = orphans             ? "too many orphans: peers do not acknowledge what is left to send"
+              : f.culprit.process ? fmt::format("{} holds most of what is stuck in queues", who)
+                                  : std::string{"many hold a part of it: net.ipv4.tcp_mem is too small for the load"};
+    w.effect = orphans ? "data that was sent before close() is lost"
+                       : "windows shrink, and the kernel aborts what it cannot hold";
+    w.evidence =
+        orphans ? fmt::format("{} orphans, limit {}", f.evidence.number("orphans"), f.evidence.number("orphans_limit"))
+                : fmt::format("{} pages in use, limit {}", f.evidence.number("tcp_mem_pages"),
+                              f.evidence.number("tcp_mem_limit_pages"));
     if (f.evidence.has("holders")) w.evidence += "; most held by " + holders_words(f);
-    w.advice = {f.culprit.process ? fmt::format("find why {} does not read (or its peers do not)", who)
-                                  : std::string{"find who holds it: ss -tmp; raise net.ipv4.tcp_mem if the load is right"}};
+    w.advice = {f.culprit.process
+                    ? fmt::format("find why {} does not read (or its peers do not)", who)
+                    : std::string{"find who holds it: ss -tmp; raise net.ipv4.tcp_mem if the load is right"}};
   }
 
  private:
@@ -148,7 +153,8 @@ class MemoryPressure final : public core::Detector {
     std::string words;
     if (!list) return words;
     for (const auto& [name, bytes] : *list)
-      words += (words.empty() ? "" : ", ") + fmt::format("{} ({})", name, bytes_words(static_cast<std::uint64_t>(bytes)));
+      words +=
+          (words.empty() ? "" : ", ") + fmt::format("{} ({})", name, bytes_words(static_cast<std::uint64_t>(bytes)));
     return words;
   }
 };

@@ -38,7 +38,8 @@ void SilentDetector::sweep(core::Scene& scene) {
     const core::Connection* c = scene.facts.connection(abi::SocketId{key});
     if (!c) continue;
     const std::optional<util::BootTime> since = silent_since(*c, scene);
-    if (since && scene.now() - *since >= opens_after(*c)) scene.book.raise(*this, {c->key, abi::SocketId::none}, *since);
+    if (since && scene.now() - *since >= opens_after(*c))
+      scene.book.raise(*this, {c->key, abi::SocketId::none}, *since);
   }
   for (const core::Subject& subject : scene.book.open_subjects(*this)) {
     const core::Connection* c = scene.facts.connection(subject.connection);
@@ -56,7 +57,8 @@ void SilentDetector::on_end(const abi::StateChange& change, core::Scene& scene) 
   const core::Subject subject{c->key, abi::SocketId::none};
   const core::Case* open = scene.book.find(*this, subject);
   if (open)
-    scene.book.close(*this, subject, moved_at_last(change.socket, open->since, scene) ? core::Ended::recovered : how_ended(*c, change));
+    scene.book.close(*this, subject,
+                     moved_at_last(change.socket, open->since, scene) ? core::Ended::recovered : how_ended(*c, change));
 }
 
 core::Ended how_ended(const core::Connection& c, const abi::StateChange& change) {

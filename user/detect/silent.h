@@ -28,7 +28,9 @@ class SilentDetector : public core::Detector {
     return threshold(connection);
   }
   // Between the last look and its end the connection had moved after all.
-  [[nodiscard]] virtual bool moved_at_last(const abi::Socket&, util::BootTime, const core::Scene&) const { return false; }
+  [[nodiscard]] virtual bool moved_at_last(const abi::Socket&, util::BootTime, const core::Scene&) const {
+    return false;
+  }
   // Before the connections are looked at, once each sweep.
   virtual void begin_sweep(core::Scene&) {}
   [[nodiscard]] util::Duration threshold(const core::Connection& connection) const;

@@ -76,9 +76,12 @@ class StallAwaitingReply final : public SilentDetector {
       w.evidence += fmt::format("; its longest wait so far was {}",
                                 util::human(std::chrono::milliseconds{f.evidence.number("usual_wait_ms")}));
     if (f.evidence.has("process_state")) w.evidence += "; " + server + " is " + f.evidence.text("process_state");
-    w.advice = {f.culprit.process ? fmt::format("find out what {} does with the request (its stack, its log, what it waits for itself)", server)
-                                  : fmt::format("on {}: did the request arrive at the program, and what does it wait for?", remote_words(f)),
-                fmt::format("give {} a time-out for its requests", who)};
+    w.advice = {
+        f.culprit.process
+            ? fmt::format("find out what {} does with the request (its stack, its log, what it waits for itself)",
+                          server)
+            : fmt::format("on {}: did the request arrive at the program, and what does it wait for?", remote_words(f)),
+        fmt::format("give {} a time-out for its requests", who)};
   }
 
  protected:
@@ -117,7 +120,8 @@ class StallAwaitingReply final : public SilentDetector {
   // Without history, and the last word followed the other side's at once.
   static bool may_be_an_answer(const core::Connection& c) {
     const abi::Socket& s = c.socket;
-    return !has_history(c) && s.bytes_received > 0 && s.sent_age && s.received_age && *s.received_age - *s.sent_age < kAnAnswer;
+    return !has_history(c) && s.bytes_received > 0 && s.sent_age && s.received_age &&
+           *s.received_age - *s.sent_age < kAnAnswer;
   }
 
   std::map<Service, std::uint32_t> waiting_;  // for longer than the threshold, in this sweep

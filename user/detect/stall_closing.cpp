@@ -57,8 +57,9 @@ class StallClosing final : public SilentDetector {
     if (f.count > 1) w.summary += fmt::format(" {} connections are like this.", f.count);
     w.effect = f.evidence.flag("orphan") ? "no process holds the connection any more; the kernel keeps the data"
                                          : "the data stays in the send queue";
-    w.evidence = fmt::format("window {}, {}", bytes_words(static_cast<std::uint64_t>(f.evidence.number("window_bytes"))),
-                             count_words(static_cast<std::uint64_t>(f.evidence.number("rtos")), "time-out", "time-outs"));
+    w.evidence =
+        fmt::format("window {}, {}", bytes_words(static_cast<std::uint64_t>(f.evidence.number("window_bytes"))),
+                    count_words(static_cast<std::uint64_t>(f.evidence.number("rtos")), "time-out", "time-outs"));
     if (f.cause == "peer-not-reading") {
       w.cause = reader + " does not read what has arrived, and its window is shut";
       w.advice = {fmt::format("find why {} does not read", reader)};

@@ -35,7 +35,8 @@ class StallUnread final : public SilentDetector {
     const bool never_accepted = reader->in_accept_queue();
     const bool much = core::much_unread(s);
     const Mood mood = culprit.process ? mood_of(culprit.process->pid, scene.now() - c.since, scene) : Mood::unknown;
-    const bool asking = culprit.process && mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
+    const bool asking =
+        culprit.process && mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
     if (asking && !never_accepted) return std::nullopt;
     // Asleep it may be by design: a little waits for it, and it will come.
     if (!much && !never_accepted && mood != Mood::stopped && mood != Mood::busy) return std::nullopt;
@@ -107,15 +108,19 @@ class StallUnread final : public SilentDetector {
   static constexpr auto kObserveFor = 1500ms;
 
   static core::Culprit culprit_of(const core::Connection& c, const core::Scene& scene) {
-    if (const core::Listener* l = scene.facts.listener(c.listener); l && c.in_accept_queue()) return blame_owner(l->owners);
+    if (const core::Listener* l = scene.facts.listener(c.listener); l && c.in_accept_queue())
+      return blame_owner(l->owners);
     return blame_owner(c.owners);
   }
 
   static std::string advice_of(const core::Finding& f, const std::string& who) {
-    if (f.evidence.text("process_state") == "stopped") return fmt::format("find out who stopped {}; kill -CONT lets it go on", who);
-    if (f.cause == "process-busy") return fmt::format("profile {} (perf top -p PID): what keeps its event loop from coming round?", who);
+    if (f.evidence.text("process_state") == "stopped")
+      return fmt::format("find out who stopped {}; kill -CONT lets it go on", who);
+    if (f.cause == "process-busy")
+      return fmt::format("profile {} (perf top -p PID): what keeps its event loop from coming round?", who);
     if (f.cause == "forgotten-fd")
-      return fmt::format("{} forgot this descriptor, or is slow by design: does it still ask its event loop for it?", who);
+      return fmt::format("{} forgot this descriptor, or is slow by design: does it still ask its event loop for it?",
+                         who);
     return fmt::format("find what blocks {}: its stack (gdb -p, /proc/PID/stack), its locks, its thread pool", who);
   }
 

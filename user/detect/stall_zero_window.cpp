@@ -47,9 +47,9 @@ class StallZeroWindow final : public SilentDetector {
     core::Words& w = f.words;
     const std::string bytes = bytes_words(static_cast<std::uint64_t>(f.evidence.number("waiting_bytes")));
     const bool over = f.phase == core::Phase::closed && f.ended == core::Ended::recovered;
-    w.summary = fmt::format("{} {} {} to {}: the peer's window {} shut for {}.", who,
-                            over ? "could not send" : "cannot send", bytes, remote_words(f), over ? "was" : "is",
-                            util::human(f.duration));
+    w.summary =
+        fmt::format("{} {} {} to {}: the peer's window {} shut for {}.", who, over ? "could not send" : "cannot send",
+                    bytes, remote_words(f), over ? "was" : "is", util::human(f.duration));
     if (f.count > 1) w.summary += fmt::format(" {} connections are like this.", f.count);
     w.cause = f.cause == "peer-slow" ? reader + " reads, but more slowly than it is sent to"
                                      : reader + " does not read what has arrived";
@@ -58,8 +58,12 @@ class StallZeroWindow final : public SilentDetector {
     w.evidence = fmt::format("window {}, {} answered by nothing but the same window",
                              bytes_words(static_cast<std::uint64_t>(f.evidence.number("window_bytes"))),
                              count_words(static_cast<std::uint64_t>(f.evidence.number("probes")), "probe", "probes"));
-    w.advice = {f.culprit.process ? fmt::format("find why {} does not read: is it stopped, busy, blocked, or has it forgotten the descriptor?", reader)
-                                  : fmt::format("on {}: which process holds the connection, and why does it not read?", remote_words(f))};
+    w.advice = {
+        f.culprit.process
+            ? fmt::format(
+                  "find why {} does not read: is it stopped, busy, blocked, or has it forgotten the descriptor?",
+                  reader)
+            : fmt::format("on {}: which process holds the connection, and why does it not read?", remote_words(f))};
   }
 
  protected:

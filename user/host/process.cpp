@@ -100,10 +100,18 @@ bool any_thread_runs(const std::string& folder) {
 }
 
 bool waits_for_sockets(long call) {
-  static constexpr long kCalls[] = {SYS_epoll_pwait, SYS_ppoll,   SYS_pselect6, SYS_accept,
-                                    SYS_accept4,     SYS_recvfrom, SYS_recvmsg,  SYS_io_getevents,
+  static constexpr long kCalls[] = {SYS_epoll_pwait,
+                                    SYS_ppoll,
+                                    SYS_pselect6,
+                                    SYS_accept,
+                                    SYS_accept4,
+                                    SYS_recvfrom,
+                                    SYS_recvmsg,
+                                    SYS_io_getevents,
 #ifdef SYS_epoll_wait
-                                    SYS_epoll_wait,  SYS_poll,    SYS_select,
+                                    SYS_epoll_wait,
+                                    SYS_poll,
+                                    SYS_select,
 #endif
 #ifdef SYS_epoll_pwait2
                                     SYS_epoll_pwait2,

@@ -352,7 +352,8 @@ void Live::answer_wants(const Handler& handler, BootTime now) {
   for (const std::uint32_t pid : wants_.take_processes(kProcessesPerTick)) {
     tw_process record = to_record(host::read_process(pid));
     const std::uint64_t read_ns = programs_->last_read_ns(pid);
-    record.read_age_ms = read_ns == 0 ? TW_NEVER : static_cast<__u32>((to_ns(now) - std::min(read_ns, to_ns(now))) / 1'000'000);
+    record.read_age_ms =
+        read_ns == 0 ? TW_NEVER : static_cast<__u32>((to_ns(now) - std::min(read_ns, to_ns(now))) / 1'000'000);
     emit(handler, record, TW_KIND_PROCESS);
   }
   if (wants_.any_socket()) walk_for_wants(handler, now);

@@ -33,7 +33,8 @@ constexpr std::uint8_t kSyn = 2;
 
 // include/net/dropreason-core.h, include/net/rstreason.h of 6.18.
 constexpr std::pair<std::uint32_t, std::string_view> kDropReasons[] = {
-    {2, "NOT_SPECIFIED"}, {3, "NO_SOCKET"}, {9, "TCP_CSUM"}, {15, "NETFILTER_DROP"}, {20, "PROTO_MEM"}, {40, "TCP_LISTEN_OVERFLOW"}};
+    {2, "NOT_SPECIFIED"},   {3, "NO_SOCKET"},  {9, "TCP_CSUM"},
+    {15, "NETFILTER_DROP"}, {20, "PROTO_MEM"}, {40, "TCP_LISTEN_OVERFLOW"}};
 constexpr std::pair<std::uint32_t, std::string_view> kResetReasons[] = {{0, "NOT_SPECIFIED"},
                                                                         {1, "NO_SOCKET"},
                                                                         {2, "TCP_INVALID_ACK_SEQUENCE"},
@@ -553,8 +554,7 @@ void Player::put_state(Reader& line, ScriptSocket& s, std::uint8_t to) {
   } else {
     record.owner = connector_of(s);
   }
-  if (!telling && !states::is_telling(from, to, s, exit_flag != 0))
-    return put_transition(s, from, to, record.owner);
+  if (!telling && !states::is_telling(from, to, s, exit_flag != 0)) return put_transition(s, from, to, record.owner);
   record.socket = facts(s);
   record.from = from;
   record.to = to;
