@@ -95,7 +95,7 @@ TEST(CloseWaitLeak, WhatNobodyAcceptedIsNobodysLeak) {
 TEST(CloseWaitLeak, ClosedAtLast) {
   const Told told = tell(kept(1) + "at 65s state in0 LAST_ACK\nat 65050ms close in0\nuntil 70s");
   EXPECT_EQ(told.phases(kSlug), "open closed");
-  EXPECT_EQ(told.last(kSlug).ended, core::Ended::recovered);
+  EXPECT_EQ(told.last(kSlug).ended, core::Ended::closed);
 }
 
 TEST(CloseWaitLeak, HowItEnds) {

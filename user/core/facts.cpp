@@ -667,7 +667,6 @@ void Facts::on(const abi::Sample& e) {
   }
   Connection& c = touch(e.socket, e.owner);
   if (c.ending) return;
-  if (!known) c.before_trace = c.before_trace || !c.established;
   if (e.socket.state != TcpState::syn_sent) progress(c, e.socket);
   look(c, e, now_);
   c.silence.look = sweeps_ + 1;
