@@ -22,6 +22,7 @@ constexpr int kPart = 100;   // with a part of one, after which the web server c
 constexpr long kPartBytes = 400'000;
 constexpr size_t kReadOfWhole = 300'000;
 constexpr size_t kReadOfPart = 20'000;
+constexpr size_t kReadLast = 1000;
 constexpr long kMuch = 30'000;  // bytes; with that the window may be shut already: memory is what counts
 const Endpoint kWeb{"127.0.0.1", 8080};
 
@@ -56,6 +57,8 @@ void stalled_proxy(Line& line, Then then, int friendly_port) {
     const size_t wanted = whole ? kReadOfWhole : kReadOfPart;
     require(read_up_to(fds.back(), wanted) == wanted, "the reply");
   }
+  // A last time from all, so that it stops with all together: none is forgotten while others are read.
+  for (const int fd : fds) require(read_up_to(fd, kReadLast) == kReadLast, "the reply");
   line.say("read");
   if (then == Then::sleeps) {
     const timespec long_time{60, 0};

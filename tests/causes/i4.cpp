@@ -48,6 +48,8 @@ void worker_pool(Line& line, const Endpoint& service, int connections) {
   line.say(report.str());
   if (line.hear() == "read")
     for (const int fd : fds) require(read_up_to(fd, kReply) == kReply, "the reply did not come");
+  line.say("read");
+  (void)line.hear();  // "close"
   for (const int fd : fds) close(fd);
   line.say("closed");
   (void)line.hear();
@@ -90,7 +92,10 @@ void waiting(Truth& truth, const Stage& stage, const Wait& wait) {
   sleep_ms(asked_at + wait.ms - now_ms());
   const int64_t took = now_ms() - asked_at;
   server.line.say(wait.answered ? "answer" : "do not");
-  client.line.say(wait.answered ? "read" : "close");
+  client.line.say(wait.answered ? "read" : "give up");
+  (void)client.line.hear();
+  if (wait.answered) sleep_ms(1500);  // answered connections live on for a while
+  client.line.say("close");
   (void)client.line.hear();
   (void)server.line.hear();
   truth.process("server", server);
