@@ -118,6 +118,19 @@ static __always_inline int tw_closes_with_data_unsent(const struct sock *sk) {
   return tp && tp->write_seq != tp->snd_nxt;
 }
 
+/* All that it ever sent, it sent right after the handshake: a request, in as many segments as there were writes. */
+#define TW_AT_ONCE_MS 100
+
+static __always_inline int tw_asked_at_once(const struct tcp_sock *tp) {
+  __u64 established_us = tp->rcvq_space.time; /* moves only when data is read */
+  __u64 now_us = bpf_ktime_get_ns() / 1000;
+  __u32 sent_ms = tw_old_ms((__u32)bpf_jiffies64(), tp->lsndtime);
+
+  if (tp->bytes_received || tp->write_seq != tp->snd_una || tp->bytes_acked <= 1 || now_us < established_us)
+    return 0;
+  return (now_us - established_us) / 1000 <= (__u64)sent_ms + TW_AT_ONCE_MS;
+}
+
 /* The peer's FIN came to a client whose request it has, in full, and of the reply not a byte. */
 static __always_inline int tw_reply_is_owed(const struct sock *sk) {
   const struct tcp_sock *tp;
@@ -125,7 +138,7 @@ static __always_inline int tw_reply_is_owed(const struct sock *sk) {
   if (tw_is_server_end(sk))
     return 0;
   tp = bpf_skc_to_tcp_sock((void *)sk);
-  return tp && tw_spoke_last(tp);
+  return tp && (tw_spoke_last(tp) || tw_asked_at_once(tp));
 }
 
 /* What a verdict may need. Everything else is ordinary life. */

@@ -142,6 +142,13 @@ void expect_exhausted(Truth& truth, const Child& server, const Child& client, co
   while (words >> port) stalled.connection({"127.0.0.1", port}, service);
   truth.expect(stalled);
   truth.expect(timeout);
+  truth.expect(common("stall-unread", "never-accepted")
+                   .severity("warning")
+                   .role("symptom")
+                   .owner(server.pid)
+                   .peer(client.pid)
+                   .count(kQueued, kQueued)
+                   .phases({"open", "closed"}));
   // Before its head has waited for 1 s, the queue may look like a burst or a slow server.
   truth.allow("accept-queue-overflow", "backlog-too-small", "warning");
   truth.allow("accept-queue-overflow", "too-slow", "warning");

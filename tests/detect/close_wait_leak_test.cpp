@@ -29,7 +29,7 @@ const std::string kPolls =
     "40 fd-limit 1024\n";
 
 TEST(CloseWaitLeak, OneIsWorthKnowing) {
-  const Told told = tell(kept(1) + "until 63s");
+  const Told told = tell(kept(1) + kPolls + "until 63s");
   const core::Finding f = told.first(kSlug);
   EXPECT_EQ(brief(f), "forgotten-fd info likely app[77]");
   EXPECT_EQ(f.phase, core::Phase::open);
@@ -62,11 +62,14 @@ TEST(CloseWaitLeak, WhatTheProcessDoesIsTheCause) {
   EXPECT_EQ(cause("at 60s process 77 state S cpu 1s polling 0\nat 61s process 77 state S cpu 1s polling 0\n"),
             "process-blocked warning likely app[77]");
   EXPECT_EQ(cause(""), "forgotten-fd warning unsure app[77]");
+  // Of a few one wants to know as well what their process does.
+  EXPECT_EQ(brief(tell(kept(1) + "at 60.5s process 77 state T\nuntil 66s").first(kSlug)),
+            "process-stopped info certain app[77]");
 }
 
 TEST(CloseWaitLeak, GrowthOverThreeMinutesIsALeak) {
   const Told told =
-      tell(kept(2) + leaks(2, 1, "150s") +
+      tell(kept(2) + kPolls + leaks(2, 1, "150s") +
            "at 240s process 77 state S cpu 1s polling 1\nat 241s process 77 state S cpu 1s polling 1\nuntil 250s");
   EXPECT_EQ(brief(told.first(kSlug)), "forgotten-fd info likely app[77]");
   EXPECT_EQ(brief(told.last(kSlug)), "forgotten-fd warning likely app[77]");

@@ -147,6 +147,39 @@ TEST(Reset, DataAfterClose) {
   EXPECT_EQ(told.first(kSlug).evidence.number("peer_unacked_bytes"), 100);
 }
 
+// A load generator whose time is up, a browser that is closed: nobody waits for the rest of the reply.
+TEST(Reset, AClientThatLeavesInTheMiddleOfAReplyIsNoIncident) {
+  const Told told = tell(kAsked + R"(
+    at 1s   state cli FIN_WAIT1
+    state cli FIN_WAIT2
+    at 1.1s send end 3000
+    close cli orphan shutdown 3
+    reset-received cli
+    reset-sent cli reason TCP_ABORT_ON_DATA trigger 3000
+    reset-received end
+    close end err EPIPE
+    until 3s
+  )");
+  EXPECT_EQ(brief(told.first(kSlug)), "client-abandoned info certain php[50]");
+  EXPECT_EQ(told.phases(kSlug), "event");
+}
+
+TEST(Reset, DataForAnEndWhoseProcessDiedIsItsExit) {
+  const Told told = tell(kBoth + R"(
+    at 1s   state end FIN_WAIT1 exiting signal 9
+    state end FIN_WAIT2
+    at 1.1s send cli 100
+    close end orphan shutdown 3
+    reset-received end
+    reset-sent end reason TCP_ABORT_ON_DATA trigger 100
+    reset-received cli
+    close cli err EPIPE
+    until 3s
+  )");
+  EXPECT_EQ(brief(told.first(kSlug)), "process-exit critical certain worker[33]");
+  EXPECT_EQ(told.first(kSlug).evidence.number("exit_signal"), 9);
+}
+
 TEST(Reset, DataForATimeWaitSocketIsDataAfterClose) {
   const Told told = tell(kBoth + R"(
     at 1s   set end in TIME_WAIT

@@ -124,6 +124,13 @@ std::vector<Subject> Book::open_subjects(const Detector& detector) const {
 }
 
 // Asks once who holds the two ends and how the culprit does; true when there is nothing (more) to wait for.
+// What is only worth knowing is worth a walk where the silent one is on this host: it is the culprit.
+bool Book::asks(const Entry& entry, const Verdict& verdict) const {
+  if (verdict.severity > Severity::info) return true;
+  const Connection* c = facts_.connection(entry.c.subject.connection);
+  return c && entry.c.detector->info_needs_owners() && facts_.is_local(c->tuple.remote.addr, 0);
+}
+
 bool Book::answered(Entry& entry, const Verdict& verdict, bool& waiting) {
   if (entry.asked) {
     waiting = facts_.seed_walks() == entry.asked_walks && facts_.now() - entry.asked_at < kWaitForAnswer;
@@ -206,7 +213,7 @@ void Book::judge(const Key& key, Entry& entry, bool final) {
   }
   bool waiting = false;
   // Only what will be read is worth a walk over the host's processes.
-  if (!final && verdict->severity > Severity::info && entry.group.empty() && !answered(entry, *verdict, waiting)) {
+  if (!final && entry.group.empty() && asks(entry, *verdict) && !answered(entry, *verdict, waiting)) {
     entry.judged = {};
     return;
   }

@@ -101,6 +101,7 @@ class Book {
   void judge_all(bool final);
   std::vector<Finding> tell_all(bool final);
   void move(const Key& key, Entry& entry, const std::string& wanted);
+  [[nodiscard]] bool asks(const Entry& entry, const Verdict& verdict) const;
   bool answered(Entry& entry, const Verdict& verdict, bool& waiting);
   [[nodiscard]] Told tell(const Entry& entry, Verdict verdict) const;
   void place(const Key& key, Entry& entry);

@@ -62,6 +62,8 @@ class Detector {
   [[nodiscard]] virtual int rank() const = 0;
   // Over in an instant: phase "event". Else a condition that opens and closes.
   [[nodiscard]] virtual bool instant() const = 0;
+  // Whether owners of both ends are asked for even where the verdict is no more than info.
+  [[nodiscard]] virtual bool info_needs_owners() const { return false; }
   // Facts are already brought up to date with the event.
   virtual void on_event(const abi::Event& event, Scene& scene) = 0;
   virtual void on_tick(Scene&) {}

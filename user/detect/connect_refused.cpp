@@ -56,7 +56,7 @@ class ConnectRefused final : public core::Detector {
     judge_cause(v, *client, scene);
     v.severity = severity_of(*client, c.since, scene.facts);
     v.evidence.set("errno", "ECONNREFUSED");
-    if (const auto it = destinations_.find(client->tuple.remote); it != destinations_.end())
+    if (const auto it = destinations_.find(destination_of(client->tuple)); it != destinations_.end())
       v.evidence.set("callers", it->second.callers.size());
     return v;
   }
@@ -118,9 +118,14 @@ class ConnectRefused final : public core::Detector {
     std::optional<util::BootTime> last_success;
   };
 
+  // The same address in two namespaces is two hosts.
+  static std::pair<std::uint32_t, util::Endpoint> destination_of(const abi::Tuple& tuple) {
+    return {tuple.netns, tuple.remote};
+  }
+
   void note(const abi::StateChange& change, const std::optional<core::Process>& owner, util::BootTime now) {
     if (destinations_.size() >= kMaxDestinations) destinations_.clear();
-    Destination& d = destinations_[change.socket.tuple.remote];
+    Destination& d = destinations_[destination_of(change.socket.tuple)];
     d.refusals.push_back(now);
     while (now - d.refusals.front() > kRefusalWindow) d.refusals.pop_front();
     if (owner && d.callers.size() < 1000) d.callers.insert(owner->pid);
@@ -174,7 +179,7 @@ class ConnectRefused final : public core::Detector {
                                     s.time - refused <= kFallback;
                            });
     if (fell_back) return Severity::info;
-    const auto it = destinations_.find(client.tuple.remote);
+    const auto it = destinations_.find(destination_of(client.tuple));
     if (it == destinations_.end()) return Severity::warning;
     const Destination& d = it->second;
     const bool was_there = d.last_success || facts.listener_at(client.tuple.remote, client.tuple.netns) ||
@@ -185,7 +190,7 @@ class ConnectRefused final : public core::Detector {
   }
 
   std::deque<Success> successes_;
-  std::map<util::Endpoint, Destination> destinations_;
+  std::map<std::pair<std::uint32_t, util::Endpoint>, Destination> destinations_;
 };
 
 }  // namespace

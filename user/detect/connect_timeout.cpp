@@ -36,7 +36,7 @@ class ConnectTimeout final : public core::Detector {
     if (!client || !client->ending) return std::nullopt;
     const int err = client->ending->err;
     core::Verdict v = unanswered_syn(*client, c.since, scene);
-    v.severity = err == 0 ? Severity::warning : Severity::critical;
+    v.severity = err != 0 ? Severity::critical : was_unlucky(*client, scene.facts) ? Severity::info : Severity::warning;
     v.evidence.set("waiting_ms", util::to_ms(client->ending->time - c.since));
     if (err) v.evidence.set("errno", core::EvidenceValue{errno_name(err)});
     if (const auto owner = client->owner(); owner && owner->exit) {
@@ -129,6 +129,11 @@ class ConnectTimeout final : public core::Detector {
 
   static bool out_of_ports(const core::Connection& c) {
     return c.tuple.local.port == 0 && c.syn_retransmits == 0 && c.ending && c.ending->err == 0;
+  }
+
+  // The program's time was up while a SYN that random loss had taken was on its way again.
+  static bool was_unlucky(const core::Connection& c, const core::Facts& facts) {
+    return c.syn_retransmits <= 2 && facts.loss_is_random(core::service_endpoint(c));
   }
 
   // A reject rule on this host answers while connect() still runs: the kernel returns the error from the call itself

@@ -26,19 +26,36 @@ constexpr core::Subject kOverrun{abi::SocketId::none, abi::SocketId{~0ULL - 2}};
 
 using Holders = std::vector<std::pair<core::Process, std::uint64_t>>;
 
-// Who holds most bytes in queues that do not move, the most first.
-Holders holders_of(const core::Facts& facts) {
+// Whom bytes in queues that do not move are counted to.
+enum class By : std::uint8_t {
+  holder,  // the owner of the socket that they are in
+  reader,  // the process that does not read them: what waits before a shut window is its, too, where it is here
+};
+
+const core::Process* counted_to(By by, const core::Connection& c, const core::Facts& facts) {
+  const core::Connection* peer = by == By::reader ? facts.peer_of(c) : nullptr;
+  const bool waits_for_peer = peer && !peer->ending && peer->silence.unread && !peer->owners.empty();
+  if (waits_for_peer) return &peer->owners.front();
+  return c.owners.empty() ? nullptr : &c.owners.front();
+}
+
+// The most first.
+Holders holders_of(const core::Facts& facts, By by) {
   std::map<std::uint32_t, std::pair<core::Process, std::uint64_t>> by_pid;
+  const auto add = [&by_pid](const core::Process* process, std::uint32_t bytes) {
+    if (!process || bytes == 0) return;
+    auto& entry = by_pid[process->pid];
+    entry.first = *process;
+    entry.second += bytes;
+  };
   for (const std::uint64_t key : facts.silent()) {
     const core::Connection* c = facts.connection(abi::SocketId{key});
-    if (!c || c->owners.empty()) continue;
-    auto& [process, bytes] = by_pid[c->owners.front().pid];
-    process = c->owners.front();
-    bytes += c->socket.unread() + c->socket.unacked();
+    if (!c) continue;
+    add(counted_to(By::holder, *c, facts), c->socket.unread());
+    add(counted_to(by, *c, facts), c->socket.unacked());
   }
   Holders holders;
-  for (const auto& [pid, entry] : by_pid)
-    if (entry.second > 0) holders.push_back(entry);
+  for (const auto& [pid, entry] : by_pid) holders.push_back(entry);
   std::sort(holders.begin(), holders.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   return holders;
 }
@@ -74,8 +91,7 @@ class MemoryPressure final : public core::Detector {
       return v;
     }
     if (!host) return std::nullopt;
-    const Holders holders = holders_of(scene.facts);
-    add_holders(v.evidence, holders);
+    add_holders(v.evidence, holders_of(scene.facts, By::holder));
     if (c.subject == kOrphans) {
       v.cause = "orphans";
       v.evidence.set("orphans", host->orphans);
@@ -85,12 +101,13 @@ class MemoryPressure final : public core::Detector {
     v.cause = "tcp-mem";
     v.evidence.set("tcp_mem_pages", host->memory);
     v.evidence.set("tcp_mem_limit_pages", host->memory > host->memory_high ? host->memory_high : host->memory_pressure);
-    // One who holds most of it is the culprit; where it is many, the limit is.
+    // One for whom most of it waits is the culprit; where it is many, the limit is.
+    const Holders readers = holders_of(scene.facts, By::reader);
     std::uint64_t known = 0;
-    for (const auto& [process, bytes] : holders) known += bytes;
-    const bool one = !holders.empty() && holders.front().second * 2 > known && known * 4 > host->memory * kPage;
+    for (const auto& [process, bytes] : readers) known += bytes;
+    const bool one = !readers.empty() && readers.front().second * 2 > known && known * 4 > host->memory * kPage;
     if (one) {
-      v.culprit = blame(holders.front().first);
+      v.culprit = blame(readers.front().first);
       v.confidence = core::Confidence::likely;
     }
     return v;
@@ -113,7 +130,7 @@ class MemoryPressure final : public core::Detector {
     w.summary = orphans ? "more connections are closed and not finished than the kernel keeps: it resets them."
                         : "TCP is short of memory on this host: the kernel throttles its connections.";
     w.cause = orphans             ? "too many orphans: peers do not acknowledge what is left to send"
-              : f.culprit.process ? fmt::format("{} holds most of what is stuck in queues", who)
+              : f.culprit.process ? fmt::format("most of what is stuck in queues waits for {}", who)
                                   : std::string{"many hold a part of it: net.ipv4.tcp_mem is too small for the load"};
     w.effect = orphans ? "data that was sent before close() is lost"
                        : "windows shrink, and the kernel aborts what it cannot hold";

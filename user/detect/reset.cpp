@@ -54,6 +54,14 @@ struct Ending {
   const core::Listener* listener;
 };
 
+// Data came to an end that had closed.
+bool met_data_after_close(const Ending& e) {
+  if (!e.s.trigger || e.reason == "TCP_ABORT_ON_DATA") return e.reason == "TCP_ABORT_ON_DATA";
+  if (!has_payload(e.s)) return false;
+  return e.s.socket.state == TcpState::time_wait || (e.s.socket.full && (e.s.socket.shutdown & 1) != 0) ||
+         (without_socket(e.s) && e.c.ending.has_value());
+}
+
 struct Row {
   std::string_view cause;
   bool (*applies)(const Ending&);
@@ -70,7 +78,7 @@ constexpr std::array kCauses{
         }},
     Row{"process-exit",
         [](const Ending& e) {
-          return !e.s.trigger && owner_died(e.c) && (!is_client_abort(e.c) || e.c.owner_exit->signal != 0);
+          return (!e.s.trigger || met_data_after_close(e)) && owner_died(e.c) && (!is_client_abort(e.c) || e.c.owner_exit->signal != 0);
         }},
     Row{"client-abandoned",
         [](const Ending& e) {
@@ -85,13 +93,10 @@ constexpr std::array kCauses{
           return !e.s.trigger &&
                  (e.reason == "TCP_ABORT_ON_CLOSE" || (e.s.socket.unread() > 0 && e.s.socket.shutdown == 3));
         }},
+    // It closed while the reply was still on its way (or did not want it any more): nobody waits for what was lost.
+    Row{"client-abandoned", [](const Ending& e) { return is_client_abort(e.c) && met_data_after_close(e); }},
     Row{"data-after-close",
-        [](const Ending& e) {
-          if (!e.s.trigger || e.reason == "TCP_ABORT_ON_DATA") return e.reason == "TCP_ABORT_ON_DATA";
-          if (!has_payload(e.s)) return false;
-          return e.s.socket.state == TcpState::time_wait || (e.s.socket.full && (e.s.socket.shutdown & 1) != 0) ||
-                 (without_socket(e.s) && e.c.ending.has_value());
-        }},
+        [](const Ending& e) { return met_data_after_close(e); }},
     Row{"disconnect",
         [](const Ending& e) {
           const abi::Socket& s = e.s.socket;
@@ -111,8 +116,9 @@ class Reset final : public core::Detector {
     if (const auto* sent = std::get_if<abi::ResetSent>(&event.body)) {
       on_sent(*sent, event.time, scene);
     } else if (const auto* received = std::get_if<abi::ResetReceived>(&event.body)) {
-      // In SYN_SENT it is a refused connect.
-      if (received->socket.state != TcpState::syn_sent)
+      // In SYN_SENT it is a refused connect; and what this host sent is told from the sender's end.
+      const Connection* c = scene.facts.connection(received->socket.id);
+      if (received->socket.state != TcpState::syn_sent && !(c && sent_by_peer(*c, scene)))
         scene.book.raise(*this, {received->socket.id, abi::SocketId::none}, event.time);
     }
   }
@@ -348,7 +354,8 @@ class Reset final : public core::Detector {
     if (f.cause == "linger-zero")
       return fmt::format("{} closed with SO_LINGER 0, which discards what is in flight", who);
     if (f.cause == "client-abandoned")
-      return fmt::format("{} closed before it had read the whole reply ({} unread)", who, bytes_words(unread));
+      return unread > 0 ? fmt::format("{} closed before it had read the whole reply ({} unread)", who, bytes_words(unread))
+                        : fmt::format("{} closed before the whole reply had arrived", who);
     if (f.cause == "memory") return "the kernel is out of memory for TCP, or has too many orphans";
     if (f.cause == "socket-destroyed") return "somebody asked the kernel to destroy the socket";
     if (f.cause == "disconnect")

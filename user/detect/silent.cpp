@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 // An observation that is older says how the process was, not how it is.
 constexpr auto kFresh = 900ms;
 // Of one CPU, between two observations: a loop that never comes to an end, and not one that works for its living.
+constexpr auto kSameSweep = 300ms;
 constexpr double kBusyShare = 0.5;
 
 }  // namespace
@@ -74,8 +75,9 @@ Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& sc
   if (!state || state->state == '?') return Mood::unknown;
   if (state->state == 'T' || state->state == 't') return Mood::stopped;
   if (state->state == 'D') return Mood::blocked;
-  // It reads elsewhere: this descriptor is the one that it forgot.
-  if (state->read_age && *state->read_age < std::max<util::Duration>(silent_for, 1s)) return Mood::alive;
+  // It reads elsewhere: this descriptor is the one that it forgot. The sweep that found it silent may be the one that
+  // noticed the last of what it read before.
+  if (state->read_age && *state->read_age + kSameSweep < silent_for) return Mood::alive;
   const std::optional<double> share = scene.facts.cpu_share(pid);
   if (!share) return Mood::unknown;
   if (*share >= kBusyShare) return Mood::busy;
@@ -108,10 +110,11 @@ std::string mood_words(const core::Finding& f) {
 }
 
 core::Culprit blame_peer(const core::Connection& c, const core::Scene& scene) {
-  if (const core::Connection* peer = scene.facts.peer_of(c); peer && !peer->ending) {
+  // One that has ended meanwhile is to blame for what it did not do before.
+  if (const core::Connection* peer = scene.facts.peer_of(c)) {
     const core::Listener* l = scene.facts.listener(peer->listener);
     if (peer->in_accept_queue() && l) return blame_owner(l->owners);
-    return blame_owner(peer->owners);
+    if (!peer->ending || !peer->owners.empty()) return blame_owner(peer->owners);
   }
   if (c.tuple.remote.addr.is_loopback()) return blame(core::CulpritKind::unknown);
   return blame_remote(c.tuple.remote);

@@ -29,6 +29,7 @@ class StallAwaitingReply final : public SilentDetector {
   explicit StallAwaitingReply(const Thresholds& thresholds) : SilentDetector("stall-awaiting-reply", 10s, thresholds) {}
 
   int rank() const override { return 38; }
+  bool info_needs_owners() const override { return true; }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Connection* client = scene.facts.connection(c.subject.connection);

@@ -27,7 +27,7 @@ class StallZeroWindow final : public SilentDetector {
     core::Verdict v;
     v.service = core::service_endpoint(*sender);
     v.culprit = blame_peer(*sender, scene);
-    const bool reads = peer && peer->silence.last_read && *peer->silence.last_read > c.since;
+    const bool reads = peer && reads_slowly(*peer, c.since, scene.now());
     v.cause = reads ? "peer-slow" : "peer-not-reading";
     v.severity = reads ? Severity::info : shut >= kLong ? Severity::critical : Severity::warning;
     v.confidence = peer && !peer->ending ? core::Confidence::certain : core::Confidence::likely;
@@ -58,12 +58,7 @@ class StallZeroWindow final : public SilentDetector {
     w.evidence = fmt::format("window {}, {} answered by nothing but the same window",
                              bytes_words(static_cast<std::uint64_t>(f.evidence.number("window_bytes"))),
                              count_words(static_cast<std::uint64_t>(f.evidence.number("probes")), "probe", "probes"));
-    w.advice = {
-        f.culprit.process
-            ? fmt::format(
-                  "find why {} does not read: is it stopped, busy, blocked, or has it forgotten the descriptor?",
-                  reader)
-            : fmt::format("on {}: which process holds the connection, and why does it not read?", remote_words(f))};
+    w.advice = {advice_of(f, reader)};
   }
 
  protected:
@@ -72,6 +67,21 @@ class StallZeroWindow final : public SilentDetector {
   }
 
  private:
+  static std::string advice_of(const core::Finding& f, const std::string& reader) {
+    if (f.cause == "peer-slow")
+      return fmt::format("find what {} does between its reads (its disk, its own peer): the sender can only wait", reader);
+    if (f.culprit.process)
+      return fmt::format("find why {} does not read: is it stopped, busy, blocked, or has it forgotten the descriptor?",
+                         reader);
+    return fmt::format("on {}: which process holds the connection, and why does it not read?", remote_words(f));
+  }
+
+  // Since the window shut and lately. The sweep that found it shut may be the one that noticed what was read before.
+  static bool reads_slowly(const core::Connection& peer, util::BootTime since, util::BootTime now) {
+    const auto& read = peer.silence.last_read;
+    return read && *read > since + 300ms && now - *read < 5s;
+  }
+
   static constexpr auto kLong = 10s;
 };
 
