@@ -126,19 +126,24 @@ static __always_inline int tw_asked_at_once(const struct tcp_sock *tp) {
   __u64 now_us = bpf_ktime_get_ns() / 1000;
   __u32 sent_ms = tw_old_ms((__u32)bpf_jiffies64(), tp->lsndtime);
 
-  if (tp->bytes_received || tp->write_seq != tp->snd_una || tp->bytes_acked <= 1 || now_us < established_us)
-    return 0;
-  return (now_us - established_us) / 1000 <= (__u64)sent_ms + TW_AT_ONCE_MS;
+  return now_us >= established_us && (now_us - established_us) / 1000 <= (__u64)sent_ms + TW_AT_ONCE_MS;
 }
 
-/* The peer's FIN came to a client whose request it has, in full, and of the reply not a byte. */
+/*
+ * The peer's FIN came to a client whose request it has, in full, and of the reply not a byte. The FIN itself is already
+ * counted as one byte received; the stamps are not touched by it.
+ */
 static __always_inline int tw_reply_is_owed(const struct sock *sk) {
   const struct tcp_sock *tp;
 
   if (tw_is_server_end(sk))
     return 0;
   tp = bpf_skc_to_tcp_sock((void *)sk);
-  return tp && (tw_spoke_last(tp) || tw_asked_at_once(tp));
+  if (!tp || tp->write_seq != tp->snd_una || tp->bytes_acked <= 1)
+    return 0;
+  if (tp->bytes_received > 1)
+    return (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0;
+  return tw_is_one_word(tp) || tw_asked_at_once(tp);
 }
 
 /* What a verdict may need. Everything else is ordinary life. */

@@ -78,13 +78,19 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
 static __always_inline void tw_tell_suspect(struct bpf_iter__task_file *ctx, struct sock *sk,
                                             const struct task_struct *task) {
   struct tw_owner *owner = &tw_scratch.owner;
+  const struct tcp_sock *tp;
 
   tw_fill_sample(&tw_scratch, sk);
   tw_scratch.socket.id = bpf_get_socket_cookie(sk);
   tw_fill_task(owner, task);
   owner->source = owner->pid ? TW_OWNER_FILE : TW_OWNER_NONE;
   owner->fd = ctx->fd;
-  bpf_seq_write(ctx->meta->seq, &tw_scratch, sizeof(tw_scratch));
+  if (bpf_seq_write(ctx->meta->seq, &tw_scratch, sizeof(tw_scratch)) == 0)
+    return;
+  /* The buffer is full: this socket is shown once more when it was emptied, and would count twice. */
+  tp = bpf_skc_to_tcp_sock(sk);
+  if (tp)
+    tw_walk_sum -= tp->copied_seq + 1;
 }
 
 static __always_inline void tw_tell_seed(struct bpf_iter__task_file *ctx, struct sock *sk,

@@ -79,6 +79,7 @@ static __noinline int tw_fill_sequences(struct tw_socket *out, const struct tcp_
   advertised_end = BPF_CORE_READ(tp, rcv_wup) + BPF_CORE_READ(tp, rcv_wnd);
   out->rcv_wnd = (__s32)(advertised_end - rcv_nxt) > 0 ? advertised_end - rcv_nxt : 0;
   out->mss = BPF_CORE_READ(tp, mss_cache);
+  out->rcv_mss = BPF_CORE_READ(tp, inet_conn.icsk_ack.rcv_mss);
   out->packets_out = BPF_CORE_READ(tp, packets_out);
   out->total_retrans = BPF_CORE_READ(tp, total_retrans);
   out->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;

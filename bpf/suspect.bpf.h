@@ -17,18 +17,23 @@ static __always_inline __u32 tw_old_ms(__u32 now, __u32 stamp) { return tw_age_m
 
 static __always_inline int tw_is_server_end(const struct sock *sk) { return sk->sk_max_ack_backlog != 0; }
 
-/*
- * This side spoke last, everything arrived, and it asked rather than told: not one that speaks again and again and never
- * hears a word (a log shipper). Segments count as one word where they are as full as one write makes them.
- */
-static __always_inline int tw_spoke_last(const struct tcp_sock *tp) {
+/* All that it ever sent, in segments as full as one write makes them: it did not speak again and again. */
+static __always_inline int tw_is_one_word(const struct tcp_sock *tp) {
   __u32 mss = tp->mss_cache ? tp->mss_cache : 536;
 
+  return (__u64)(tp->data_segs_out - tp->total_retrans) <= tp->bytes_acked / mss + 1;
+}
+
+/*
+ * This side spoke last, everything arrived, and it asked rather than told: not one that speaks again and again and never
+ * hears a word (a log shipper).
+ */
+static __always_inline int tw_spoke_last(const struct tcp_sock *tp) {
   if (tp->write_seq != tp->snd_una || tp->bytes_acked <= 1)
     return 0;
   if (tp->bytes_received)
     return (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) > 0;
-  return (__u64)(tp->data_segs_out - tp->total_retrans) <= tp->bytes_acked / mss + 1;
+  return tw_is_one_word(tp);
 }
 
 static __always_inline int tw_awaits(const struct sock *sk, const struct tcp_sock *tp, __u32 now) {

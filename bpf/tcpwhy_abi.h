@@ -136,7 +136,8 @@ struct tw_socket {
   __u32 young;           /* of these, never retransmitted */
   __u32 defer;           /* rskq_defer_accept */
   __u32 head_age_ms;     /* how long the head of the accept queue waits */
-  __u32 head_port;       /* the peer's port of the head of the accept queue: tells whether it is still the same */
+  __u16 head_port;       /* the peer's port of the head of the accept queue: tells whether it is still the same */
+  __u16 rcv_mss;         /* icsk_ack.rcv_mss: how large the peer's segments are; with less room the window shuts */
 };
 
 /* A state change of ordinary life, as small as a timeline allows. */

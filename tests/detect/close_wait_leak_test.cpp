@@ -82,7 +82,7 @@ TEST(CloseWaitLeak, AFewPooledConnectionsWithAnAlertAreNoLeak) {
   const Told told = tell(
       "at 0ms listen srv 10.0.0.1:80 by app[77]\nconnect cli 10.0.0.9:50000 -> 10.0.0.1:80\n"
       "child in of cli on srv by app[77] watched\nsweeps on\n"
-      "at 1s receive in 26\nstate in CLOSE_WAIT\nuntil 65s");
+      "at 1s receive in 25\nstate in CLOSE_WAIT\nuntil 65s");
   EXPECT_EQ(told.last(kSlug).severity, core::Severity::info);
   EXPECT_EQ(told.last(kSlug).evidence.number("unread_bytes"), 25);
   EXPECT_EQ(told.slugs(), kSlug);

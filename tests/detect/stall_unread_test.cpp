@@ -124,12 +124,12 @@ TEST(StallUnread, ALittleInAProcessThatIsAliveIsNoStall) {
 }
 
 TEST(StallUnread, AnAlertBehindAFinIsNoStall) {
-  EXPECT_EQ(tell(kServed + "at 1s receive in 26\nstate in CLOSE_WAIT\n" + kBlocked + "until 8s").phases(kSlug), "");
+  EXPECT_EQ(tell(kServed + "at 1s receive in 25\nstate in CLOSE_WAIT\n" + kBlocked + "until 8s").phases(kSlug), "");
 }
 
 TEST(StallUnread, AFinAloneIsNotUnread) {
   EXPECT_EQ(
-      tell(kServed + "at 1s receive in 1 rcv-window 0\nstate in CLOSE_WAIT\n" + kStopped + "until 8s").phases(kSlug),
+      tell(kServed + "at 1s set in rcv-window 0\nstate in CLOSE_WAIT\n" + kStopped + "until 8s").phases(kSlug),
       "");
 }
 

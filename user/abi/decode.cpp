@@ -124,6 +124,7 @@ Socket socket(const tw_socket& in) {
   out.snd_wnd = in.snd_wnd;
   out.rcv_wnd = in.rcv_wnd;
   out.mss = in.mss;
+  out.rcv_mss = in.rcv_mss;
   out.packets_out = in.packets_out;
   out.total_retrans = in.total_retrans;
   fill_timers(out, in);

@@ -93,6 +93,7 @@ struct Socket {
   std::uint32_t snd_wnd = 0;
   std::uint32_t rcv_wnd = 0;
   std::uint32_t mss = 0;
+  std::uint16_t rcv_mss = 0;  // of the peer's segments, as the kernel estimates it
   std::uint32_t packets_out = 0;
   std::uint32_t total_retrans = 0;
   util::Duration srtt{};

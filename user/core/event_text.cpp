@@ -70,7 +70,11 @@ struct Words {
     return fmt::format("{} events of kind {} were lost", e.count, e.kind);
   }
   std::string operator()(const abi::ProcessState& e) const {
-    return fmt::format("{} state {} threads {}", e.pid, e.state, e.threads);
+    std::string text = fmt::format("{} state {} threads {} cpu {}", e.pid, e.state, e.threads, util::human(e.cpu));
+    if (!e.wait_channel.empty()) text += " in " + e.wait_channel;
+    if (e.polling) text += fmt::format(" waiting-for-sockets {}", *e.polling);
+    if (e.read_age) text += fmt::format(" read {} ago", util::human(*e.read_age));
+    return text;
   }
   std::string operator()(const abi::Limited& e) const {
     return fmt::format("{} events of kind {} were left out by the rate limit", e.count, e.kind);

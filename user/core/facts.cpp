@@ -683,7 +683,8 @@ void Facts::on(const abi::SeedEnd& e) {
   seed_walks_ += 1;
 }
 
-void Facts::on(const abi::SweepEnd&) {
+void Facts::on(const abi::SweepEnd& e) {
+  sweep_interval_ = e.interval;
   sweeps_ += 1;
   swept_ = now_;
   // What waits in an accept queue is told in each sweep: not told any more, it was accepted.

@@ -97,6 +97,7 @@ class Facts {
   // Connections in some silence, as of the last sweep; a silence lasts until a look shows that something moved.
   [[nodiscard]] const std::set<std::uint64_t>& silent() const { return silent_; }
   [[nodiscard]] util::BootTime swept() const { return swept_; }
+  [[nodiscard]] util::Duration sweep_interval() const { return sweep_interval_; }
   // TCP's memory and orphans, where they are near their limits.
   [[nodiscard]] const std::optional<abi::Host>& host() const { return host_; }
   // Segments that found no room in their receiver's buffer, lately and in all; the receiver of the last.
@@ -210,6 +211,7 @@ class Facts {
   std::map<std::uint32_t, Observed> processes_;
   std::set<std::uint64_t> silent_;  // keys
   util::BootTime swept_{};
+  util::Duration sweep_interval_{};
   std::optional<abi::Host> host_;
   RecentCount overruns_;
   std::uint64_t overruns_total_ = 0;

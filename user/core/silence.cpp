@@ -68,8 +68,10 @@ std::uint32_t unread_data(const abi::Socket& s) {
 }
 
 bool much_unread(const abi::Socket& s) {
-  return unread_data(s) >= kMuchUnread || (unread_data(s) > 0 && s.rcv_wnd < s.mss);
+  return unread_data(s) >= kMuchUnread || (unread_data(s) > 0 && own_window_is_shut(s));
 }
+
+bool own_window_is_shut(const abi::Socket& s) { return s.rcv_wnd < s.rcv_mss; }
 
 bool window_is_shut(const abi::Socket& s) { return s.snd_wnd < s.mss && s.unsent() > 0; }
 

@@ -13,6 +13,8 @@ std::uint32_t unread_data(const abi::Socket& socket);
 // So much unread is a stall whatever the process does; below it, one must know that the process cannot read.
 inline constexpr std::uint32_t kMuchUnread = 65536;
 bool much_unread(const abi::Socket& socket);
+// This end's own window takes less than one of the peer's segments.
+bool own_window_is_shut(const abi::Socket& socket);
 // The peer's window takes less than one segment, and data waits behind it.
 bool window_is_shut(const abi::Socket& socket);
 

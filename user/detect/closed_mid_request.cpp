@@ -24,10 +24,12 @@ class ClosedMidRequest final : public core::Detector {
     if (!change || change->to != abi::TcpState::close_wait || change->socket.accepted) return;
     const core::Connection* c = scene.facts.connection(change->socket.id);
     if (!c || c->role == core::ConnectionRole::server) return;
-    abi::Socket before_fin = change->socket;
-    before_fin.state = abi::TcpState::established;  // the FIN has not been counted as received yet
-    if (!outstanding_of(before_fin).reply_owed) return;
-    asked_[c->number] = change->socket;
+    // The FIN is already counted as received.
+    abi::Socket asked = change->socket;
+    asked.state = abi::TcpState::close_wait;
+    if (!outstanding_of(asked).reply_owed) return;
+    if (asked.bytes_received > 0) asked.bytes_received -= 1;
+    asked_[c->number] = asked;
     while (asked_.size() > kMostRemembered) asked_.erase(asked_.begin());
     scene.book.raise(*this, {c->key, abi::SocketId::none}, event.time);
   }

@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 constexpr auto kFresh = 900ms;
 // Of one CPU, between two observations: a loop that never comes to an end, and not one that works for its living.
 constexpr auto kSameSweep = 300ms;
+// Who has read nothing for longer may still be alive, but one must look what it does.
+constexpr auto kLately = 1500ms;
 constexpr double kBusyShare = 0.5;
 
 }  // namespace
@@ -77,7 +79,8 @@ Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& sc
   if (state->state == 'D') return Mood::blocked;
   // It reads elsewhere: this descriptor is the one that it forgot. The sweep that found it silent may be the one that
   // noticed the last of what it read before.
-  if (state->read_age && *state->read_age + kSameSweep < silent_for) return Mood::alive;
+  const util::Duration lately = std::max<util::Duration>(kLately, 2 * scene.facts.sweep_interval());
+  if (state->read_age && *state->read_age + kSameSweep < silent_for && *state->read_age < lately) return Mood::alive;
   const std::optional<double> share = scene.facts.cpu_share(pid);
   if (!share) return Mood::unknown;
   if (*share >= kBusyShare) return Mood::busy;

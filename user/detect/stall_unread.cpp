@@ -45,7 +45,7 @@ class StallUnread final : public SilentDetector {
     v.listener = reader->listener;
     v.culprit = culprit;
     v.cause = never_accepted ? "never-accepted" : cause_of(mood);
-    v.severity = s.rcv_wnd < s.mss && much ? Severity::critical : Severity::warning;
+    v.severity = core::own_window_is_shut(s) && much ? Severity::critical : Severity::warning;
     v.confidence = never_accepted || mood == Mood::stopped ? core::Confidence::certain
                    : mood == Mood::unknown                 ? core::Confidence::unsure
                                                            : core::Confidence::likely;

@@ -128,7 +128,8 @@ Outstanding outstanding_of(const abi::Socket& s) {
   o.unread = s.unread() - (fin_received && s.unread() > 0 ? 1U : 0U);
   // Sent later than anything was received, all of it acknowledged, and something was sent at all.
   // Both stamps start equal and are as coarse as jiffies: where not a byte ever came, there is no need of them.
-  const bool sent_last = s.bytes_received == 0 || (s.sent_age && s.received_age && *s.sent_age < *s.received_age);
+  const bool never_received = s.bytes_received <= (fin_received ? 1U : 0U);
+  const bool sent_last = never_received || (s.sent_age && s.received_age && *s.sent_age < *s.received_age);
   o.reply_owed = o.unacked == 0 && s.bytes_acked > 1 && sent_last;
   return o;
 }

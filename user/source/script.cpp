@@ -420,6 +420,7 @@ ScriptSocket& Player::declare(Reader& line, const std::string& what) {
   s.abi.snd_wnd = 65536;
   s.abi.rcv_wnd = 65536;
   s.abi.mss = 1448;
+  s.abi.rcv_mss = 1448;
   s.abi.rto_us = s.base_rto_us = 208'000;
   s.abi.rto_max_ms = 120'000;
   s.abi.keepalive_ms = 7'200'000;
@@ -547,6 +548,8 @@ void Player::put_state(Reader& line, ScriptSocket& s, std::uint8_t to) {
   s.abi.state = to;
   if (to == states::kEstablished) s.established_ns = s.sent_ns = s.received_ns = s.heard_ns = tape_.now;
   if (to == states::kClose) s.expires_ns = 0;
+  // The peer's FIN is counted as received before the state changes; lrcvtime is not touched.
+  if (from == states::kEstablished && to == states::kCloseWait) s.abi.rcv_nxt += 1, s.abi.bytes_received += 1;
   if (states::by_owner(from, to, s.abi.err)) record.owner = owner_of(current, TW_OWNER_CURRENT);
   if (record.owner.pid) {
     record.owner.flags = exit_flag;

@@ -19,6 +19,7 @@ Connection open() {
   c.socket.state = TcpState::established;
   c.socket.mss = 1448;
   c.socket.snd_wnd = c.socket.rcv_wnd = 65536;
+  c.socket.rcv_mss = 1448;
   c.socket.keepalive = true;
   return c;
 }
