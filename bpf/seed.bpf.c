@@ -14,6 +14,11 @@ static __always_inline int tw_is_wanted(const struct sock *sk) {
 
   tw_fill_tuple(&key, sk, 1);
   key.netns = 0;
+  if (bpf_map_lookup_elem(&tw_wanted, &key))
+    return 1;
+  if (!key.remote_port)
+    return 0;
+  key.remote_port = 0; /* whatever this address has to do with this service */
   return bpf_map_lookup_elem(&tw_wanted, &key) != NULL;
 }
 

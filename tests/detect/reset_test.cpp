@@ -180,6 +180,35 @@ TEST(Reset, DataForAnEndWhoseProcessDiedIsItsExit) {
   EXPECT_EQ(told.first(kSlug).evidence.number("exit_signal"), 9);
 }
 
+// iperf3 and the like: one connection carries, another says when it is enough.
+TEST(Reset, WhatIsCalledOffOverAnotherConnectionIsNoIncident) {
+  const auto brief_of = [](const std::string& on_control) {
+    return brief(tell(R"(
+      at 0ms   listen srv 127.0.0.1:7000 by worker[33]
+      at 10ms  connect ctl 127.0.0.1:49999 -> 127.0.0.1:7000 by php[50]
+      established ctl
+      child control of ctl by worker[33]
+      connect cli 127.0.0.1:50000 -> 127.0.0.1:7000 by php[50]
+      established cli
+      child end of cli by worker[33]
+      at 20ms  send cli 300000
+      receive end 300000
+    )" + on_control + R"(
+      at 1s    close end shutdown 3
+      reset-received cli
+      close cli err ECONNRESET
+      reset-sent end reason TCP_ABORT_ON_CLOSE
+      at 1100ms seed control by worker[33]
+      seed-end
+      until 4s
+    )").first(kSlug));
+  };
+  EXPECT_EQ(brief_of("at 990ms receive control 1\nat 995ms send control 10\nack control"),
+            "close-with-unread-data info certain worker[33]");
+  // It never answered there, either.
+  EXPECT_EQ(brief_of("at 990ms receive control 1"), "close-with-unread-data critical certain worker[33]");
+}
+
 TEST(Reset, DataForATimeWaitSocketIsDataAfterClose) {
   const Told told = tell(kBoth + R"(
     at 1s   set end in TIME_WAIT

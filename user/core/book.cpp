@@ -149,6 +149,7 @@ bool Book::answered(Entry& entry, const Verdict& verdict, bool& waiting) {
   const Listener* listener = facts_.listener(entry.c.subject.listener);
   if (!listener) listener = facts_.listener(verdict.listener);
   if (listener && !listener->ended) asked.sockets.push_back(listener->tuple);
+  if (verdict.siblings) asked.sockets.push_back(*verdict.siblings);
   if (verdict.culprit.process) asked.processes.push_back(verdict.culprit.process->pid);
   waiting = !asked.empty();
   wants_.sockets.insert(wants_.sockets.end(), asked.sockets.begin(), asked.sockets.end());

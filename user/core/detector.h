@@ -31,6 +31,8 @@ struct Verdict {
   Evidence evidence;
   // Where the other end is not in the table (a refused destination): what to print as listener.
   abi::SocketId listener = abi::SocketId::none;
+  // Before it is told, whatever else this (remote port 0) has with the service is to be looked at.
+  std::optional<abi::Tuple> siblings;
 };
 
 class Detector;

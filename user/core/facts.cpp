@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 
 // How long a closed connection is remembered: late resets and its other end still ask for it.
 constexpr auto kRememberClosed = 15s;
+constexpr auto kTalksLately = 3s;
 constexpr auto kRememberDrops = 5min;
 constexpr std::size_t kMaxFirewallEntries = 65536;
 constexpr std::size_t kMaxRefused = 4096;
@@ -320,6 +321,18 @@ void Facts::end_episode(abi::SocketId key) {
 std::size_t Facts::stalled_remotes(std::uint32_t netns) const {
   const auto it = stalled_remotes_.find(netns);
   return it == stalled_remotes_.end() ? 0 : it->second.size();
+}
+
+const Connection* Facts::talking_sibling(const Connection& c) const {
+  for (const auto& [key, slot] : connections_) {
+    const Connection& other = slot.connection;
+    const abi::Socket& s = other.socket;
+    if (other.key == c.key || other.ending || !s.full || s.bytes_received == 0 || s.bytes_acked <= 1) continue;
+    if (other.tuple.local != c.tuple.local || other.tuple.remote.addr != c.tuple.remote.addr) continue;
+    if (other.tuple.netns != c.tuple.netns || now_ - other.socket_time > kTalksLately) continue;
+    if (s.sent_age.value_or(1h) < kTalksLately && s.received_age.value_or(1h) < kTalksLately) return &other;
+  }
+  return nullptr;
 }
 
 // Listeners -----------------------------------------------------------------------------------------------------------

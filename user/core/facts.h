@@ -77,6 +77,9 @@ class Facts {
   [[nodiscard]] const Connection* connection_at(const abi::Tuple& tuple) const;
   // The other end, where it is on this host: same addresses mirrored, in any namespace, not closed long before.
   [[nodiscard]] const Connection* peer_of(const Connection& connection) const;
+  // Another open connection between the same two addresses and the same service, both of whose ends spoke in the last
+  // seconds. Only what was asked for is known: looks through all connections, for the rare case.
+  [[nodiscard]] const Connection* talking_sibling(const Connection& connection) const;
   [[nodiscard]] const Listener* listener(abi::SocketId id) const;
   // The listener that a segment to this endpoint reaches: exact address first, then wildcard; any namespace where netns
   // is 0, or where the endpoint is in no listener of that namespace and exactly one other has it.

@@ -12,7 +12,7 @@ namespace tcpwhy::core {
 
 struct Wants {
   // Who holds the socket with this tuple (netns is ignored)? A listener is asked for with its own address and a remote
-  // of zeros. Answer: Seed records (one for each process that holds it), then SeedEnd.
+  // of zeros; all that a remote address has with a service, with remote port 0. Answer: Seed records (one for each process that holds it), then SeedEnd.
   std::vector<abi::Tuple> sockets;
   // State, threads, descriptors of a process. Answer: one ProcessState.
   std::vector<std::uint32_t> processes;

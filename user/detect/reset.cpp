@@ -164,6 +164,19 @@ class Reset final : public core::Detector {
            peer->reset_sent->time - end.reset_received->time < 2s;
   }
 
+  // All its life this end only took.
+  static bool never_spoke(const abi::Socket& s) { return s.full && s.bytes_acked <= 1 && s.unacked() <= 1; }
+
+  // A session with a connection that tells and others that carry (iperf3, FTP): what the two agree on over the one ends the
+  // others, in whatever state they are.
+  static void look_at_siblings(core::Verdict& v, const Connection& c, const core::Scene& scene) {
+    v.siblings = c.tuple;
+    v.siblings->remote.port = 0;
+    if (!scene.facts.talking_sibling(c)) return;
+    v.severity = Severity::info;
+    v.evidence.set("talks_on_another_connection", true);
+  }
+
   static std::string_view cause_of(const Connection& c, const core::Scene& scene) {
     const Ending ending{c, *c.reset_sent, scene.facts.names().reset_reason(c.reset_sent->reason),
                         scene.facts.listener(c.listener)};
@@ -198,6 +211,7 @@ class Reset final : public core::Detector {
     v.listener = c.listener;
     const Outstanding lost = loss_of_receiver(c, scene);
     v.severity = severity_of(v.cause, lost);
+    if (v.cause == "close-with-unread-data" && never_spoke(sent.socket)) look_at_siblings(v, c, scene);
     v.culprit = culprit_of(v.cause, c, scene);
     const bool kernel_says = v.cause != "stray-segment" && v.cause != "unknown";
     v.confidence = kernel_says ? core::Confidence::certain : core::Confidence::likely;
@@ -349,7 +363,11 @@ class Reset final : public core::Detector {
                  ? queue_words(*f.listener)
                  : fmt::format("the connection waited in the accept queue of {} and was never accepted", who);
     if (f.cause == "process-exit") return fmt::format("{} {} with the connection open", who, exit_of(f));
-    if (f.cause == "close-with-unread-data") return fmt::format("{} closed with {} unread", who, bytes_words(unread));
+    if (f.cause == "close-with-unread-data")
+      return fmt::format("{} closed with {} unread{}", who, bytes_words(unread),
+                         f.evidence.flag("talks_on_another_connection")
+                             ? "; the two talk over another connection, which may have ended this one"
+                             : "");
     if (f.cause == "data-after-close") return fmt::format("{} closed before the other end had finished sending", who);
     if (f.cause == "linger-zero")
       return fmt::format("{} closed with SO_LINGER 0, which discards what is in flight", who);

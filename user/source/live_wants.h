@@ -33,7 +33,7 @@ class PendingWants {
   std::set<std::uint32_t> processes_;
 };
 
-// As the kernel side would find it. A listener (remote port 0) and a wildcard address have two spellings of "any",
+// As the kernel side would find it. A listener (remote all zeros) and a wildcard address have two spellings of "any",
 // that of IPv4 and that of IPv6: both are looked for.
 std::vector<WantedKey> wanted_keys(const abi::Tuple& tuple);
 

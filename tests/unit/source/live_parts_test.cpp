@@ -129,6 +129,10 @@ TEST(WantedKeys, AListenerHasTwoSpellingsOfNoRemote) {
 TEST(WantedKeys, AWildcardListenerHasTwoSpellingsOfEach) {
   EXPECT_EQ(wanted_keys(tuple("0.0.0.0", 80, "0.0.0.0", 0)).size(), 4U);
   EXPECT_EQ(wanted_keys(tuple("::", 80, "::", 0)).size(), 4U);
+  // All that one address has with a service.
+  const auto all = wanted_keys(tuple("127.0.0.1", 80, "127.0.0.2", 0));
+  for (const auto& key : all) EXPECT_EQ(key.tuple.remote[15], 2);
+  EXPECT_EQ(all.size(), 1U);
 }
 
 TEST(PendingWants, EachIsAskedForOnce) {
