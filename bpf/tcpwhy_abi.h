@@ -38,6 +38,7 @@
 #define TW_KIND_PROCESS 36   /* observation of one process, an answer to a want */
 #define TW_KIND_LIMITED 37   /* events left out by a rate limit; laid out like TW_KIND_LOST */
 #define TW_KIND_HOST 38      /* TCP's memory and orphans, where one of them is near its limit */
+#define TW_KIND_MIB 39       /* counters of one network namespace, beside a process's observation */
 
 struct tw_header {
   __u64 time_ns; /* CLOCK_BOOTTIME */
@@ -321,6 +322,25 @@ struct tw_host {
   __u64 orphans_limit; /* net.ipv4.tcp_max_orphans */
 };
 
+/* TcpExt counters of one network namespace, since it was made (/proc/net/netstat). Append only. */
+#define TW_MIB_LISTEN_OVERFLOWS 0
+#define TW_MIB_LISTEN_DROPS 1
+#define TW_MIB_RCVQ_DROP 2
+#define TW_MIB_PRUNE_CALLED 3
+#define TW_MIB_RCV_PRUNED 4
+#define TW_MIB_RCV_COLLAPSED 5
+#define TW_MIB_MEMORY_PRESSURES 6
+#define TW_MIB_ABORT_ON_MEMORY 7
+#define TW_MIB_ABORT_ON_DATA 8
+#define TW_MIB_ABORT_ON_CLOSE 9
+#define TW_MIB_COUNT 10
+struct tw_mib {
+  struct tw_header header;
+  __u32 netns;
+  __u32 reserved;
+  __u64 values[TW_MIB_COUNT];
+};
+
 /* One struct configures every program; it is constant once they are loaded. */
 struct tw_config {
   __u32 self_pid;        /* never an owner */
@@ -377,6 +397,7 @@ TW_ASSERT_SIZE(tw_drop, 104);
 TW_ASSERT_SIZE(tw_sample, 288);
 TW_ASSERT_SIZE(tw_process, 296);
 TW_ASSERT_SIZE(tw_host, 64);
+TW_ASSERT_SIZE(tw_mib, 104);
 TW_ASSERT_SIZE(tw_config, 116);
 
 #endif

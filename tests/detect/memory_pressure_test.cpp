@@ -23,6 +23,20 @@ TEST(MemoryPressure, AboveTheMiddleMark) {
             400);
 }
 
+TEST(MemoryPressure, CountersThatGrewCorroborate) {
+  const core::Finding f = tell(
+                              "at 500ms mib TCPMemoryPressures 3 PruneCalled 5\n"
+                              "at 1s host memory 201 of 100 200 400 orphans 0 of 10\n"
+                              "mib TCPMemoryPressures 4 PruneCalled 5\nuntil 2s")
+                              .first(kSlug);
+  using Grown = std::vector<std::pair<std::string, std::int64_t>>;
+  ASSERT_TRUE(f.evidence.has("mib"));
+  EXPECT_EQ(std::get<Grown>(*f.evidence.find("mib")), (Grown{{"TCPMemoryPressures", 1}}));
+  EXPECT_FALSE(tell("at 1s host memory 201 of 100 200 400 orphans 0 of 10\nmib PruneCalled 5\nuntil 2s")
+                   .first(kSlug)
+                   .evidence.has("mib"));
+}
+
 TEST(MemoryPressure, BelowItThereIsNone) {
   EXPECT_EQ(tell("at 1s host memory 200 of 100 200 400 orphans 10 of 10\nuntil 2s").phases(kSlug), "");
 }
@@ -50,6 +64,24 @@ TEST(MemoryPressure, OneWhoHoldsMostOfItIsNamed) {
                               .first(kSlug);
   EXPECT_EQ(brief(f), "tcp-mem critical likely app[77]");
   EXPECT_TRUE(f.evidence.has("holders"));
+}
+
+// The one that sends holds as much: it is not the one that does not read.
+TEST(MemoryPressure, WhatWaitsForAReaderIsTheReaders) {
+  const core::Finding f = tell(R"(
+    at 0ms  listen srv 127.0.0.1:80 by web[80]
+    connect cli 127.0.0.1:50000 -> 127.0.0.1:80 by proxy[50]
+    established cli
+    child end of cli on srv by web[80] watched
+    sweeps on
+    at 500ms set cli watched
+    at 1s   receive cli 400000 rcv-window 0
+    set end unsent 900000 window 0
+    at 2s   host memory 201 of 100 200 400 orphans 0 of 10
+    until 3s
+  )")
+                              .first(kSlug);
+  EXPECT_EQ(brief(f), "tcp-mem critical likely proxy[50]");
 }
 
 TEST(MemoryPressure, TooManyOrphans) {

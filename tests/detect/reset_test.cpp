@@ -201,7 +201,8 @@ TEST(Reset, WhatIsCalledOffOverAnotherConnectionIsNoIncident) {
       at 1100ms seed control by worker[33]
       seed-end
       until 4s
-    )").first(kSlug));
+    )")
+                     .first(kSlug));
   };
   EXPECT_EQ(brief_of("at 990ms receive control 1\nat 995ms send control 10\nack control"),
             "close-with-unread-data info certain worker[33]");

@@ -128,9 +128,8 @@ TEST(StallUnread, AnAlertBehindAFinIsNoStall) {
 }
 
 TEST(StallUnread, AFinAloneIsNotUnread) {
-  EXPECT_EQ(
-      tell(kServed + "at 1s set in rcv-window 0\nstate in CLOSE_WAIT\n" + kStopped + "until 8s").phases(kSlug),
-      "");
+  EXPECT_EQ(tell(kServed + "at 1s set in rcv-window 0\nstate in CLOSE_WAIT\n" + kStopped + "until 8s").phases(kSlug),
+            "");
 }
 
 TEST(StallUnread, LostEventsMakeAGuessUnsure) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/abi/decode.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -190,6 +191,12 @@ void to_body(const tw_sample& r, Event& e) {
 void to_body(const tw_host& r, Event& e) {
   e.body = Host{r.memory_pages, r.memory_low, r.memory_pressure, r.memory_high, r.orphans, r.orphans_limit};
 }
+static_assert(kMibNames.size() == TW_MIB_COUNT);
+void to_body(const tw_mib& r, Event& e) {
+  Mib mib{r.netns, {}};
+  std::copy(std::begin(r.values), std::end(r.values), mib.values.begin());
+  e.body = mib;
+}
 void to_body(const tw_tick&, Event& e) { e.body = Tick{}; }
 void to_body(const tw_lost& r, Event& e) { e.body = Lost{kind_name(r.kind), r.count}; }
 // Laid out like a loss.
@@ -250,6 +257,7 @@ constexpr std::array kRows{
     Row{TW_KIND_PROCESS, "process", decode_as<tw_process>},
     Row{TW_KIND_LIMITED, "limited", decode_limited},
     Row{TW_KIND_HOST, "host", decode_as<tw_host>},
+    Row{TW_KIND_MIB, "mib", decode_as<tw_mib>},
 };
 
 const Row* row_of(std::uint32_t kind) {
@@ -277,7 +285,7 @@ std::string_view name_of(const Event& event) {
   static constexpr std::array<std::string_view, std::variant_size_v<decltype(Event::body)>> kNames{
       "tick", "transition", "state",  "retransmit", "synack_retransmit", "reset_sent", "reset_received", "socket_error",
       "drop", "seed",       "sample", "lost",       "seed_end",          "sweep_end",  "process",        "limited",
-      "host"};
+      "host", "mib"};
   return kNames[event.body.index()];
 }
 

@@ -2,6 +2,7 @@
 // Events: the records of the stream as C++ values. Everything above this layer sees these and never the ABI.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -241,10 +242,31 @@ struct ProcessState {
   std::optional<util::Duration> read_age;  // since it was last seen to read from any TCP socket
 };
 
+// Counters of one network namespace since it was made, in the order of kMibNames.
+inline constexpr std::array<std::string_view, 10> kMibNames{
+    "ListenOverflows", "ListenDrops",        "TCPRcvQDrop",      "PruneCalled",    "RcvPruned",
+    "TCPRcvCollapsed", "TCPMemoryPressures", "TCPAbortOnMemory", "TCPAbortOnData", "TCPAbortOnClose"};
+enum class MibCounter : std::uint8_t {
+  listen_overflows,
+  listen_drops,
+  rcvq_drop,
+  prune_called,
+  rcv_pruned,
+  rcv_collapsed,
+  memory_pressures,
+  abort_on_memory,
+  abort_on_data,
+  abort_on_close,
+};
+struct Mib {
+  std::uint32_t netns = 0;
+  std::array<std::uint64_t, kMibNames.size()> values{};
+};
+
 struct Event {
   util::BootTime time{};
   std::variant<Tick, Transition, StateChange, Retransmit, SynAckRetransmit, ResetSent, ResetReceived, SocketError, Drop,
-               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host>
+               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host, Mib>
       body;
 };
 

@@ -79,6 +79,12 @@ struct Words {
   std::string operator()(const abi::Limited& e) const {
     return fmt::format("{} events of kind {} were left out by the rate limit", e.count, e.kind);
   }
+  std::string operator()(const abi::Mib& e) const {
+    std::string text = fmt::format("netns {}", e.netns);
+    for (std::size_t i = 0; i < e.values.size(); ++i)
+      if (e.values.at(i) > 0) text += fmt::format(" {} {}", abi::kMibNames.at(i), e.values.at(i));
+    return text;
+  }
   std::string operator()(const abi::Host& e) const {
     return fmt::format("TCP holds {} pages (limits {}, {}, {}), {} orphans of {}", e.memory, e.memory_low,
                        e.memory_pressure, e.memory_high, e.orphans, e.orphans_limit);

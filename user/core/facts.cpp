@@ -295,8 +295,9 @@ void Facts::progress(Connection& c, const abi::Socket& s) {
     const auto first_retransmission = now_ - s.retrans_age.value_or(util::Duration{});
     const auto first_rto = util::Duration{s.rto.count() >> std::min<int>(s.backoff, 20)};
     c.episode_start = first_retransmission - first_rto;
-    begin_episode(c);
   }
+  // One time-out may be one lost segment; the second says that nothing gets through.
+  if (s.retransmits >= 2) begin_episode(c);
   c.episode_proof = now_;
   if (c.episode_timeouts < 2 && s.retransmits >= 2) note_repeat(c);
   c.episode_timeouts = std::max<std::uint32_t>(c.episode_timeouts, s.retransmits);
@@ -721,6 +722,22 @@ void Facts::on(const abi::ProcessState& e) {
   if (!same) known.cpu_share.reset();
   known.state = e;
   known.at = now_;
+}
+
+void Facts::on(const abi::Mib& e) {
+  if (mibs_.size() >= kMaxRefused) mibs_.clear();
+  mibs_.try_emplace(e.netns, e, e).first->second.second = e;
+}
+
+std::uint64_t Facts::mib_growth(std::uint32_t netns, abi::MibCounter counter) const {
+  const auto i = static_cast<std::size_t>(counter);
+  std::uint64_t growth = 0;
+  for (const auto& [in, observed] : mibs_) {
+    const auto& [first, newest] = observed;
+    if ((netns == 0 || in == netns) && newest.values.at(i) > first.values.at(i))
+      growth += newest.values.at(i) - first.values.at(i);
+  }
+  return growth;
 }
 
 void Facts::drained() {

@@ -97,6 +97,9 @@ class Facts {
   [[nodiscard]] std::optional<util::BootTime> process_observed(std::uint32_t pid) const;
   [[nodiscard]] std::optional<double> cpu_share(std::uint32_t pid) const;
 
+  // How much a counter of a network namespace (0: of all that were observed) has grown in this run.
+  [[nodiscard]] std::uint64_t mib_growth(std::uint32_t netns, abi::MibCounter counter) const;
+
   // Connections in some silence, as of the last sweep; a silence lasts until a look shows that something moved.
   [[nodiscard]] const std::set<std::uint64_t>& silent() const { return silent_; }
   [[nodiscard]] util::BootTime swept() const { return swept_; }
@@ -118,7 +121,7 @@ class Facts {
   [[nodiscard]] bool seeded() const { return seeded_; }
 
   [[nodiscard]] const std::unordered_map<std::uint64_t, Listener>& listeners() const { return listeners_; }
-  // How many remote addresses have a connection in an episode of time-outs, in this namespace.
+  // How many remote addresses have a connection with two time-outs or more in a row, in this namespace.
   [[nodiscard]] std::size_t stalled_remotes(std::uint32_t netns) const;
 
  private:
@@ -144,6 +147,7 @@ class Facts {
   void on(const abi::Tick&);
   void on(const abi::Limited&) {}
   void on(const abi::Host& e) { host_ = e; }
+  void on(const abi::Mib& e);
   void on(const abi::Transition&) {}  // ordinary life: no verdict rests on it
 
   Connection& touch(const abi::Socket& socket, const abi::Owner& owner);
@@ -216,6 +220,7 @@ class Facts {
   util::BootTime swept_{};
   util::Duration sweep_interval_{};
   std::optional<abi::Host> host_;
+  std::map<std::uint32_t, std::pair<abi::Mib, abi::Mib>> mibs_;  // by namespace: the first observation, the newest
   RecentCount overruns_;
   std::uint64_t overruns_total_ = 0;
   abi::Tuple last_overrun_;

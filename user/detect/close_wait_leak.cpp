@@ -35,7 +35,7 @@ class CloseWaitLeak final : public SilentDetector {
     const std::uint32_t before = held == held_.end() ? 0 : held->second.three_minutes_ago(scene.now());
     const bool grows = before > 0 && count > before;
     v.severity = pid != 0 && (count >= kMany || grows) ? Severity::warning : Severity::info;
-    const Mood mood = pid != 0 ? mood_of(pid, scene.now() - c.since, scene) : Mood::unknown;
+    const Mood mood = pid != 0 ? mood_lately(pid, scene.now() - c.since, scene) : Mood::unknown;
     if (pid != 0 && mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final) return std::nullopt;
     v.cause = cause_of(mood);
     v.confidence = pid == 0 || mood == Mood::unknown ? core::Confidence::unsure

@@ -82,6 +82,9 @@ class MemoryPressure final : public core::Detector {
     v.confidence = core::Confidence::certain;
     v.severity = Severity::critical;
     v.culprit = blame(core::CulpritKind::kernel_limit);
+    using enum abi::MibCounter;
+    add_counters(v.evidence, 0, {memory_pressures, abort_on_memory, rcvq_drop, prune_called, rcv_pruned, rcv_collapsed},
+                 scene.facts);
     if (c.subject == kOverrun) {
       v.cause = "rcvbuf-overrun";
       v.severity = Severity::warning;

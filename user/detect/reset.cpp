@@ -78,7 +78,8 @@ constexpr std::array kCauses{
         }},
     Row{"process-exit",
         [](const Ending& e) {
-          return (!e.s.trigger || met_data_after_close(e)) && owner_died(e.c) && (!is_client_abort(e.c) || e.c.owner_exit->signal != 0);
+          return (!e.s.trigger || met_data_after_close(e)) && owner_died(e.c) &&
+                 (!is_client_abort(e.c) || e.c.owner_exit->signal != 0);
         }},
     Row{"client-abandoned",
         [](const Ending& e) {
@@ -95,8 +96,7 @@ constexpr std::array kCauses{
         }},
     // It closed while the reply was still on its way (or did not want it any more): nobody waits for what was lost.
     Row{"client-abandoned", [](const Ending& e) { return is_client_abort(e.c) && met_data_after_close(e); }},
-    Row{"data-after-close",
-        [](const Ending& e) { return met_data_after_close(e); }},
+    Row{"data-after-close", [](const Ending& e) { return met_data_after_close(e); }},
     Row{"disconnect",
         [](const Ending& e) {
           const abi::Socket& s = e.s.socket;
@@ -225,6 +225,9 @@ class Reset final : public core::Detector {
     v.evidence.set("reply_owed", lost.reply_owed);
     v.evidence.set("peer_unacked_bytes", lost.unacked);
     v.evidence.set("sender", "local");
+    if (v.cause == "memory")
+      add_counters(v.evidence, c.tuple.netns, {abi::MibCounter::abort_on_memory, abi::MibCounter::memory_pressures},
+                   scene.facts);
     if (c.owner_exit) {
       v.evidence.set("exit_code", c.owner_exit->code);
       v.evidence.set("exit_signal", c.owner_exit->signal);
@@ -372,8 +375,9 @@ class Reset final : public core::Detector {
     if (f.cause == "linger-zero")
       return fmt::format("{} closed with SO_LINGER 0, which discards what is in flight", who);
     if (f.cause == "client-abandoned")
-      return unread > 0 ? fmt::format("{} closed before it had read the whole reply ({} unread)", who, bytes_words(unread))
-                        : fmt::format("{} closed before the whole reply had arrived", who);
+      return unread > 0
+                 ? fmt::format("{} closed before it had read the whole reply ({} unread)", who, bytes_words(unread))
+                 : fmt::format("{} closed before the whole reply had arrived", who);
     if (f.cause == "memory") return "the kernel is out of memory for TCP, or has too many orphans";
     if (f.cause == "socket-destroyed") return "somebody asked the kernel to destroy the socket";
     if (f.cause == "disconnect")

@@ -18,6 +18,9 @@ constexpr auto kFresh = 900ms;
 constexpr auto kSameSweep = 300ms;
 // Who has read nothing for longer may still be alive, but one must look what it does.
 constexpr auto kLately = 1500ms;
+// It has much to catch up with when it goes on.
+constexpr auto kComesRound = 5s;
+constexpr std::size_t kMostMoods = 1024;
 constexpr double kBusyShare = 0.5;
 
 }  // namespace
@@ -86,6 +89,18 @@ Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& sc
   if (*share >= kBusyShare) return Mood::busy;
   if (!state->polling) return Mood::unknown;
   return *state->polling > 0 ? Mood::alive : Mood::blocked;
+}
+
+Mood SilentDetector::mood_lately(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) const {
+  const Mood mood = mood_of(pid, silent_for, scene);
+  if (mood == Mood::stopped || mood == Mood::busy || mood == Mood::blocked) {
+    if (not_alive_.size() >= kMostMoods) not_alive_.clear();
+    not_alive_[pid] = {mood, scene.now()};
+  } else if (const auto it = not_alive_.find(pid); mood == Mood::alive && it != not_alive_.end()) {
+    if (scene.now() - it->second.second < kComesRound) return it->second.first;
+    not_alive_.erase(it);
+  }
+  return mood;
 }
 
 std::string_view cause_of(Mood mood) {

@@ -3,6 +3,7 @@
 // where the silence has lasted for the threshold, and close it when a look showed that something moved.
 #pragma once
 
+#include <map>
 #include <optional>
 
 #include "user/core/detector.h"
@@ -10,6 +11,16 @@
 
 namespace tcpwhy::detect {
 
+// What a process does, from the observations of it.
+enum class Mood : std::uint8_t {
+  unknown,  // not observed (yet), or not to be had
+  stopped,  // by a signal or a debugger
+  busy,     // it computes, and has read nothing from any socket
+  blocked,  // it sleeps, and nobody in it waits for a socket
+  alive,    // it waits for sockets, or reads from others
+};
+// Asks for an observation where there is none, or where it is older than `fresh`.
+Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene);
 class SilentDetector : public core::Detector {
  public:
   SilentDetector(std::string_view slug, util::Duration otherwise, const Thresholds& thresholds)
@@ -33,6 +44,8 @@ class SilentDetector : public core::Detector {
   }
   // Before the connections are looked at, once each sweep.
   virtual void begin_sweep(core::Scene&) {}
+  // mood_of(), but one that has only just come round is not taken for one that was alive all the time.
+  [[nodiscard]] Mood mood_lately(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) const;
   [[nodiscard]] util::Duration threshold(const core::Connection& connection) const;
   [[nodiscard]] util::Duration threshold() const { return thresholds_.of(slug_, otherwise_); }
 
@@ -43,21 +56,12 @@ class SilentDetector : public core::Detector {
   std::string_view slug_;
   util::Duration otherwise_;
   Thresholds thresholds_;
+  mutable std::map<std::uint32_t, std::pair<Mood, util::BootTime>> not_alive_;  // by process: how, and seen when last
 };
 
 // How a connection ended that was silent.
 core::Ended how_ended(const core::Connection& connection, const abi::StateChange& change);
 
-// What a process does, from the observations of it.
-enum class Mood : std::uint8_t {
-  unknown,  // not observed (yet), or not to be had
-  stopped,  // by a signal or a debugger
-  busy,     // it computes, and has read nothing from any socket
-  blocked,  // it sleeps, and nobody in it waits for a socket
-  alive,    // it waits for sockets, or reads from others
-};
-// Asks for an observation where there is none, or where it is older than `fresh`.
-Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene);
 // "process-stopped", "process-blocked", "process-busy", "forgotten-fd".
 std::string_view cause_of(Mood mood);
 std::string mood_words(const core::Finding& finding);

@@ -34,7 +34,7 @@ class StallUnread final : public SilentDetector {
     const core::Culprit culprit = culprit_of(*reader, scene);
     const bool never_accepted = reader->in_accept_queue();
     const bool much = core::much_unread(s);
-    const Mood mood = culprit.process ? mood_of(culprit.process->pid, scene.now() - c.since, scene) : Mood::unknown;
+    const Mood mood = culprit.process ? mood_lately(culprit.process->pid, scene.now() - c.since, scene) : Mood::unknown;
     const bool asking =
         culprit.process && mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
     if (asking && !never_accepted) return std::nullopt;

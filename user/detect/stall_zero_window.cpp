@@ -69,7 +69,8 @@ class StallZeroWindow final : public SilentDetector {
  private:
   static std::string advice_of(const core::Finding& f, const std::string& reader) {
     if (f.cause == "peer-slow")
-      return fmt::format("find what {} does between its reads (its disk, its own peer): the sender can only wait", reader);
+      return fmt::format("find what {} does between its reads (its disk, its own peer): the sender can only wait",
+                         reader);
     if (f.culprit.process)
       return fmt::format("find why {} does not read: is it stopped, busy, blocked, or has it forgotten the descriptor?",
                          reader);

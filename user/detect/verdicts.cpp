@@ -56,6 +56,8 @@ void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Fa
   if (l.head_age && l.queue > 0) evidence.set("head_waiting_ms", util::to_ms(*l.head_age));
   if (l.accepted_nothing() > 0s) evidence.set("accepted_nothing_ms", util::to_ms(l.accepted_nothing()));
   evidence.set("refused", l.refused());
+  using enum abi::MibCounter;
+  add_counters(evidence, l.tuple.netns, {listen_overflows, listen_drops}, facts);
   if (!l.owners.empty()) add_process(evidence, blame_owner(l.owners).process->pid, facts);
 }
 
@@ -114,6 +116,17 @@ std::string exit_advice(const core::ProcessExit& exit, const std::string& who, b
     default:
       return fmt::format("find out who or what sent {} this signal: its log, journalctl", who);
   }
+}
+
+void add_counters(core::Evidence& evidence, std::uint32_t netns, std::initializer_list<abi::MibCounter> counters,
+                  const core::Facts& facts) {
+  std::vector<std::pair<std::string, std::int64_t>> grown;
+  for (const abi::MibCounter counter : counters) {
+    const std::uint64_t growth = facts.mib_growth(netns, counter);
+    const std::string_view name = abi::kMibNames.at(static_cast<std::size_t>(counter));
+    if (growth > 0) grown.emplace_back(name, static_cast<std::int64_t>(growth));
+  }
+  if (!grown.empty()) evidence.set("mib", core::EvidenceValue{grown});
 }
 
 Outstanding outstanding_of(const abi::Socket& s) {

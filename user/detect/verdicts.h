@@ -26,6 +26,10 @@ bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootT
 // The queue's state as evidence: queue, limit, head_waiting_ms, refused, and its owner's state where it was observed.
 void add_queue(core::Evidence& evidence, const core::Listener& listener, const core::Facts& facts);
 
+// mib: how much these counters of the namespace (0: of all) have grown in this run, those that have.
+void add_counters(core::Evidence& evidence, std::uint32_t netns, std::initializer_list<abi::MibCounter> counters,
+                  const core::Facts& facts);
+
 // process_state ("blocked in hrtimer_nanosleep"), open_fds and fd_limit, where the process was observed.
 void add_process(core::Evidence& evidence, std::uint32_t pid, const core::Facts& facts);
 

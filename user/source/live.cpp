@@ -9,10 +9,12 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "bpf/tcpwhy_abi.h"
 #include "user/host/identity.h"
+#include "user/host/mib.h"
 #include "user/host/process.h"
 #include "user/host/tcp_use.h"
 #include "user/kernel/btf.h"
@@ -36,6 +38,8 @@ constexpr Duration kTick = milliseconds{100};
 constexpr Duration kHostEach = milliseconds{900};
 constexpr std::uint32_t kDropsPerSecond = 2000;  // for each CPU
 constexpr std::size_t kProcessesPerTick = 64;
+constexpr std::size_t kMostNamespaces = 1024;
+constexpr std::uint8_t kListen = 10;  // TCP_LISTEN
 // A producer that never pauses must not keep the ticks from coming.
 constexpr std::size_t kRecordsPerDrain = 1U << 17;
 // What may wait in memory while the first walk runs; beyond, the ring buffer fills and the kernel side counts losses.
@@ -142,6 +146,8 @@ class Live final : public LiveSource {
   void tell_host(const Handler& handler, BootTime now);
   void answer_wants(const Handler& handler, BootTime now);
   void walk_for_wants(const Handler& handler, BootTime now);
+  void tell_counters(const Handler& handler);
+  void note_listener(std::span<const std::byte> record, std::uint16_t kind);
   void emit_tick(const Handler& handler);
 
   std::unique_ptr<Programs> programs_;
@@ -153,6 +159,8 @@ class Live final : public LiveSource {
   Drain drain_;
   std::vector<std::byte> held_back_;
   PendingWants wants_;
+  std::set<std::uint32_t> mib_pids_;   // the counters of whose namespaces are to be read
+  std::set<std::uint32_t> mib_netns_;  // whose counters have been read for a listener
   SweepPace sweep_pace_;
   WalkRation walk_ration_;
   std::array<std::uint64_t, TW_KERNEL_KINDS> lost_told_{};
@@ -182,6 +190,7 @@ void Live::pass_on(const Handler& handler, std::span<const std::byte> record) {
   if (record.size() < sizeof(header)) return;
   std::memcpy(&header, record.data(), sizeof(header));
   last_ns_ = std::max<std::uint64_t>(last_ns_, header.time_ns);
+  if (header.kind == TW_KIND_SEED || header.kind == TW_KIND_STATE) note_listener(record, header.kind);
   handler(record);
 }
 
@@ -338,6 +347,7 @@ void Live::tell_host(const Handler& handler, BootTime now) {
   const bool near_limit = use.near_limit();
   if (!near_limit && !host_told_) return;
   host_told_ = near_limit;
+  mib_pids_.insert(static_cast<std::uint32_t>(::getpid()));
   tw_host record{};
   record.memory_pages = use.memory_pages;
   record.memory_low = use.memory_low;
@@ -355,8 +365,44 @@ void Live::answer_wants(const Handler& handler, BootTime now) {
     record.read_age_ms =
         read_ns == 0 ? TW_NEVER : static_cast<__u32>((to_ns(now) - std::min(read_ns, to_ns(now))) / 1'000'000);
     emit(handler, record, TW_KIND_PROCESS);
+    mib_pids_.insert(pid);
   }
+  tell_counters(handler);
   if (wants_.any_socket()) walk_for_wants(handler, now);
+}
+
+// Of the namespaces that the processes live in, each once.
+void Live::tell_counters(const Handler& handler) {
+  std::set<std::uint32_t> told;
+  for (const std::uint32_t pid : std::exchange(mib_pids_, {})) {
+    const std::uint32_t netns = host::read_netns(pid);
+    if (netns == 0 || !told.insert(netns).second) continue;
+    const auto mib = host::read_mib(pid);
+    if (!mib) continue;
+    tw_mib record{};
+    record.netns = mib->netns;
+    std::copy(mib->values.begin(), mib->values.end(), std::begin(record.values));
+    emit(handler, record, TW_KIND_MIB);
+  }
+}
+
+// The counters of a namespace with a listener are read once before anything happens to it: what grows is told from there.
+void Live::note_listener(std::span<const std::byte> record, std::uint16_t kind) {
+  const auto note = [this](const auto& r) {
+    const bool is_new = r.socket.state == kListen && r.owner.pid != 0 && mib_netns_.size() < kMostNamespaces &&
+                        mib_netns_.insert(r.socket.tuple.netns).second;
+    if (is_new) mib_pids_.insert(r.owner.pid);
+  };
+  if (kind == TW_KIND_SEED && record.size() >= sizeof(tw_seed)) {
+    tw_seed seed;
+    std::memcpy(&seed, record.data(), sizeof(seed));
+    note(seed);
+  } else if (kind == TW_KIND_STATE && record.size() >= sizeof(tw_state)) {
+    tw_state state;
+    std::memcpy(&state, record.data(), sizeof(state));
+    if (state.to == kListen) state.socket.state = kListen;
+    note(state);
+  }
 }
 
 void Live::walk_for_wants(const Handler& handler, BootTime now) {

@@ -27,8 +27,7 @@ void copy_text(char (&to)[N], const std::string& from) {
 std::vector<WantedKey> wanted_keys(const abi::Tuple& tuple) {
   std::vector<WantedKey> keys;
   const bool is_listener = tuple.remote.port == 0 && (tuple.remote.addr == kAnyV4 || tuple.remote.addr == kAnyV6);
-  const std::vector<util::Address> remotes =
-      is_listener ? std::vector{kAnyV4, kAnyV6} : std::vector{tuple.remote.addr};
+  const std::vector<util::Address> remotes = is_listener ? std::vector{kAnyV4, kAnyV6} : std::vector{tuple.remote.addr};
   for (const util::Address& local : spellings(tuple.local.addr)) {
     for (const util::Address& remote : remotes) {
       WantedKey key;

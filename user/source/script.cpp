@@ -297,6 +297,7 @@ class Player {
   void seed_end(Reader& line);
   void process(Reader& line);
   void host(Reader& line);
+  void mib(Reader& line);
   void sample(Reader& line);
   void sweep_now(Reader& line);
   void sweeps(Reader& line);
@@ -1035,6 +1036,18 @@ void Player::host(Reader& line) {
   if (!line.failed()) tape_.put(record, TW_KIND_HOST);
 }
 
+void Player::mib(Reader& line) {
+  tw_mib record{};
+  record.netns = kNetns;
+  while (!line.done()) {
+    const auto known = std::find(abi::kMibNames.begin(), abi::kMibNames.end(), line.peek());
+    if (known == abi::kMibNames.end()) return line.expected("the name of a counter");
+    line.take(std::string{*known});
+    record.values[known - abi::kMibNames.begin()] = line.number("its value");
+  }
+  tape_.put(record, TW_KIND_MIB);
+}
+
 void Player::sample(Reader& line) {
   ScriptSocket& s = named(line, "a socket");
   attributes(line, s);
@@ -1084,6 +1097,7 @@ const Player::VerbRow Player::kVerbs[] = {
     {"seed-end", &Player::seed_end},
     {"process", &Player::process},
     {"host", &Player::host},
+    {"mib", &Player::mib},
     {"sample", &Player::sample},
     {"sweep", &Player::sweep_now},
     {"sweeps", &Player::sweeps},

@@ -66,6 +66,7 @@ const std::vector<KindRow>& kinds() {
       row<tw_process, ProcessState>(TW_KIND_PROCESS, "process"),
       row<tw_lost, Limited>(TW_KIND_LIMITED, "limited"),
       row<tw_host, Host>(TW_KIND_HOST, "host"),
+      row<tw_mib, Mib>(TW_KIND_MIB, "mib"),
   };
   return rows;
 }
@@ -118,7 +119,7 @@ TEST(Decode, ALongerRecordIsReadAsFarAsKnown) {
 }
 
 TEST(Decode, UnknownKindsAreErrorsThatNameTheNumber) {
-  for (const std::uint16_t kind : std::array<std::uint16_t, 5>{0, 11, 31, 39, 65535}) {
+  for (const std::uint16_t kind : std::array<std::uint16_t, 5>{0, 11, 31, 40, 65535}) {
     const auto event = decode(bytes_of(tw_tick{}, kind));
     ASSERT_FALSE(event) << kind;
     EXPECT_NE(event.error().what.find("unknown kind " + std::to_string(kind)), std::string::npos);
@@ -310,6 +311,18 @@ TEST(Decode, TheHostsMemoryAndOrphans) {
   EXPECT_EQ(host.memory_high, 3U);
   EXPECT_EQ(host.orphans, 4U);
   EXPECT_EQ(host.orphans_limit, 5U);
+}
+
+TEST(Decode, CountersOfANamespace) {
+  tw_mib record{};
+  record.netns = 9;
+  record.values[TW_MIB_ABORT_ON_CLOSE] = 7;
+  const auto event = decode(bytes_of(record, TW_KIND_MIB));
+  ASSERT_TRUE(event);
+  const auto& mib = std::get<Mib>(event->body);
+  EXPECT_EQ(mib.netns, 9U);
+  EXPECT_EQ(mib.values.at(static_cast<std::size_t>(MibCounter::abort_on_close)), 7U);
+  EXPECT_EQ(kMibNames.back(), "TCPAbortOnClose");
 }
 
 TEST(Decode, ALossNamesWhatWasLost) {

@@ -331,13 +331,18 @@ TEST_F(FactsTest, AnotherStuckSegmentIsAnotherEpisode) {
   EXPECT_TRUE(c->episode);
   EXPECT_EQ(c->episode_timeouts, 1U);
   EXPECT_EQ(c->episode_start, now - 208ms);
-  EXPECT_EQ(facts.stalled_remotes(1), 1U);
+  EXPECT_EQ(facts.stalled_remotes(1), 0U);  // one time-out may be one lost segment
 }
 
 TEST_F(FactsTest, StalledRemotesAreCountedByAddress) {
   for (std::uint64_t id = 1; id <= 6; ++id) {
     const std::string address = "10.0.0." + std::to_string(id % 3);
     timeout(socket_of(id, at("10.0.1.1", static_cast<std::uint16_t>(5000 + id)), at(address, 80)), 1, 1ms);
+  }
+  EXPECT_EQ(facts.stalled_remotes(1), 0U);
+  for (std::uint64_t id = 1; id <= 6; ++id) {
+    const std::string address = "10.0.0." + std::to_string(id % 3);
+    timeout(socket_of(id, at("10.0.1.1", static_cast<std::uint16_t>(5000 + id)), at(address, 80)), 2, 1ms);
   }
   EXPECT_EQ(facts.stalled_remotes(1), 3U);
   for (std::uint64_t id : {3ULL, 6ULL})
