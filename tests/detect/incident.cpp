@@ -3,11 +3,14 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <random>
 
 #include "user/detect/detectors.h"
+#include "user/recording/reader.h"
+#include "user/recording/recorder.h"
 #include "user/source/script.h"
 
 namespace tcpwhy::detect {
@@ -24,6 +27,25 @@ std::string value_words(const core::EvidenceValue& value) {
   if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
   return "a list";
+}
+
+using Records = std::vector<std::vector<std::byte>>;
+
+// The same records out of a recording of them.
+Records replayed(const Records& records) {
+  const std::string path = testing::TempDir() + "tcpwhy-replayed-" + std::to_string(::getpid());
+  Records out;
+  auto recorder = recording::Recorder::open({.path = path, .overwrite = true}, {});
+  if (!recorder) return ADD_FAILURE() << recorder.error().what, out;
+  for (const auto& record : records) (*recorder)->record(record);
+  EXPECT_TRUE((*recorder)->finish(0));
+  auto reader = recording::Reader::open(path);
+  if (!reader) return ADD_FAILURE() << reader.error().what, out;
+  while (const auto block = (*reader)->next())
+    recording::for_each_record(block->records, [&out](recording::View r) { out.emplace_back(r.begin(), r.end()); });
+  EXPECT_TRUE((*reader)->problems().empty());
+  ::unlink(path.c_str());
+  return out;
 }
 
 }  // namespace
@@ -79,7 +101,7 @@ Told tell(std::string_view text, const Setting& setting) {
                              told.lines.insert(told.lines.end(), lines.begin(), lines.end());
                            },
                            {}}};
-  for (const auto& record : script->records) pipeline.feed(record);
+  for (const auto& record : setting.replayed ? replayed(script->records) : script->records) pipeline.feed(record);
   pipeline.finish();
   told.summary = pipeline.summary();
   EXPECT_EQ(pipeline.unreadable(), 0U);

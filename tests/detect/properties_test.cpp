@@ -106,6 +106,15 @@ TEST(Properties, OrdinaryTransitionsChangeNothing) {
   EXPECT_FALSE(without.summary.events.contains("transition"));
 }
 
+TEST(Properties, ARecordingGivesTheSameLines) {
+  Setting replay;
+  replay.replayed = true;
+  const Told live = tell(kBusyDay);
+  const Told later = tell(kBusyDay, replay);
+  EXPECT_EQ(dump(live.lines), dump(later.lines));
+  EXPECT_EQ(live.summary.events, later.summary.events);
+}
+
 TEST(Properties, TheSameScriptGivesTheSameLines) { EXPECT_EQ(dump(tell(kBusyDay).lines), dump(tell(kBusyDay).lines)); }
 
 TEST(Properties, EveryConditionOpensOnceAndClosesOnce) {

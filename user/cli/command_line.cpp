@@ -16,10 +16,12 @@ Examples:
   tcpwhy trace                           watch the whole host until Ctrl-C
   tcpwhy trace --for 30s --port 443      half a minute of what uses port 443
   tcpwhy trace --format json | jq .      one JSON object a line
+  tcpwhy record -o incident.tcpwhy       keep everything, to look at it later
+  tcpwhy report incident.tcpwhy          the same findings, on any machine, without root
 
 `tcpwhy COMMAND --help` has the rest.
 
-Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
+Exit codes: 0 ran, 1 failed while running, 2 wrong usage, 4 a recording was in part unreadable.
 )";
 
 // The command that the words went to, for "see ... --help".
@@ -57,6 +59,8 @@ CommandLine::CommandLine()
   app_.footer(kFooter);
   CLI::App* trace = add_trace(app_, trace_options_);
   trace->final_callback([this] { chosen_trace_ = trace_options_; });
+  add_record(app_, record_options_)->final_callback([this] { chosen_trace_ = record_options_; });
+  add_report(app_, report_options_)->final_callback([this] { chosen_report_ = report_options_; });
 }
 
 void CommandLine::parse(int argc, const char* const* argv) { app_.parse(argc, argv); }

@@ -28,15 +28,21 @@ class CommandLine {
   [[nodiscard]] Answer answer(const CLI::ParseError& error) const;
 
   // The command that was given, with its options.
-  [[nodiscard]] const std::optional<TraceOptions>& trace() const { return chosen_trace_; }
+  [[nodiscard]] const std::optional<TraceOptions>& trace() const { return chosen_trace_; }  // record, too
+  [[nodiscard]] const std::optional<ReportOptions>& report() const { return chosen_report_; }
 
  private:
   CLI::App app_;
   TraceOptions trace_options_;
+  TraceOptions record_options_;
+  ReportOptions report_options_;
   std::optional<TraceOptions> chosen_trace_;
+  std::optional<ReportOptions> chosen_report_;
 };
 
 // One function a command: adds it with its options to `app`; parsing fills `options`.
 CLI::App* add_trace(CLI::App& app, TraceOptions& options);
+CLI::App* add_record(CLI::App& app, TraceOptions& options);
+CLI::App* add_report(CLI::App& app, ReportOptions& options);
 
 }  // namespace tcpwhy::cli

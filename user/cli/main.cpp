@@ -14,6 +14,9 @@ int run(const CommandLine& line) {
   if (line.trace()) {
     return run_trace(*line.trace());
   }
+  if (line.report()) {
+    return run_report(*line.report());
+  }
   return kUsage;
 }
 

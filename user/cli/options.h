@@ -2,8 +2,10 @@
 // What the command line said, as values: CLI11 fills these, the commands read them.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "user/core/filter.h"
 #include "user/core/thresholds.h"
@@ -12,7 +14,7 @@
 namespace tcpwhy::cli {
 
 // Documented in README.md and --help.
-enum ExitCode : int { kRan = 0, kFailed = 1, kUsage = 2 };
+enum ExitCode : int { kRan = 0, kFailed = 1, kUsage = 2, kDamaged = 4 };
 
 enum class Format { text, json };
 
@@ -25,11 +27,25 @@ struct ThresholdOptions {
   [[nodiscard]] core::Thresholds effective() const { return file.overlaid_with(flags); }
 };
 
-struct TraceOptions {
-  std::optional<util::Duration> run_for;  // --for
+struct OutputOptions {
   Format format = Format::text;
   bool events = false;                     // --events
   std::optional<core::Severity> severity;  // --severity; text: warning, json: info where not given
+};
+
+// Where a recording goes; no path: nowhere.
+struct RecordingOptions {
+  std::string path;            // -o, --record
+  bool force = false;          // --force
+  std::uint64_t max_size = 0;  // --max-size of a piece; 0: one piece
+  std::uint32_t max_files = 0;  // --max-files; 0: no limit
+};
+
+struct TraceOptions : OutputOptions {
+  std::optional<util::Duration> run_for;  // --for
+  RecordingOptions recording;
+  bool quiet = false;             // record: no findings are shown
+  bool every_transition = false;  // record: all that the kernel side can tell
   core::Filter filter;
   ThresholdOptions thresholds;
   std::size_t max_connections = 262144;  // --max-connections
@@ -37,7 +53,17 @@ struct TraceOptions {
   std::string btf_file;                  // --btf
 };
 
+struct ReportOptions : OutputOptions {
+  std::vector<std::string> files;  // "-" is standard input
+  core::Filter filter;             // narrows what the recording's own lets through
+  ThresholdOptions thresholds;     // over those of the recording
+  std::string since;               // --since, --until; empty: all
+  std::string until;
+};
+
 // Runs until --for is over, SIGINT or SIGTERM; with --show-config it only prints. Returns an ExitCode.
 int run_trace(const TraceOptions& options);
+// Replays. Returns an ExitCode; kDamaged where a part could not be read.
+int run_report(const ReportOptions& options);
 
 }  // namespace tcpwhy::cli

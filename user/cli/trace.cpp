@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// tcpwhy trace: the live source into the pipeline into a sink, until the time is over or a signal comes.
+// tcpwhy trace and record: the live source into the pipeline and its sink, and into a recording, until the time is over or a signal comes.
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -9,14 +8,15 @@
 #include <iostream>
 
 #include "user/cli/options.h"
+#include "user/cli/output.h"
 #include "user/config/config.h"
-#include "user/core/event_text.h"
 #include "user/core/pipeline.h"
 #include "user/detect/catalogue.h"
 #include "user/detect/detectors.h"
-#include "user/sink/json.h"
-#include "user/sink/text.h"
+#include "user/host/identity.h"
+#include "user/recording/recorder.h"
 #include "user/source/live.h"
+#include "user/util/version.h"
 
 namespace tcpwhy::cli {
 namespace {
@@ -31,21 +31,6 @@ void catch_signals() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends the run through the stream's state
-}
-
-int fail(const util::Error& error) {
-  spdlog::error("{}", error.what);
-  if (!error.hint.empty()) spdlog::error("{}", error.hint);
-  return kFailed;
-}
-
-std::unique_ptr<sink::Sink> make_sink(const TraceOptions& options, const core::Settings& settings) {
-  using core::Severity;
-  if (options.format == Format::json)
-    return std::make_unique<sink::JsonSink>(std::cout, settings.identity, options.severity.value_or(Severity::info));
-  sink::TextStyle style = sink::style_for(STDOUT_FILENO, options.severity.value_or(Severity::warning));
-  style.window = settings.window;
-  return std::make_unique<sink::TextSink>(std::cout, settings.identity, style);
 }
 
 // From which age on the kernel side tells of idle connections: what half-open-risk asks for.
@@ -69,25 +54,54 @@ core::Settings settings_of(const TraceOptions& options, const source::LiveSource
   return settings;
 }
 
-core::Outlets outlets_of(const TraceOptions& options, sink::Sink& sink, const core::KernelNames& names) {
-  core::Outlets outlets;
-  outlets.findings = [&sink](const std::vector<core::Finding>& findings) { sink.findings(findings); };
-  outlets.tick = [&sink](util::BootTime now) { sink.tick(now); };
-  if (options.events)
-    outlets.event = [&sink, &names](const abi::Event& event) {
-      const std::string line = core::event_text(event, names);
-      if (!line.empty()) sink.event(event.time, std::string{abi::name_of(event)}, line);
-    };
-  return outlets;
+util::Result<std::unique_ptr<recording::Recorder>> make_recorder(const TraceOptions& options,
+                                                                 const core::Settings& settings) {
+  const RecordingOptions& said = options.recording;
+  if (said.path.empty()) return std::unique_ptr<recording::Recorder>{};
+  recording::Meta meta;
+  meta.settings = settings;
+  meta.tool = util::version();
+  meta.kernel = host::read_kernel_release();
+  meta.started_ns = static_cast<std::uint64_t>(host::boot_now().time_since_epoch().count());
+  meta.every_transition = options.events || options.every_transition;
+  return recording::Recorder::open({said.path, said.force, said.max_size, said.max_files}, meta);
+}
+
+// What the run sees goes to the recorder, where there is one, and to the pipeline.
+class Feed {
+ public:
+  Feed(core::Pipeline& pipeline, recording::Recorder* recorder) : pipeline_(pipeline), recorder_(recorder) {}
+  void operator()(std::span<const std::byte> record) const {
+    if (recorder_) recorder_->record(record);
+    pipeline_.feed(record);
+  }
+  // Whether nothing more can be recorded.
+  [[nodiscard]] bool recorder_failed() const { return recorder_ && recorder_->trouble(); }
+
+ private:
+  core::Pipeline& pipeline_;
+  recording::Recorder* recorder_;
+};
+
+util::Status finish_recording(recording::Recorder* recorder, std::uint64_t connections, core::Summary& summary) {
+  if (!recorder) return util::Done{};
+  util::Status status = recorder->finish(connections);
+  summary.recorder_lost = recorder->lost();
+  if (recorder->lost() > 0)
+    spdlog::warn("{} records are missing in the recording: the disk is too slow for them, or full", recorder->lost());
+  if (status) spdlog::info("recorded: {:.1f} MiB", static_cast<double>(recorder->bytes()) / (1U << 20));
+  return status;
 }
 
 // Until --for is over, a signal comes, or nobody reads the output any more.
-util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, std::optional<util::Duration> run_for) {
+util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, const Feed& feed, const TraceOptions& options) {
   using Clock = std::chrono::steady_clock;
-  const auto feed = [&pipeline](std::span<const std::byte> record) { pipeline.feed(record); };
+  const std::optional<util::Duration> run_for = options.run_for;
   const Clock::time_point started = Clock::now();
   while (!stop_asked && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
     if (util::Status status = source.poll(feed); !status) return status;
+    // To record is all that a quiet run is for.
+    if (options.quiet && feed.recorder_failed()) break;
     if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source.want(wants);
   }
   return source.stop(feed);
@@ -101,26 +115,34 @@ int run_trace(const TraceOptions& options) {
     return kRan;
   }
   catch_signals();
-  source::LiveOptions live{options.filter, options.events, options.buffer_bytes, options.btf_file, idle_from(options)};
+  const bool every_transition = options.events || options.every_transition;
+  source::LiveOptions live{options.filter, every_transition, options.buffer_bytes, options.btf_file, idle_from(options)};
   util::Result<std::unique_ptr<source::LiveSource>> opened = source::LiveSource::open(live);
   if (!opened) return fail(opened.error());
   source::LiveSource& source = **opened;
   for (const std::string& line : source.missing()) spdlog::warn("{}", line);
 
   core::Settings settings = settings_of(options, source);
+  auto recorder = make_recorder(options, settings);
+  if (!recorder) return fail(recorder.error());
   const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
   std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(settings.thresholds);
-  core::Pipeline pipeline{std::move(settings), std::move(detectors), outlets_of(options, *sink, source.names())};
+  core::Outlets outlets;
+  outlets.findings = [](const std::vector<core::Finding>&) {};
+  if (!options.quiet) outlets = outlets_of(options, *sink, source.names());
+  core::Pipeline pipeline{std::move(settings), std::move(detectors), std::move(outlets)};
 
-  const auto feed = [&pipeline](std::span<const std::byte> record) { pipeline.feed(record); };
+  const Feed feed{pipeline, recorder->get()};
   if (util::Status started = source.start(feed); !started) return fail(started.error());
   spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
 
-  const util::Status followed = follow(source, pipeline, options.run_for);
+  const util::Status followed = follow(source, pipeline, feed, options);
   pipeline.finish();
   core::Summary summary = pipeline.summary();
   summary.connections = std::max(summary.connections, source.connections_seen());
-  sink->summary(summary);
+  const util::Status recorded = finish_recording(recorder->get(), source.connections_seen(), summary);
+  if (!options.quiet) sink->summary(summary);
+  if (!recorded) return fail(recorded.error());
   return followed ? static_cast<int>(kRan) : fail(followed.error());
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "user/cli/command_line.h"
+#include "user/cli/common_options.h"
 #include "user/cli/filter_values.h"
 #include "user/config/config.h"
 #include "user/config/threshold.h"
@@ -18,110 +19,8 @@
 namespace tcpwhy::cli {
 namespace {
 
-using Words = std::vector<std::string>;
-
-constexpr const char* kFilters = "Filters (each may be given several times; either end of a connection may match)";
-constexpr const char* kOutput = "Output";
-constexpr const char* kLimits = "Thresholds and limits";
-
 constexpr std::size_t kSmallestBuffer = 256U << 10;
 constexpr std::size_t kLargestBuffer = std::size_t{1} << 30;
-
-// An Error becomes CLI11's: "--port: '99999' is not a port: write a number ...".
-[[noreturn]] void refuse(const std::string& option, const util::Error& error) {
-  throw CLI::ValidationError(option, error.hint.empty() ? error.what : fmt::format("{}: {}", error.what, error.hint));
-}
-
-template <typename T>
-T accept(const std::string& option, util::Result<T> value) {
-  if (!value) {
-    refuse(option, value.error());
-  }
-  return std::move(*value);
-}
-
-// An option that takes one word at a time and may be repeated; `keep` gets each word.
-CLI::Option* add_words(CLI::App& app, const std::string& option, const std::string& help,
-                       const std::function<void(const std::string&)>& keep) {
-  return app
-      .add_option_function<Words>(
-          option,
-          [keep](const Words& words) {
-            for (const std::string& word : words) {
-              keep(word);
-            }
-          },
-          help)
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-}
-
-// A filter: each word parsed and added to its list.
-template <typename T, typename Parse>
-CLI::Option* add_filter(CLI::App& app, const std::string& option, const std::string& value_name,
-                        const std::string& help, std::vector<T>& list, Parse parse) {
-  return add_words(app, option, help,
-                   [&list, option, parse](const std::string& word) { list.push_back(accept<T>(option, parse(word))); })
-      ->type_name(value_name)
-      ->group(kFilters);
-}
-
-util::Result<std::string> parse_comm(const std::string& text) {
-  constexpr std::size_t kLongest = 15;  // TASK_COMM_LEN less its final zero
-  if (text.empty() || text.size() > kLongest) {
-    return util::Error{fmt::format("'{}' cannot be the name of a process", text), 0,
-                       fmt::format("the kernel keeps its first {} characters: see /proc/PID/comm", kLongest)};
-  }
-  return text;
-}
-
-void add_filters(CLI::App& app, core::Filter& filter) {
-  add_filter(app, "--port", "PORT", "Port of either end; --port 80,443 is either", filter.ports, parse_port)
-      ->delimiter(',');
-  add_filter(app, "--local", "ADDRESS[/BITS]", "Local address or prefix, IPv4 or IPv6", filter.local, util::parse_cidr)
-      ->delimiter(',');
-  add_filter(app, "--remote", "ADDRESS[/BITS]", "Remote address or prefix, IPv4 or IPv6", filter.remote,
-             util::parse_cidr)
-      ->delimiter(',');
-  add_filter(app, "--pid", "PID", "Process id", filter.pids, parse_pid)->delimiter(',');
-  add_filter(app, "--comm", "NAME", "Process name, exactly as in /proc/PID/comm", filter.comms, parse_comm);
-  add_filter(app, "--cgroup", "PATH", "cgroup v2, its path below /sys/fs/cgroup or in full", filter.cgroups,
-             [](const std::string& word) { return resolve_cgroup(word); });
-  add_filter(app, "--netns", "NETNS", "Network namespace: a name of `ip netns`, pid:N, or an inode number",
-             filter.netns, [](const std::string& word) { return resolve_netns(word); });
-}
-
-void add_output(CLI::App& app, TraceOptions& options) {
-  static const std::map<std::string, Format> kFormats = {{"text", Format::text}, {"json", Format::json}};
-  static const std::map<std::string, core::Severity> kSeverities = {
-      {"info", core::Severity::info}, {"warning", core::Severity::warning}, {"critical", core::Severity::critical}};
-  app.add_option_function<std::string>(
-         "--format",
-         [&options](const std::string& word) {
-           const auto entry = kFormats.find(word);
-           if (entry == kFormats.end()) {
-             refuse("--format", {fmt::format("there is no format '{}'", word), 0, "write text or json"});
-           }
-           options.format = entry->second;
-         },
-         "text (default) or json, one object a line")
-      ->type_name("FORMAT")
-      ->group(kOutput);
-  app.add_option_function<std::string>(
-         "--severity",
-         [&options](const std::string& word) {
-           const auto entry = kSeverities.find(word);
-           if (entry == kSeverities.end()) {
-             refuse("--severity",
-                    {fmt::format("there is no severity '{}'", word), 0, "write info, warning or critical"});
-           }
-           options.severity = entry->second;
-         },
-         "Show findings from this one up: info, warning or critical\n(default: warning in text, info in json)")
-      ->type_name("SEVERITY")
-      ->group(kOutput);
-  app.add_flag("--events", options.events, "Show each event, too")->group(kOutput);
-}
 
 std::size_t parse_buffer(const std::string& text) {
   const std::size_t bytes = accept("--buffer", parse_size(text));
@@ -138,57 +37,8 @@ std::string readable_file(const std::string& path) {
   return path;
 }
 
-// A mistake in the file begins with its place there, as editors know it.
-core::Thresholds read_config(const std::string& path) {
-  util::Result<config::Config> config = config::read(path);
-  if (!config) {
-    const util::Error& error = config.error();
-    if (error.hint.empty()) {
-      throw CLI::ValidationError(error.what);
-    }
-    refuse("--config", error);
-  }
-  return std::move(config->thresholds);
-}
-
-void add_thresholds(CLI::App& app, ThresholdOptions& thresholds) {
-  add_words(app, "--threshold",
-            "When a finding opens, or that it never does (see below);\nmay be given several times; with PORT: for the "
-            "service there",
-            [&thresholds](const std::string& word) {
-              const config::Threshold said = accept("--threshold", config::parse_threshold(word));
-              core::Thresholds& flags = thresholds.flags;
-              (said.service_port ? flags.ports[*said.service_port] : flags.base)[said.slug] = said.limit;
-            })
-      ->type_name("[PORT:]FINDING=TIME|off")
-      ->group(kLimits);
-  add_words(app, "--config", "Thresholds from a TOML file (see below); --threshold\noverrides it",
-            [&thresholds](const std::string& path) {
-              if (!thresholds.file_name.empty()) {
-                refuse("--config", {"was given twice", 0, "put everything into one file"});
-              }
-              thresholds.file = read_config(path);
-              thresholds.file_name = path;
-            })
-      ->type_name("FILE")
-      ->group(kLimits);
-  app.add_flag("--show-config", thresholds.show,
-               "Print the thresholds in force, and where each comes\nfrom, as a file for --config, and exit; needs no "
-               "root")
-      ->group(kLimits);
-}
-
 void add_limits(CLI::App& app, TraceOptions& options) {
-  app.add_option_function<std::string>(
-         "--max-connections",
-         [&options](const std::string& word) {
-           options.max_connections = accept("--max-connections", parse_size(word));
-         },
-         fmt::format(
-             "Most connections followed at once (default {}); more are\nforgotten, the oldest first, and counted",
-             options.max_connections))
-      ->type_name("NUMBER")
-      ->group(kLimits);
+  add_max_connections(app, options.max_connections);
   app.add_option_function<std::string>(
          "--buffer", [&options](const std::string& word) { options.buffer_bytes = parse_buffer(word); },
          "Room for events on their way from the kernel, a power of two\n(default 8M); make it larger where events are "
@@ -202,29 +52,57 @@ void add_limits(CLI::App& app, TraceOptions& options) {
       ->group(kLimits);
 }
 
+// --force, --max-size, --max-files, for whoever writes a recording.
+void add_recording(CLI::App& app, RecordingOptions& options) {
+  constexpr const char* kRecording = "Recording";
+  app.add_flag("--force", options.force, "Overwrite a recording that is there already")->group(kRecording);
+  app.add_option_function<std::string>(
+         "--max-size", [&options](const std::string& word) { options.max_size = accept("--max-size", parse_size(word)); },
+         "Begin another file (FILE.2, FILE.3 ...) when one has grown to\nthis")
+      ->type_name("SIZE")
+      ->group(kRecording);
+  app.add_option("--max-files", options.max_files, "Keep so many files, and remove the oldest ones before them")
+      ->type_name("NUMBER")
+      ->check(CLI::Range(2, 100000))
+      ->group(kRecording);
+}
+
+void add_run_for(CLI::App& app, TraceOptions& options) {
+  app.add_option_function<std::string>(
+         "--for",
+         [&options](const std::string& word) { options.run_for = accept("--for", parse_positive_duration(word)); },
+         "Stop after this time (default: run until Ctrl-C)")
+      ->type_name("DURATION");
+}
+
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& what) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->group("Commands");
+  command->formatter(std::make_shared<CLI::Formatter>());
+  command->set_help_flag("-h,--help", "Print this help and exit");
+  command->get_formatter()->column_width(40);
+  return command;
+}
+
+constexpr const char* kRecordFooter = R"(
+The recording holds every event, what was there at the start, and what was observed of processes: tcpwhy report FILE gives
+the findings that tcpwhy trace would have given, on any machine and without root. About 6 bytes an event; mode 0600.
+
+Examples:
+  tcpwhy record -o incident.tcpwhy --for 1min
+  tcpwhy record -o busy.tcpwhy --max-size 64M --max-files 10     a ring of files on the disk
+  tcpwhy report incident.tcpwhy
+
+A line with the word "attached" on standard error says that recording has begun. On a full disk it ends; what was written
+stays readable. Needs root (or CAP_BPF and CAP_PERFMON).
+Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
+)";
+
 std::string footer() {
   std::string text = R"(
 Durations: 200ms, 1.5s, 10s, 3min, 2h.
-
-Findings that wait for a time to pass, with their defaults for --threshold:
 )";
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (row.threshold && detect::is_looked_for(row.slug)) {
-      text += fmt::format("  {:<28}  {:>6}  {}\n", row.slug, util::human(*row.threshold), row.threshold_means);
-    }
-  }
-  text += "Those that do not can only be switched off, with FINDING=off:\n";
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (!row.threshold && detect::is_looked_for(row.slug)) {
-      text += fmt::format("  {:<28}  {}\n", row.slug, row.meaning);
-    }
-  }
-  text += "Not looked for by this version yet:\n";
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (!detect::is_looked_for(row.slug)) {
-      text += fmt::format("  {}\n", row.slug);
-    }
-  }
+  text += threshold_help();
   return text + R"(
 A file for --config; --show-config prints a whole one:
   [thresholds]                     # as --threshold stall-unacked=5s does
@@ -253,23 +131,31 @@ Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
 }  // namespace
 
 CLI::App* add_trace(CLI::App& app, TraceOptions& options) {
-  CLI::App* trace = app.add_subcommand("trace", "Watch this host and tell each finding as it happens (needs root)");
-  trace->group("Commands");
-  trace->formatter(std::make_shared<CLI::Formatter>());
-  trace->set_help_flag("-h,--help", "Print this help and exit");
-  trace->get_formatter()->column_width(40);
-  trace
-      ->add_option_function<std::string>(
-          "--for",
-          [&options](const std::string& word) { options.run_for = accept("--for", parse_positive_duration(word)); },
-          "Stop after this time (default: run until Ctrl-C)")
-      ->type_name("DURATION");
+  CLI::App* trace = add_command(app, "trace", "Watch this host and tell each finding as it happens (needs root)");
+  add_run_for(*trace, options);
   add_filters(*trace, options.filter);
   add_output(*trace, options);
   add_thresholds(*trace, options.thresholds);
   add_limits(*trace, options);
+  trace->add_option("--record", options.recording.path, "Keep a recording of this run, too (see tcpwhy record --help)")
+      ->type_name("FILE")
+      ->group("Recording");
+  add_recording(*trace, options.recording);
   trace->footer(footer());
   return trace;
+}
+
+CLI::App* add_record(CLI::App& app, TraceOptions& options) {
+  CLI::App* record = add_command(app, "record", "Record this host's TCP events to a file for tcpwhy report (needs root)");
+  options.quiet = options.every_transition = true;
+  record->add_option("-o,--output", options.recording.path, "The recording")->type_name("FILE")->required();
+  add_run_for(*record, options);
+  add_filters(*record, options.filter);
+  add_thresholds(*record, options.thresholds);
+  add_limits(*record, options);
+  add_recording(*record, options.recording);
+  record->footer(kRecordFooter);
+  return record;
 }
 
 }  // namespace tcpwhy::cli

@@ -220,7 +220,8 @@ void Book::judge(const Key& key, Entry& entry, bool final) {
   }
   // Each case by itself, before it is counted: what an aggregate shows are only some of its connections.
   Told told = tell(entry, std::move(*verdict));
-  if (!settings_.filter.empty() && !settings_.filter.passes(alone(told))) return;
+  for (const Filter* filter : {&settings_.filter, &settings_.narrowing})
+    if (!filter->empty() && !filter->passes(alone(told))) return;
   // A milder view of what was told worse (the queue drains, the loss turns out to be random) comes too late.
   if (entry.told && told.verdict.severity < entry.told->verdict.severity) return;
   entry.told = std::move(told);

@@ -13,6 +13,7 @@ struct Settings {
   RunIdentity identity;
   KernelNames names;
   Filter filter;
+  Filter narrowing;  // of a report: over the filter of the run that was recorded
   Thresholds thresholds;
   std::size_t max_connections = 262144;
   util::Duration window = std::chrono::seconds{10};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/host/identity.h"
 
+#include <sys/utsname.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,5 +56,10 @@ std::uint32_t own_netns() {
 util::BootTime boot_now() { return util::boot_time(static_cast<std::uint64_t>(read_clock(CLOCK_BOOTTIME))); }
 
 core::RunIdentity read_identity() { return {host_name(), boot_id(), wall_offset(), own_netns()}; }
+
+std::string read_kernel_release() {
+  utsname names{};
+  return ::uname(&names) == 0 ? names.release : "";
+}
 
 }  // namespace tcpwhy::host

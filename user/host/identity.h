@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #pragma once
 
+#include <string>
+
 #include "user/core/finding.h"
 #include "user/util/time.h"
 
@@ -11,5 +13,8 @@ util::BootTime boot_now();
 
 // This host, this boot, and how boot time turns into wall time now.
 core::RunIdentity read_identity();
+
+// uname -r
+std::string read_kernel_release();
 
 }  // namespace tcpwhy::host

@@ -118,6 +118,14 @@ std::string to_string(const Address& a) {
   return text;
 }
 
+std::string to_string(const Cidr& prefix) {
+  if (prefix.addr.is_v4() && prefix.bits >= kV4PrefixBits)
+    return fmt::format("{}/{}", to_string(prefix.addr), prefix.bits - kV4PrefixBits);
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(AF_INET6, prefix.addr.bytes.data(), text, sizeof text);
+  return fmt::format("{}/{}", text, prefix.bits);
+}
+
 std::string to_string(const Endpoint& e) {
   return e.addr.is_v4() ? fmt::format("{}:{}", to_string(e.addr), e.port)
                         : fmt::format("[{}]:{}", to_string(e.addr), e.port);

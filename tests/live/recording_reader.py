@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reads a recording as doc/recording.md lays it down, without a line of the tool's own code: meta, then every record.
+
+    python3 tests/live/recording_reader.py FILE     kind and time of each record, a line each
+"""
+import json
+import struct
+import sys
+import zlib
+
+import zstandard
+
+FILE_MAGIC = b"TCPWHY\r\n"
+CHUNK = struct.Struct("<4sHHIIIIQIIII")
+META, SEED, EVENTS, INDEX, END = range(1, 6)
+COMPRESSED, TRANSPOSED, REQUIRED = 1, 2, 0x8000
+
+
+def chunks(data):
+    """(type, flags, lost before, raw length, payload) of each."""
+    assert data[:8] == FILE_MAGIC and zlib.crc32(data[:12]) == struct.unpack_from("<I", data, 12)[0]
+    assert struct.unpack_from("<I", data, 8)[0] == 1
+    at = 16
+    while True:
+        magic, kind, flags, stored, unpacked, raw, count, _time, lost, _, payload_crc, crc = CHUNK.unpack_from(data, at)
+        assert magic == b"TWCK" and zlib.crc32(data[at:at + CHUNK.size - 4]) == crc
+        payload = data[at + CHUNK.size:at + CHUNK.size + stored]
+        assert zlib.crc32(payload) == payload_crc
+        if flags & COMPRESSED:
+            payload = zstandard.ZstdDecompressor().decompress(payload, max_output_size=unpacked)
+        yield kind, flags, lost, raw, count, payload
+        at += CHUNK.size + stored
+        if kind == END:
+            index, magic, crc = struct.unpack_from("<Q4sI", data, at)
+            assert magic == b"TWEN" and zlib.crc32(data[at:at + 12]) == crc and data[index:index + 4] == b"TWCK"
+            return
+
+
+def restored(payload):
+    """Records in the stream's order."""
+    (count,) = struct.unpack_from("<I", payload)
+    groups = [list(struct.unpack_from("<HHI", payload, 4 + 8 * i)) for i in range(count)]  # kind, size, records
+    at = 4 + 8 * count
+    total = sum(group[2] for group in groups)
+    order = payload[at:at + total]
+    at += total
+    columns = []
+    for _kind, size, records in groups:
+        columns.append([payload[at + c * records:at + (c + 1) * records] for c in range(size)])
+        at += size * records
+    rows = [0] * count
+    newest = [None] * count
+    by_id = [{} for _ in range(count)]
+    time = 0
+    for g in order:
+        size = groups[g][1]
+        cells = bytes(column[rows[g]] for column in columns[g])
+        rows[g] += 1
+        record = bytearray(size)
+        time = (time + struct.unpack_from("<Q", cells)[0]) % (1 << 64)
+        struct.pack_into("<Q", record, 0, time)
+        before = newest[g]
+        key = None
+        if size >= 24:
+            for i in range(16, 24):
+                record[i] = (cells[i] + (before[i] if before else 0)) % 256
+            key = bytes(record[16:24])
+            before = by_id[g].get(key, before)
+        for i in range(8, size):
+            if size < 24 or not 16 <= i < 24:
+                record[i] = (cells[i] + (before[i] if before else 0)) % 256
+        newest[g] = by_id[g][key] = bytes(record)
+        yield newest[g]
+
+
+def split(payload):
+    at = 0
+    while at < len(payload):
+        size = struct.unpack_from("<H", payload, at + 10)[0]
+        yield payload[at:at + size]
+        at += size
+
+
+def read(path):
+    """META, END, and all records."""
+    with open(path, "rb") as file:
+        data = file.read()
+    meta, end, records = None, None, []
+    for kind, flags, lost, raw, count, payload in chunks(data):
+        if kind == META:
+            meta = json.loads(payload)
+        elif kind == END:
+            end = json.loads(payload)
+        elif kind in (SEED, EVENTS):
+            new = list(restored(payload) if flags & TRANSPOSED else split(payload))
+            assert lost == 0 and len(new) == count and sum(map(len, new)) == raw
+            records += new
+        else:
+            assert kind == INDEX or not flags & REQUIRED
+    return meta, end, records
+
+
+def header(record):
+    """Time in ns since boot, kind, size."""
+    return struct.unpack_from("<QHH", record)
+
+
+if __name__ == "__main__":
+    for one in read(sys.argv[1])[2]:
+        print(header(one)[1], header(one)[0])

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""record and report: the same findings later, elsewhere, without root; and what is left of a recording that was hurt."""
+import collections
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+import recording_reader
+from actor import Actor, reset_incident
+from conftest import causes_path
+from tracer import Tracer, schema_errors
+
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+
+
+def report(tool, *arguments, as_nobody=False):
+    return subprocess.run([*(NOBODY if as_nobody else []), str(tool), "report", *map(str, arguments)], capture_output=True,
+                          text=True, check=False, timeout=120)
+
+
+def make(program, variant):
+    subprocess.run([str(causes_path() / program), "--variant", variant], check=True, capture_output=True, timeout=120)
+
+
+def churn(connections):
+    subprocess.run([str(causes_path().parent / "bench" / "churn"), "--connections", str(connections)], check=True,
+                   capture_output=True, timeout=120)
+
+
+def resets():
+    """Two processes in a namespace of their own, and what goes wrong between them."""
+    server = Actor("cold-server")
+    client = Actor("warm-client", netns_of=server)
+    reset_incident(server, client, "127.0.0.1", int(server.do("listen", "127.0.0.1")))
+    client.end()
+    server.end()
+
+
+def findings_of(lines):
+    """What was said, without what two runs at one time may differ in: ids and moments."""
+    said = collections.Counter()
+    for line in lines:
+        value = json.loads(line)
+        if "finding" in value and value["phase"] in ("open", "event"):
+            said[value["finding"], value["cause"], value["severity"], value["culprit"].get("pid"),
+                 value.get("service", {}).get("port")] += 1
+    return said
+
+
+@pytest.fixture
+def folder():
+    """One that anybody may read."""
+    with tempfile.TemporaryDirectory(prefix="tcpwhy-") as path:
+        os.chmod(path, 0o755)
+        yield pathlib.Path(path)
+
+
+@pytest.mark.parametrize(("program", "variant"), [("resets", "linger0-outstanding"), ("i5", "sigkill"), ("i6", "restored"),
+                                                  ("i1", "ipv4")])
+def test_report_says_what_trace_said(tool, folder, program, variant):
+    """Byte for byte, of the same run."""
+    listed = subprocess.run([str(causes_path() / program), "--list"], capture_output=True, text=True, check=True).stdout.split()
+    file = folder / "run.tcpwhy"
+    with Tracer(tool, "--record", file) as tracer:
+        make(program, variant if variant in listed else listed[0])
+        time.sleep(1)
+        tracer.stop()
+    assert tracer.problems() == []
+    assert any("finding" in json.loads(line) for line in tracer.out)
+    told = report(tool, file, "--format", "json")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines() == tracer.out
+
+
+def test_record_keeps_what_trace_would_say_and_needs_no_root_to_report(tool, folder):
+    file = folder / "all.tcpwhy"
+    with Tracer(tool) as tracer, Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
+        resets()
+        make("i5", "exit")
+        time.sleep(1.5)
+        tracer.stop()
+        recorder.stop()
+    assert recorder.rc == 0 and recorder.out == [], recorder.err
+    assert os.stat(file).st_mode & 0o777 == 0o600
+    shutil.copy(file, folder / "copy")
+    (folder / "copy").chmod(0o644)
+    shutil.copy(tool, folder / "tcpwhy")
+    told = report(folder / "tcpwhy", folder / "copy", "--format", "json", as_nobody=True)
+    assert told.returncode == 0, told.stderr
+    assert findings_of(told.stdout.splitlines()) == findings_of(tracer.out)
+    assert [error for line in told.stdout.splitlines() for error in schema_errors(line)] == []
+
+
+def test_another_reader_agrees(tool, folder):
+    """What the document says is enough to read a recording, and reports count the same events."""
+    file = folder / "all.tcpwhy"
+    with Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
+        resets()
+        churn(2000)
+        recorder.stop()
+    meta, end, records = recording_reader.read(file)
+    assert meta["format"] == 1 and meta["every_transition"] and end["recorder_lost"] == 0
+    kinds = collections.Counter(recording_reader.header(record)[1] for record in records)
+    assert kinds[1] > 2000 * 8  # transitions
+    told = report(tool, file, "--events", "--format", "json", "--severity", "critical").stdout.splitlines()
+    summary = json.loads(told[-1])
+    names = {"transition": 1, "state": 2, "reset_sent": 5, "reset_received": 6}
+    assert {name: summary["events"].get(name, 0) for name in names} == {name: kinds[kind] for name, kind in names.items()}
+    shown = collections.Counter(json.loads(line).get("event") for line in told[:-1])
+    assert shown["transition"] == kinds[1]
+
+
+def test_since_and_until(tool, folder):
+    file = folder / "run.tcpwhy"
+    with Tracer(tool, "--record", file) as tracer:
+        resets()
+        time.sleep(3)
+        resets()
+        time.sleep(1)
+        tracer.stop()
+    times = [finding["time"] for finding in tracer.findings() if finding["finding"] == "reset"]
+    assert len(times) == 2
+    between = times[0][:17] + "%02d.999Z" % (int(times[0][17:19]))
+
+    def count(*arguments):
+        out = report(tool, file, "--format", "json", *arguments)
+        assert out.returncode == 0, out.stderr
+        return sum('"finding"' in line for line in out.stdout.splitlines())
+
+    assert count() == 2
+    assert count("--since", between) == 1
+    assert count("--until", between) == 1
+    assert count("--since", "+1h") == 0
+    assert report(tool, file, "--since", "noon").returncode == 2
+
+
+def test_what_if(tool, folder):
+    file = folder / "run.tcpwhy"
+    with Tracer(tool, "--record", file) as tracer:
+        resets()
+        time.sleep(1)
+        tracer.stop()
+    assert any(finding["finding"] == "reset" for finding in tracer.findings())
+    off = report(tool, file, "--format", "json", "--threshold", "reset=off").stdout
+    assert '"finding"' not in off
+    elsewhere = report(tool, file, "--format", "json", "--port", 1).stdout
+    assert '"finding"' not in elsewhere
+
+
+def test_kill_9_loses_the_last_second_at_most(tool, folder):
+    for turn in range(4):
+        file = folder / f"killed-{turn}"
+        with Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
+            resets()
+            time.sleep(1.2 + 0.13 * turn)
+            recorder.stop(signal.SIGKILL)
+        told = report(tool, file, "--format", "json")
+        assert told.returncode == 4, told.stderr
+        assert "no end" in told.stderr
+        assert any(json.loads(line).get("finding") == "reset" for line in told.stdout.splitlines()), told.stdout
+
+
+@pytest.fixture
+def small_disk(folder):
+    place = folder / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk(tool, small_disk):
+    file = small_disk / "run"
+    with Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
+        churn(20_000)
+        recorder.wait_end()
+    assert recorder.rc == 1
+    assert any("No space left" in line for line in recorder.err) and any("--max-size" in line for line in recorder.err)
+    told = report(tool, file, "--format", "json")
+    assert told.returncode == 4 and json.loads(told.stdout.splitlines()[-1])["events"]["transition"] > 1000
+
+
+def test_trace_goes_on_where_its_recording_cannot(tool, small_disk):
+    with Tracer(tool, "--record", small_disk / "run") as tracer:
+        with pytest.raises(OSError), open(small_disk / "filler", "wb", buffering=0) as filler:
+            while True:
+                filler.write(b"x" * 4096)
+        time.sleep(2)
+        resets()
+        time.sleep(1)
+        tracer.stop()
+    assert tracer.rc == 1
+    assert any(finding["finding"] == "reset" for finding in tracer.findings())
+
+
+def test_rotation_loses_nothing(tool, folder):
+    with Tracer(tool, "-o", folder / "run", "--max-size", "256k", command="record", json_lines=False) as recorder:
+        churn(20_000)
+        resets()
+        time.sleep(1)
+        recorder.stop()
+    assert recorder.rc == 0, recorder.err
+    pieces = sorted(folder.iterdir(), key=lambda path: int(path.suffix[1:] or 1))
+    assert len(pieces) >= 3
+    whole = report(tool, *reversed(pieces), "--format", "json")
+    assert whole.returncode == 0, whole.stderr
+    summary = json.loads(whole.stdout.splitlines()[-1])
+    assert summary["recorder_lost"] == 0 and summary["events"]["transition"] > 20_000 * 9
+    assert any(json.loads(line).get("finding") == "reset" for line in whole.stdout.splitlines())
+    for piece in pieces:
+        assert report(tool, piece).returncode == 0
+
+
+@pytest.mark.parametrize(("arguments", "code", "word"), [
+    (["none"], 1, "cannot open"), ([__file__], 4, "no recording"), ([], 2, "FILE"), (["/dev/null"], 4, "no recording")])
+def test_mistakes(tool, arguments, code, word):
+    told = report(tool, *arguments)
+    assert told.returncode == code and word in told.stderr, told
+
+
+def test_a_recording_is_not_overwritten(tool, folder):
+    file = folder / "run"
+    file.write_text("mine")
+    with pytest.raises(AssertionError, match="--force"):
+        Tracer(tool, "-o", file, command="record", json_lines=False).wait_attached()
+    assert file.read_text() == "mine"
+
+
+def test_standard_input(tool, folder):
+    file = folder / "run"
+    with Tracer(tool, "--record", file) as tracer:
+        resets()
+        tracer.stop()
+    with open(file, "rb") as recording:
+        told = subprocess.run([str(tool), "report", "-", "--format", "json"], stdin=recording, capture_output=True, text=True,
+                              check=False)
+    assert told.returncode == 0 and told.stdout.splitlines() == tracer.out

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/moment.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <ctime>
+
+namespace tcpwhy::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Moment : public testing::Test {
+ protected:
+  Moment() {
+    ::setenv("TZ", "UTC", 1);
+    ::tzset();
+  }
+  // The recording began at 2026-03-01T12:00:00Z, 1000 s after boot.
+  static std::string of(const std::string& text) {
+    const auto moment = parse_moment(text, start, wall);
+    return moment ? util::rfc3339(*moment, wall) : moment.error().what;
+  }
+  static constexpr util::BootTime start{1000s};
+  static constexpr util::WallOffset wall{(1'772'366'400LL - 1000) * 1'000'000'000};
+};
+
+TEST_F(Moment, ADateAndTime) {
+  EXPECT_EQ(of("2026-03-01T12:09:54Z"), "2026-03-01T12:09:54.000000Z");
+  EXPECT_EQ(of("2026-03-01T12:09:54.25Z"), "2026-03-01T12:09:54.250000Z");
+}
+
+TEST_F(Moment, AClockTimeIsTheFirstFromTheStartOn) {
+  EXPECT_EQ(of("12:09:54"), "2026-03-01T12:09:54.000000Z");
+  EXPECT_EQ(of("12:09"), "2026-03-01T12:09:00.000000Z");
+  EXPECT_EQ(of("03:10:00.5"), "2026-03-02T03:10:00.500000Z");
+}
+
+TEST_F(Moment, AfterTheStart) { EXPECT_EQ(of("+90s"), "2026-03-01T12:01:30.000000Z"); }
+
+TEST_F(Moment, WhatIsNoTimeIsSaid) {
+  for (const char* text : {"noon", "12", "+", "+x", "2026-03-01", "12:09:54Z", "25:00:00"})
+    EXPECT_EQ(of(text), std::string{"'"} + text + "' is no time");
+}
+
+TEST_F(Moment, NothingIsTheTimeZero) { EXPECT_EQ(*parse_moment("", start, wall), util::BootTime{}); }
+
+}  // namespace
+}  // namespace tcpwhy::cli

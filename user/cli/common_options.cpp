@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The options that several commands share, and their help.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <bit>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "user/cli/common_options.h"
+#include "user/cli/filter_values.h"
+#include "user/config/config.h"
+#include "user/config/threshold.h"
+#include "user/detect/catalogue.h"
+#include "user/detect/detectors.h"
+
+namespace tcpwhy::cli {
+
+namespace {
+using Words = std::vector<std::string>;
+
+constexpr const char* kFilters = "Filters (each may be given several times; either end of a connection may match)";
+constexpr const char* kOutput = "Output";
+
+
+// An option that takes one word at a time and may be repeated; `keep` gets each word.
+CLI::Option* add_words(CLI::App& app, const std::string& option, const std::string& help,
+                       const std::function<void(const std::string&)>& keep) {
+  return app
+      .add_option_function<Words>(
+          option,
+          [keep](const Words& words) {
+            for (const std::string& word : words) {
+              keep(word);
+            }
+          },
+          help)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+// A filter: each word parsed and added to its list.
+template <typename T, typename Parse>
+CLI::Option* add_filter(CLI::App& app, const std::string& option, const std::string& value_name,
+                        const std::string& help, std::vector<T>& list, Parse parse) {
+  return add_words(app, option, help,
+                   [&list, option, parse](const std::string& word) { list.push_back(accept<T>(option, parse(word))); })
+      ->type_name(value_name)
+      ->group(kFilters);
+}
+
+util::Result<std::string> parse_comm(const std::string& text) {
+  constexpr std::size_t kLongest = 15;  // TASK_COMM_LEN less its final zero
+  if (text.empty() || text.size() > kLongest) {
+    return util::Error{fmt::format("'{}' cannot be the name of a process", text), 0,
+                       fmt::format("the kernel keeps its first {} characters: see /proc/PID/comm", kLongest)};
+  }
+  return text;
+}
+
+// A mistake in the file begins with its place there, as editors know it.
+core::Thresholds read_config(const std::string& path) {
+  util::Result<config::Config> config = config::read(path);
+  if (!config) {
+    const util::Error& error = config.error();
+    if (error.hint.empty()) {
+      throw CLI::ValidationError(error.what);
+    }
+    refuse("--config", error);
+  }
+  return std::move(config->thresholds);
+}
+
+}  // namespace
+
+void refuse(const std::string& option, const util::Error& error) {
+  throw CLI::ValidationError(option, error.hint.empty() ? error.what : fmt::format("{}: {}", error.what, error.hint));
+}
+
+void add_filters(CLI::App& app, core::Filter& filter) {
+  add_filter(app, "--port", "PORT", "Port of either end; --port 80,443 is either", filter.ports, parse_port)
+      ->delimiter(',');
+  add_filter(app, "--local", "ADDRESS[/BITS]", "Local address or prefix, IPv4 or IPv6", filter.local, util::parse_cidr)
+      ->delimiter(',');
+  add_filter(app, "--remote", "ADDRESS[/BITS]", "Remote address or prefix, IPv4 or IPv6", filter.remote,
+             util::parse_cidr)
+      ->delimiter(',');
+  add_filter(app, "--pid", "PID", "Process id", filter.pids, parse_pid)->delimiter(',');
+  add_filter(app, "--comm", "NAME", "Process name, exactly as in /proc/PID/comm", filter.comms, parse_comm);
+  add_filter(app, "--cgroup", "PATH", "cgroup v2, its path below /sys/fs/cgroup or in full", filter.cgroups,
+             [](const std::string& word) { return resolve_cgroup(word); });
+  add_filter(app, "--netns", "NETNS", "Network namespace: a name of `ip netns`, pid:N, or an inode number",
+             filter.netns, [](const std::string& word) { return resolve_netns(word); });
+}
+
+void add_output(CLI::App& app, OutputOptions& options) {
+  static const std::map<std::string, Format> kFormats = {{"text", Format::text}, {"json", Format::json}};
+  static const std::map<std::string, core::Severity> kSeverities = {
+      {"info", core::Severity::info}, {"warning", core::Severity::warning}, {"critical", core::Severity::critical}};
+  app.add_option_function<std::string>(
+         "--format",
+         [&options](const std::string& word) {
+           const auto entry = kFormats.find(word);
+           if (entry == kFormats.end()) {
+             refuse("--format", {fmt::format("there is no format '{}'", word), 0, "write text or json"});
+           }
+           options.format = entry->second;
+         },
+         "text (default) or json, one object a line")
+      ->type_name("FORMAT")
+      ->group(kOutput);
+  app.add_option_function<std::string>(
+         "--severity",
+         [&options](const std::string& word) {
+           const auto entry = kSeverities.find(word);
+           if (entry == kSeverities.end()) {
+             refuse("--severity",
+                    {fmt::format("there is no severity '{}'", word), 0, "write info, warning or critical"});
+           }
+           options.severity = entry->second;
+         },
+         "Show findings from this one up: info, warning or critical\n(default: warning in text, info in json)")
+      ->type_name("SEVERITY")
+      ->group(kOutput);
+  app.add_flag("--events", options.events, "Show each event, too")->group(kOutput);
+}
+
+void add_thresholds(CLI::App& app, ThresholdOptions& thresholds) {
+  add_words(app, "--threshold",
+            "When a finding opens, or that it never does (see below);\nmay be given several times; with PORT: for the "
+            "service there",
+            [&thresholds](const std::string& word) {
+              const config::Threshold said = accept("--threshold", config::parse_threshold(word));
+              core::Thresholds& flags = thresholds.flags;
+              (said.service_port ? flags.ports[*said.service_port] : flags.base)[said.slug] = said.limit;
+            })
+      ->type_name("[PORT:]FINDING=TIME|off")
+      ->group(kLimits);
+  add_words(app, "--config", "Thresholds from a TOML file (see below); --threshold\noverrides it",
+            [&thresholds](const std::string& path) {
+              if (!thresholds.file_name.empty()) {
+                refuse("--config", {"was given twice", 0, "put everything into one file"});
+              }
+              thresholds.file = read_config(path);
+              thresholds.file_name = path;
+            })
+      ->type_name("FILE")
+      ->group(kLimits);
+  app.add_flag("--show-config", thresholds.show,
+               "Print the thresholds in force, and where each comes\nfrom, as a file for --config, and exit; needs no "
+               "root")
+      ->group(kLimits);
+}
+
+void add_max_connections(CLI::App& app, std::size_t& most) {
+  app.add_option_function<std::string>(
+         "--max-connections",
+         [&most](const std::string& word) {
+           most = accept("--max-connections", parse_size(word));
+         },
+         fmt::format(
+             "Most connections followed at once (default {}); more are\nforgotten, the oldest first, and counted",
+             most))
+      ->type_name("NUMBER")
+      ->group(kLimits);
+}
+
+std::string threshold_help() {
+  std::string text = R"(
+Findings that wait for a time to pass, with their defaults for --threshold:
+)";
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    if (row.threshold && detect::is_looked_for(row.slug)) {
+      text += fmt::format("  {:<28}  {:>6}  {}\n", row.slug, util::human(*row.threshold), row.threshold_means);
+    }
+  }
+  text += "Those that do not can only be switched off, with FINDING=off:\n";
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    if (!row.threshold && detect::is_looked_for(row.slug)) {
+      text += fmt::format("  {:<28}  {}\n", row.slug, row.meaning);
+    }
+  }
+  text += "Not looked for by this version yet:\n";
+  for (const detect::CatalogueRow& row : detect::catalogue()) {
+    if (!detect::is_looked_for(row.slug)) {
+      text += fmt::format("  {}\n", row.slug);
+    }
+  }
+  return text;
+}
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The options that several commands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <utility>
+
+#include "user/cli/options.h"
+#include "user/util/result.h"
+
+namespace tcpwhy::cli {
+
+inline constexpr const char* kLimits = "Thresholds and limits";
+
+// An Error becomes CLI11's: "--port: '99999' is not a port: write a number ...".
+[[noreturn]] void refuse(const std::string& option, const util::Error& error);
+
+template <typename T>
+T accept(const std::string& option, util::Result<T> value) {
+  if (!value) {
+    refuse(option, value.error());
+  }
+  return std::move(*value);
+}
+
+// --port, --local, --remote, --pid, --comm, --cgroup, --netns
+void add_filters(CLI::App& app, core::Filter& filter);
+// --format, --severity, --events
+void add_output(CLI::App& app, OutputOptions& options);
+// --threshold, --config, --show-config
+void add_thresholds(CLI::App& app, ThresholdOptions& thresholds);
+// --max-connections
+void add_max_connections(CLI::App& app, std::size_t& most);
+// The findings, with what --threshold may say of each.
+std::string threshold_help();
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/moment.h"
+
+#include <fmt/format.h>
+
+#include <ctime>
+#include <optional>
+
+namespace tcpwhy::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t kNs = 1'000'000'000;
+
+// What follows the seconds: nothing, or ".5"; `end`: what must come last.
+std::optional<std::int64_t> fraction_ns(const char* text, const std::string& end) {
+  std::int64_t ns = 0;
+  if (*text == '.') {
+    std::int64_t unit = kNs / 10;
+    for (++text; *text >= '0' && *text <= '9'; ++text, unit /= 10) ns += (*text - '0') * unit;
+  }
+  return text == end ? std::optional{ns} : std::nullopt;
+}
+
+std::optional<std::int64_t> absolute_ns(const std::string& text) {
+  std::tm fields{};
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &fields);
+  const auto fraction = rest ? fraction_ns(rest, "Z") : std::nullopt;
+  if (!fraction) return std::nullopt;
+  return static_cast<std::int64_t>(::timegm(&fields)) * kNs + *fraction;
+}
+
+std::optional<std::int64_t> clock_ns(const std::string& text, std::int64_t start_ns) {
+  const std::time_t start = start_ns / kNs;
+  std::tm fields{};
+  ::localtime_r(&start, &fields);
+  fields.tm_sec = 0;
+  const char* rest = ::strptime(text.c_str(), "%H:%M:%S", &fields);
+  if (!rest) rest = ::strptime(text.c_str(), "%H:%M", &fields);
+  const auto fraction = rest ? fraction_ns(rest, "") : std::nullopt;
+  if (!fraction) return std::nullopt;
+  fields.tm_isdst = -1;
+  std::int64_t ns = static_cast<std::int64_t>(::mktime(&fields)) * kNs + *fraction;
+  if (ns < start_ns) {
+    fields.tm_mday += 1;
+    fields.tm_isdst = -1;
+    ns = static_cast<std::int64_t>(::mktime(&fields)) * kNs + *fraction;
+  }
+  return ns;
+}
+
+}  // namespace
+
+util::Result<util::BootTime> parse_moment(const std::string& text, util::BootTime start, util::WallOffset wall) {
+  if (text.empty()) return util::BootTime{};
+  util::Duration after{};
+  if (text.front() == '+' && util::parse_duration(text.substr(1), after)) return start + after;
+  std::optional<std::int64_t> ns = absolute_ns(text);
+  if (!ns) ns = clock_ns(text, start.time_since_epoch().count() + wall.nanoseconds);
+  if (!ns)
+    return util::Error{fmt::format("'{}' is no time", text), 0,
+                       "write 2026-03-01T12:09:54Z, 12:09:54, or +90s for 90 s after the start"};
+  return util::BootTime{util::Duration{*ns - wall.nanoseconds}};
+}
+
+}  // namespace tcpwhy::cli

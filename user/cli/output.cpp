@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/output.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <iostream>
+
+#include "user/core/event_text.h"
+#include "user/sink/json.h"
+#include "user/sink/text.h"
+
+namespace tcpwhy::cli {
+
+int fail(const util::Error& error) {
+  spdlog::error("{}", error.what);
+  if (!error.hint.empty()) spdlog::error("{}", error.hint);
+  return kFailed;
+}
+
+std::unique_ptr<sink::Sink> make_sink(const OutputOptions& options, const core::Settings& settings) {
+  using core::Severity;
+  if (options.format == Format::json)
+    return std::make_unique<sink::JsonSink>(std::cout, settings.identity, options.severity.value_or(Severity::info));
+  sink::TextStyle style = sink::style_for(STDOUT_FILENO, options.severity.value_or(Severity::warning));
+  style.window = settings.window;
+  return std::make_unique<sink::TextSink>(std::cout, settings.identity, style);
+}
+
+core::Outlets outlets_of(const OutputOptions& options, sink::Sink& sink, const core::KernelNames& names,
+                         util::BootTime since) {
+  core::Outlets outlets;
+  outlets.findings = [&sink, since](const std::vector<core::Finding>& findings) {
+    if (!findings.empty() && findings.front().time >= since) sink.findings(findings);
+  };
+  outlets.tick = [&sink](util::BootTime now) { sink.tick(now); };
+  if (options.events)
+    outlets.event = [&sink, &names, since](const abi::Event& event) {
+      const std::string line = event.time < since ? std::string{} : core::event_text(event, names);
+      if (!line.empty()) sink.event(event.time, std::string{abi::name_of(event)}, line);
+    };
+  return outlets;
+}
+
+}  // namespace tcpwhy::cli

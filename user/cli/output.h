@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// From the pipeline to standard output, the same for every command that tells findings.
+#pragma once
+
+#include <memory>
+
+#include "user/cli/options.h"
+#include "user/core/pipeline.h"
+#include "user/sink/sink.h"
+
+namespace tcpwhy::cli {
+
+std::unique_ptr<sink::Sink> make_sink(const OutputOptions& options, const core::Settings& settings);
+
+// Nothing of before `since` goes to the sink. All that is given must outlive the outlets.
+core::Outlets outlets_of(const OutputOptions& options, sink::Sink& sink, const core::KernelNames& names,
+                         util::BootTime since = {});
+
+// Says the error and its hint; kFailed.
+int fail(const util::Error& error);
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// tcpwhy report: recordings into the pipeline into a sink. The same detectors as live, fed from the file.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <iostream>
+
+#include "user/abi/header.h"
+#include "user/cli/moment.h"
+#include "user/cli/options.h"
+#include "user/cli/output.h"
+#include "user/config/config.h"
+#include "user/detect/detectors.h"
+#include "user/recording/reader.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+using recording::Reader;
+using Readers = std::vector<std::unique_ptr<Reader>>;
+
+// Before --since, so much is read for what it explains.
+constexpr auto kBefore = std::chrono::minutes{2};
+
+util::Result<Readers> open_all(const std::vector<std::string>& files) {
+  Readers readers;
+  for (const std::string& file : files) {
+    auto reader = Reader::open(file);
+    if (!reader) return std::move(reader.error());
+    readers.push_back(std::move(*reader));
+  }
+  std::stable_sort(readers.begin(), readers.end(),
+                   [](const auto& a, const auto& b) { return a->meta().piece < b->meta().piece; });
+  for (std::size_t i = 1; i < readers.size(); ++i) {
+    const recording::Meta& first = readers.front()->meta();
+    const recording::Meta& meta = readers[i]->meta();
+    if (meta.settings.identity.boot_id != first.settings.identity.boot_id || meta.piece == readers[i - 1]->meta().piece)
+      return util::Error{fmt::format("{} and {} are not pieces of one recording", readers[i - 1]->name(), readers[i]->name()),
+                         0, "give each recording to a report of its own"};
+  }
+  return readers;
+}
+
+// How far it has come, on a terminal and for long files only.
+class Progress {
+ public:
+  explicit Progress(const Readers& readers) {
+    for (const auto& reader : readers) all_ += reader->size();
+    shown_ = all_ >= kLong && ::isatty(STDERR_FILENO) == 1;
+  }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress() {
+    if (said_) std::cerr << "\r\033[K";
+  }
+  void at(std::uint64_t bytes) {
+    const auto now = Clock::now();
+    if (!shown_ || now - last_ < std::chrono::milliseconds{500} || bytes == 0) return;
+    last_ = now;
+    said_ = true;
+    const double part = static_cast<double>(bytes) / static_cast<double>(all_);
+    const std::chrono::duration<double> gone = now - started_;
+    std::cerr << fmt::format("\r\033[K{} MiB of {} MiB, {} left", bytes >> 20, all_ >> 20,
+                             util::human(std::chrono::seconds{static_cast<long>(gone.count() * (1 / part - 1)) + 1}));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::uint64_t kLong = 32U << 20;
+  std::uint64_t all_ = 0;
+  bool shown_ = false;
+  bool said_ = false;
+  Clock::time_point started_ = Clock::now();
+  Clock::time_point last_ = started_;
+};
+
+core::Settings settings_of(const ReportOptions& options, const recording::Meta& meta) {
+  core::Settings settings = meta.settings;
+  settings.narrowing = options.filter;
+  settings.thresholds = settings.thresholds.overlaid_with(options.thresholds.effective());
+  return settings;
+}
+
+// Feeds one file; false where --until was reached.
+class Replay {
+ public:
+  Replay(core::Pipeline& pipeline, util::BootTime until) : pipeline_(pipeline), until_(until) {}
+
+  bool run(Reader& reader, bool with_seed, std::uint64_t bytes_before, Progress& progress) {
+    while (std::optional<recording::Block> block = reader.next()) {
+      progress.at(bytes_before + reader.at());
+      if (!std::cout.good()) return false;
+      if (block->lost_before > 0) lose(block->lost_before, block->time_ns);
+      if (block->type == recording::ChunkType::seed && !with_seed) continue;
+      if (!recording::for_each_record(block->records, [this](recording::View record) { feed(record); }))
+        torn_ += 1;
+      if (over_) return false;
+    }
+    return true;
+  }
+  [[nodiscard]] std::uint64_t lost() const { return lost_; }
+  [[nodiscard]] std::uint64_t torn() const { return torn_; }
+
+ private:
+  void feed(recording::View record) {
+    const auto header = abi::peek_header(record);
+    if (until_ != util::BootTime{} && header && util::boot_time(header->time_ns) > until_) over_ = true;
+    if (!over_) pipeline_.feed(record);
+  }
+  void lose(std::uint32_t count, std::uint64_t time_ns) {
+    lost_ += count;
+    feed(abi::recorder_loss(count, time_ns));
+  }
+
+  core::Pipeline& pipeline_;
+  util::BootTime until_;
+  std::uint64_t lost_ = 0;
+  std::uint64_t torn_ = 0;  // blocks that do not consist of records
+  bool over_ = false;
+};
+
+void replay_all(const Readers& readers, Replay& replay, util::BootTime since) {
+  Progress progress{readers};
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < readers.size(); ++i) {
+    Reader& reader = *readers[i];
+    if (since > util::BootTime{kBefore})
+      reader.skip_until(static_cast<std::uint64_t>((since - kBefore).time_since_epoch().count()));
+    const bool joined = i > 0 && reader.meta().piece == readers[i - 1]->meta().piece + 1;
+    if (!replay.run(reader, !joined, bytes, progress)) return;
+    bytes += reader.size();
+  }
+}
+
+core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, const Readers& readers) {
+  core::Summary summary = pipeline.summary();
+  summary.recorder_lost = replay.lost();
+  summary.events_lost -= std::min(summary.events_lost, replay.lost());
+  if (const auto& end = readers.back()->end()) {
+    summary.connections = std::max(summary.connections, end->connections);
+    summary.recorder_lost = std::max(summary.recorder_lost, end->recorder_lost);
+  }
+  return summary;
+}
+
+int exit_code_of(const core::Pipeline& pipeline, const Replay& replay, const Readers& readers) {
+  bool damaged = false;
+  for (const auto& reader : readers) {
+    for (const std::string& problem : reader->problems()) spdlog::warn("{}", problem);
+    damaged = damaged || !reader->problems().empty();
+  }
+  if (pipeline.unreadable() > 0)
+    spdlog::warn("{} records are of kinds that this version does not know, or damaged: they were skipped", pipeline.unreadable());
+  if (replay.torn() > 0) spdlog::warn("{} chunks hold bytes that are no records: they were skipped", replay.torn());
+  return damaged || pipeline.unreadable() > 0 || replay.torn() > 0 ? kDamaged : kRan;
+}
+
+int usage(const util::Error& error) {
+  (void)fail(error);
+  return kUsage;
+}
+
+}  // namespace
+
+int run_report(const ReportOptions& options) {
+  if (const ThresholdOptions& said = options.thresholds; said.show) {
+    std::cout << config::show(said.file, said.flags, said.file_name);
+    return kRan;
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends the run through the stream's state
+  util::Result<Readers> readers = open_all(options.files);
+  if (!readers) {
+    const int failed = fail(readers.error());
+    return readers.error().code != 0 ? failed : static_cast<int>(kDamaged);
+  }
+  const recording::Meta& meta = readers->front()->meta();
+  core::Settings settings = settings_of(options, meta);
+  const util::BootTime start = util::boot_time(meta.started_ns);
+  const auto since = parse_moment(options.since, start, settings.identity.wall);
+  const auto until = parse_moment(options.until, start, settings.identity.wall);
+  if (!since || !until) return usage(since ? until.error() : since.error());
+
+  const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
+  std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(settings.thresholds);
+  core::Pipeline pipeline{std::move(settings), std::move(detectors),
+                          outlets_of(options, *sink, meta.settings.names, *since)};
+  Replay replay{pipeline, *until};
+  replay_all(*readers, replay, *since);
+  pipeline.finish();
+  sink->summary(summary_of(pipeline, replay, *readers));
+  return exit_code_of(pipeline, replay, *readers);
+}
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The options of `tcpwhy report` and their help.
+#include <fmt/format.h>
+
+#include "user/cli/command_line.h"
+#include "user/cli/common_options.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+std::string footer() {
+  return R"(
+Files of one rotated recording are joined in their order. "-" is standard input.
+
+Times for --since and --until: 2026-03-01T12:09:54Z, 12:09:54 (the recording's first such moment, local time), +90s (after
+its start). What happened before --since is read where it is needed to understand what follows, and not shown.
+
+Thresholds begin as they were in the recorded run; --threshold says otherwise, as on tcpwhy trace: what would a stricter
+run have found? Filters narrow what the recorded run's own let through.
+)" + threshold_help() + R"(
+Examples:
+  tcpwhy report incident.tcpwhy
+  tcpwhy report incident.tcpwhy --severity info --format json
+  tcpwhy report busy.tcpwhy busy.tcpwhy.2 --port 443 --since 03:10:00 --until 03:12:00
+  tcpwhy report incident.tcpwhy --threshold stall-unread=10s
+  tcpwhy report incident.tcpwhy --events
+
+Needs no root, and not the kernel that was recorded.
+Exit codes: 0 ran, 1 failed, 2 wrong usage, 4 a part of a recording could not be read (what could be was reported).
+)";
+}
+
+}  // namespace
+
+CLI::App* add_report(CLI::App& app, ReportOptions& options) {
+  CLI::App* report = app.add_subcommand("report", "Tell the findings of a recording, days later, on any machine");
+  report->group("Commands");
+  report->formatter(std::make_shared<CLI::Formatter>());
+  report->set_help_flag("-h,--help", "Print this help and exit");
+  report->get_formatter()->column_width(40);
+  report->add_option("FILE", options.files, "Recordings, or - for standard input")->required()->type_name("");
+  report->add_option("--since", options.since, "Show what happened from this time on (see below)")->type_name("TIME");
+  report->add_option("--until", options.until, "Stop at this time")->type_name("TIME");
+  add_filters(*report, options.filter);
+  add_output(*report, options);
+  add_thresholds(*report, options.thresholds);
+  report->footer(footer());
+  return report;
+}
+
+}  // namespace tcpwhy::cli

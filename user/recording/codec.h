@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Between records as they are and a chunk's payload: difference, transposition, zstd (doc/recording.md).
+#pragma once
+
+#include "user/recording/format.h"
+#include "user/util/result.h"
+
+namespace tcpwhy::recording {
+
+// records: whole ones, one after another. Empty where they cannot be transposed (more than 256 kinds or sizes, or a
+// length that does not fit): they are then stored as they are.
+Bytes transpose(View records);
+// The inverse; `raw` is how long the records were. An error where the bytes contradict themselves.
+util::Result<Bytes> restore(View transposed, std::uint32_t raw);
+
+// With zstd; an error where zstd gives one, or where the result is not `unpacked` bytes long.
+util::Result<Bytes> compress(View bytes, int level);
+util::Result<Bytes> decompress(View bytes, std::uint32_t unpacked);
+
+}  // namespace tcpwhy::recording

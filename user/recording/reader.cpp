@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/recording/reader.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "user/abi/header.h"
+#include "user/recording/codec.h"
+
+namespace tcpwhy::recording {
+namespace {
+
+constexpr std::size_t kReadBytes = 1U << 20;
+
+// A window that moves over the input; holds no more than is looked at.
+class Window {
+ public:
+  explicit Window(int fd) : fd_(fd) {}
+  explicit Window(Bytes bytes) : bytes_(std::move(bytes)), all_(true) {}
+  Window(const Window&) = delete;
+  Window& operator=(const Window&) = delete;
+  ~Window() {
+    if (fd_ > 0) ::close(fd_);
+  }
+
+  // The next `count` bytes, or fewer where the input ends before.
+  View peek(std::size_t count) {
+    while (!all_ && bytes_.size() - start_ < count) fill(count);
+    return View{bytes_}.subspan(start_, std::min(count, bytes_.size() - start_));
+  }
+  void skip(std::size_t count) {
+    start_ += count;
+    offset_ += count;
+    if (start_ >= kReadBytes && !all_) {
+      bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(start_));
+      start_ = 0;
+    }
+  }
+  [[nodiscard]] std::uint64_t offset() const { return offset_; }
+  [[nodiscard]] int error() const { return error_; }
+
+ private:
+  void fill(std::size_t count) {
+    const std::size_t had = bytes_.size();
+    const std::size_t wanted = std::max(kReadBytes, start_ + count - had);
+    bytes_.resize(had + wanted);
+    ssize_t got = 0;
+    do got = ::read(fd_, bytes_.data() + had, wanted);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) error_ = errno;
+    all_ = got <= 0;
+    bytes_.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  }
+
+  int fd_ = -1;
+  Bytes bytes_;
+  std::size_t start_ = 0;
+  std::uint64_t offset_ = 0;
+  int error_ = 0;
+  bool all_ = false;
+};
+
+std::string_view text_of(View bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+class FileReader final : public Reader {
+ public:
+  FileReader(std::unique_ptr<Window> window, std::string name, std::uint64_t size)
+      : window_(std::move(window)), name_(std::move(name)), size_(size) {}
+
+  util::Status begin();
+  const Meta& meta() const override { return meta_; }
+  std::optional<Block> next() override;
+  void skip_until(std::uint64_t time_ns) override { skip_until_ = time_ns; }
+  const std::optional<End>& end() const override { return end_; }
+  const std::vector<std::string>& problems() const override { return problems_; }
+  const std::string& name() const override { return name_; }
+  std::uint64_t at() const override { return window_->offset(); }
+  std::uint64_t size() const override { return size_; }
+
+ private:
+  // The next chunk whose header is sound; what is no chunk before it is said.
+  bool find_chunk(ChunkHeader& header);
+  // Its payload as it was before compression and transposition; nothing where it is damaged, which is said.
+  std::optional<Bytes> payload_of(const ChunkHeader& header, std::uint64_t offset);
+  std::optional<Block> block_of(const ChunkHeader& header);
+  bool is_left_out(const ChunkHeader& header);
+  void read_end(const ChunkHeader& header);
+  void finish();
+  void cut_short();
+  void problem(std::uint64_t offset, const std::string& what) {
+    if (problems_.size() < kMostProblems) problems_.push_back(fmt::format("{}, byte {}: {}", name_, offset, what));
+    if (problems_.size() == kMostProblems) problems_.push_back(name_ + ": more is damaged");
+  }
+
+  static constexpr std::size_t kMostProblems = 50;
+
+  std::unique_ptr<Window> window_;
+  std::string name_;
+  std::uint64_t size_;
+  Meta meta_;
+  std::optional<End> end_;
+  std::vector<std::string> problems_;
+  std::uint64_t skip_until_ = 0;
+  std::optional<Block> held_;  // the block before the first that is wanted may reach into it
+  bool over_ = false;
+};
+
+util::Status FileReader::begin() {
+  const View head = window_->peek(kFileHeaderBytes);
+  if (window_->error() != 0)
+    return util::Error{fmt::format("cannot read {}: {}", name_, std::strerror(window_->error())), window_->error(), ""};
+  const bool magic = head.size() >= kFileMagic.size() && std::memcmp(head.data(), kFileMagic.data(), kFileMagic.size()) == 0;
+  const bool sound = magic && head.size() == kFileHeaderBytes && get<std::uint32_t>(head.subspan(12)) == crc32_of(head.first(12));
+  if (sound && get<std::uint32_t>(head.subspan(8)) > kFormat)
+    return util::Error{fmt::format("{} has format {}, this tcpwhy knows formats up to {}", name_,
+                                   get<std::uint32_t>(head.subspan(8)), kFormat),
+                       0, "read it with the version that wrote it, or a later one"};
+  if (sound) window_->skip(kFileHeaderBytes);
+  ChunkHeader header;
+  const bool found = find_chunk(header);
+  if (!sound && (!found || header.type != static_cast<std::uint16_t>(ChunkType::meta)))
+    return util::Error{magic ? fmt::format("{} is cut short before its first chunk", name_)
+                             : fmt::format("{} is no recording of tcpwhy", name_),
+                       0, "recordings are made by tcpwhy record -o FILE"};
+  if (!sound) problem(0, "the file header is damaged");
+  if (!found || header.type != static_cast<std::uint16_t>(ChunkType::meta))
+    return util::Error{fmt::format("{} has no META that can be read: nothing in it can be judged", name_), 0, ""};
+  const std::uint64_t offset = window_->offset();
+  const std::optional<Bytes> payload = payload_of(header, offset);
+  if (!payload) return util::Error{fmt::format("{} has no META that can be read: {}", name_, problems_.back()), 0, ""};
+  util::Result<Meta> meta = parse_meta(text_of(*payload));
+  if (!meta) return std::move(meta.error()).within(name_);
+  meta_ = std::move(*meta);
+  return util::Done{};
+}
+
+bool FileReader::find_chunk(ChunkHeader& header) {
+  const std::uint64_t from = window_->offset();
+  std::uint64_t skipped = 0;
+  while (true) {
+    const View head = window_->peek(kChunkHeaderBytes);
+    if (head.size() < kChunkHeaderBytes) break;
+    if (get_chunk_header(head, header)) {
+      if (skipped > 0) problem(from, fmt::format("{} bytes are no chunk and were skipped", skipped));
+      return true;
+    }
+    // To the next byte that may begin one.
+    const View ahead = window_->peek(kReadBytes).subspan(1);
+    const auto next = std::find(ahead.begin(), ahead.end(), std::byte{kChunkMagic[0]});
+    const auto step = 1 + static_cast<std::size_t>(next - ahead.begin());
+    window_->skip(step);
+    skipped += step;
+  }
+  skipped += window_->peek(kChunkHeaderBytes).size();
+  if (skipped > 0) problem(from, fmt::format("{} bytes are no whole chunk: the file is damaged or cut short here", skipped));
+  window_->skip(window_->peek(kChunkHeaderBytes).size());
+  return false;
+}
+
+std::optional<Bytes> FileReader::payload_of(const ChunkHeader& h, std::uint64_t offset) {
+  const View whole = window_->peek(kChunkHeaderBytes + h.stored);
+  if (whole.size() < kChunkHeaderBytes + h.stored) {
+    problem(offset, fmt::format("the file is cut short in the middle of a chunk of {} bytes", h.stored));
+    window_->skip(whole.size());
+    return std::nullopt;
+  }
+  const View payload = whole.subspan(kChunkHeaderBytes);
+  if (crc32_of(payload) != h.payload_crc) {
+    problem(offset, fmt::format("a chunk of {} records does not fit its checksum and was skipped", h.records));
+    // Its length may be wrong as well: the next chunk is looked for from here.
+    window_->skip(kChunkHeaderBytes + h.stored);
+    return std::nullopt;
+  }
+  util::Result<Bytes> bytes = (h.flags & kCompressed) != 0 ? decompress(payload, h.unpacked)
+                                                           : util::Result<Bytes>{Bytes{payload.begin(), payload.end()}};
+  window_->skip(kChunkHeaderBytes + h.stored);
+  if (bytes && (h.flags & kTransposed) != 0) bytes = restore(*bytes, h.raw);
+  if (bytes) return std::move(*bytes);
+  problem(offset, bytes.error().what + "; the chunk was skipped");
+  return std::nullopt;
+}
+
+std::optional<Block> FileReader::block_of(const ChunkHeader& h) {
+  Block block{static_cast<ChunkType>(h.type), window_->offset(), h.time_ns, h.lost_before, h.records, {}};
+  std::optional<Bytes> records = payload_of(h, block.offset);
+  if (!records) {
+    // What was in it is missing: a replay must know.
+    block.lost_before += std::max<std::uint32_t>(h.records, 1);
+    block.count = 0;
+    return block;
+  }
+  block.records = std::move(*records);
+  return block;
+}
+
+// A chunk ends where the next begins.
+bool FileReader::is_left_out(const ChunkHeader& h) {
+  if (skip_until_ == 0 || h.type != static_cast<std::uint16_t>(ChunkType::events)) return false;
+  const View ahead = window_->peek(2 * kChunkHeaderBytes + h.stored);
+  ChunkHeader next;
+  return ahead.size() == 2 * kChunkHeaderBytes + h.stored &&
+         get_chunk_header(ahead.subspan(kChunkHeaderBytes + h.stored), next) && next.time_ns != 0 &&
+         next.time_ns < skip_until_;
+}
+
+std::optional<Block> FileReader::next() {
+  ChunkHeader header;
+  while (!over_) {
+    if (!find_chunk(header)) {
+      finish();
+      break;
+    }
+    if (header.type == static_cast<std::uint16_t>(ChunkType::end)) {
+      read_end(header);
+      break;
+    }
+    if (header.type == static_cast<std::uint16_t>(ChunkType::seed) || header.type == static_cast<std::uint16_t>(ChunkType::events)) {
+      if (!is_left_out(header)) return block_of(header);
+    } else if (header.type > static_cast<std::uint16_t>(ChunkType::end) && (header.flags & kRequired) != 0) {
+      problem(window_->offset(), fmt::format("a chunk of unknown type {} that one cannot do without: made by a later version?", header.type));
+    }
+    if (window_->peek(kChunkHeaderBytes + header.stored).size() < kChunkHeaderBytes + header.stored) {
+      problem(window_->offset(), "the file is cut short in the middle of a chunk");
+      window_->skip(window_->peek(kChunkHeaderBytes + header.stored).size());
+    } else {
+      window_->skip(kChunkHeaderBytes + header.stored);
+    }
+  }
+  return std::nullopt;
+}
+
+void FileReader::read_end(const ChunkHeader& header) {
+  over_ = true;
+  const std::uint64_t offset = window_->offset();
+  const std::optional<Bytes> payload = payload_of(header, offset);
+  if (!payload) return;
+  util::Result<End> end = parse_end(text_of(*payload));
+  if (!end) return problem(offset, end.error().what);
+  end_ = *end;
+  const View trailer = window_->peek(kTrailerBytes);
+  const bool sound = trailer.size() == kTrailerBytes &&
+                     std::memcmp(trailer.data() + 8, kTrailerMagic.data(), kTrailerMagic.size()) == 0 &&
+                     get<std::uint32_t>(trailer.subspan(12)) == crc32_of(trailer.first(12));
+  if (!sound) problem(window_->offset(), "the last bytes, which say where the index is, are damaged or missing");
+  window_->skip(trailer.size());
+  if (const View more = window_->peek(1); sound && !more.empty())
+    problem(window_->offset(), "there is more behind the end of the recording: it was not looked at");
+}
+
+void FileReader::finish() {
+  over_ = true;
+  if (window_->error() != 0)
+    problem(window_->offset(), std::string{"the disk gives an error: "} + std::strerror(window_->error()));
+  problem(window_->offset(), "the recording has no end: it is cut short, or its recorder was killed or found the disk full");
+}
+
+util::Result<std::unique_ptr<Reader>> make(std::unique_ptr<Window> window, const std::string& name, std::uint64_t size) {
+  auto reader = std::make_unique<FileReader>(std::move(window), name, size);
+  if (util::Status status = reader->begin(); !status) return std::move(status.error());
+  return std::unique_ptr<Reader>{std::move(reader)};
+}
+
+}  // namespace
+
+util::Result<std::unique_ptr<Reader>> Reader::open(const std::string& path) {
+  if (path == "-") return make(std::make_unique<Window>(STDIN_FILENO), "standard input", 0);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return util::Error{fmt::format("cannot open {}: {}", path, std::strerror(errno)), errno,
+                       "name recordings that were made by tcpwhy record -o FILE"};
+  struct stat status {};
+  const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  return make(std::make_unique<Window>(fd), path, regular ? static_cast<std::uint64_t>(status.st_size) : 0);
+}
+
+util::Result<std::unique_ptr<Reader>> Reader::of(Bytes bytes, const std::string& name) {
+  const std::uint64_t size = bytes.size();
+  return make(std::make_unique<Window>(std::move(bytes)), name, size);
+}
+
+bool for_each_record(View records, const std::function<void(View)>& visit) {
+  while (!records.empty()) {
+    const auto header = abi::peek_header(records);
+    if (!header) return false;
+    visit(records.first(header->size));
+    records = records.subspan(header->size);
+  }
+  return true;
+}
+
+}  // namespace tcpwhy::recording

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Reads a recording, whole or damaged: gives what can be read, and says what cannot and where.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "user/recording/format.h"
+#include "user/recording/meta.h"
+#include "user/util/result.h"
+
+namespace tcpwhy::recording {
+
+// What a recording says, in its order. Records are whole ones, one after another.
+struct Block {
+  ChunkType type = ChunkType::events;
+  std::uint64_t offset = 0;  // of its chunk, in the file
+  std::uint64_t time_ns = 0;
+  std::uint32_t lost_before = 0;
+  std::uint32_t count = 0;
+  Bytes records;
+};
+
+class Reader {
+ public:
+  // "-" is standard input. An error where it cannot be opened, is no recording, or has no META that can be used.
+  static util::Result<std::unique_ptr<Reader>> open(const std::string& path);
+  // Of bytes in memory, for tests.
+  static util::Result<std::unique_ptr<Reader>> of(Bytes bytes, const std::string& name);
+  virtual ~Reader() = default;
+
+  [[nodiscard]] virtual const Meta& meta() const = 0;
+  // The next block of SEED or EVENTS; nothing at the end.
+  virtual std::optional<Block> next() = 0;
+  // To be called before the first next(): EVENTS that end before this time (CLOCK_BOOTTIME) are left out.
+  virtual void skip_until(std::uint64_t time_ns) = 0;
+  // Where it is known.
+  [[nodiscard]] virtual const std::optional<End>& end() const = 0;
+  // What could not be read, a sentence each, so far.
+  [[nodiscard]] virtual const std::vector<std::string>& problems() const = 0;
+  [[nodiscard]] virtual const std::string& name() const = 0;
+  // How far it has come, and how long it is (0 where nobody knows: a pipe).
+  [[nodiscard]] virtual std::uint64_t at() const = 0;
+  [[nodiscard]] virtual std::uint64_t size() const = 0;
+};
+
+// Each whole record of a block; false where bytes are left over that are none.
+bool for_each_record(View records, const std::function<void(View)>& visit);
+
+}  // namespace tcpwhy::recording
