@@ -108,7 +108,8 @@ static __always_inline int tw_client_is_telling(const struct sock *sk, int to) {
     return 0;
   now = bpf_ktime_get_boot_ns();
   tw_remember_handshake(sk, tp, now);
-  return tp->total_retrans || now - tw_refused_ns[tw_refused_slot(sk)] < TW_FALLBACK_NS;
+  /* A SYN that waits for its neighbour is not counted as sent again, though its timer ran out: but it is tracked. */
+  return tp->total_retrans || tw_is_tracked(sk) || now - tw_refused_ns[tw_refused_slot(sk)] < TW_FALLBACK_NS;
 }
 
 /* Closed with data that was not even sent: it may never be, and no file leads to the socket any more. */

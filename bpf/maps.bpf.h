@@ -149,5 +149,7 @@ struct tw_sample tw_scratch __weak = {};
 /* The process whose files the walk is at, and what it has read so far. */
 __u32 tw_walk_pid __weak = 0;
 __u64 tw_walk_sum __weak = 0;
+/* Sockets that were tracked in this run for no more than being idle. */
+__u32 tw_idle_tracked __weak = 0;
 
 #endif

@@ -48,6 +48,7 @@ static __always_inline void tw_note_reader(__u32 next_pid) {
 static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
   struct tw_tracked *tracked;
   const struct tcp_sock *tp;
+  int suspect;
   __u32 now;
 
   if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_CLOSING &&
@@ -58,7 +59,8 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
     return 0;
   tw_walk_sum += tp->copied_seq + 1;
   now = (__u32)bpf_jiffies64();
-  if (!tw_is_suspect(sk, tp, state, now)) {
+  suspect = tw_is_suspect(sk, tp, state, now);
+  if (!suspect) {
     /* At rest, with the answer there: so long the service takes. */
     if (state == TCP_ESTABLISHED && !tw_is_server_end(sk) && tp->bytes_received && tp->bytes_acked > 1 &&
         tp->write_seq == tp->snd_una && (__s32)(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime) >= 0 &&
@@ -70,6 +72,11 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
   /* The sweep has it, unless nothing told of it yet; and several processes may hold it. */
   if (tracked && tracked->reported)
     return tracked->found_in == tw_sweep_number;
+  if (!tracked && suspect == TW_SUSPECT_IDLE) {
+    if (tw_idle_tracked >= TW_MOST_IDLE)
+      return 0;
+    tw_idle_tracked++;
+  }
   if (!tracked)
     tracked = bpf_sk_storage_get(&tw_tracked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
   if (!tracked)

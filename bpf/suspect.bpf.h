@@ -83,6 +83,10 @@ static __always_inline int tw_is_unguarded(const struct sock *sk, const struct t
   return !tw_is_on_loopback(sk);
 }
 
+/* Nothing is wrong yet; there may be hundreds of thousands, and some stand for all. */
+#define TW_SUSPECT_IDLE 2
+#define TW_MOST_IDLE 16384
+
 static __always_inline int tw_is_suspect(const struct sock *sk, const struct tcp_sock *tp, __u8 state, __u32 now) {
   if (tp->inet_conn.icsk_retransmits && tp->packets_out)
     return 1;
@@ -96,7 +100,9 @@ static __always_inline int tw_is_suspect(const struct sock *sk, const struct tcp
     return 1;
   if (state == TCP_CLOSE_WAIT)
     return tw_old_ms(now, tp->rcv_tstamp) >= TW_UNREAD_MS;
-  return tw_awaits(sk, tp, now) || tw_is_unguarded(sk, tp, now);
+  if (tw_awaits(sk, tp, now))
+    return 1;
+  return tw_is_unguarded(sk, tp, now) ? TW_SUSPECT_IDLE : 0;
 }
 
 /* Changes when anything moves. */

@@ -35,7 +35,7 @@ using Records = std::vector<std::vector<std::byte>>;
 Records replayed(const Records& records) {
   const std::string path = testing::TempDir() + "tcpwhy-replayed-" + std::to_string(::getpid());
   Records out;
-  auto recorder = recording::Recorder::open({.path = path, .overwrite = true}, {});
+  auto recorder = recording::Recorder::open({.path = path, .overwrite = true, .may_wait = true}, {});
   if (!recorder) return ADD_FAILURE() << recorder.error().what, out;
   for (const auto& record : records) (*recorder)->record(record);
   EXPECT_TRUE((*recorder)->finish(0));

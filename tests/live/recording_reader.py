@@ -65,10 +65,11 @@ def restored(payload):
             for i in range(16, 24):
                 record[i] = (cells[i] + (before[i] if before else 0)) % 256
             key = bytes(record[16:24])
-            before = by_id[g].get(key, before)
+        same = by_id[g].get(key)
         for i in range(8, size):
             if size < 24 or not 16 <= i < 24:
-                record[i] = (cells[i] + (before[i] if before else 0)) % 256
+                other = before if i < 64 and not same else same
+                record[i] = (cells[i] + (other[i] if other else 0)) % 256
         newest[g] = by_id[g][key] = bytes(record)
         yield newest[g]
 

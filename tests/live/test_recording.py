@@ -242,3 +242,31 @@ def test_standard_input(tool, folder):
         told = subprocess.run([str(tool), "report", "-", "--format", "json"], stdin=recording, capture_output=True, text=True,
                               check=False)
     assert told.returncode == 0 and told.stdout.splitlines() == tracer.out
+
+
+def test_connections_and_one_of_them(tool, folder):
+    file = folder / "run"
+    with Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
+        resets()
+        churn(50)
+        time.sleep(1)
+        recorder.stop()
+    table = report(tool, file, "--connections", "--format", "json")
+    assert table.returncode == 0, table.stderr
+    rows = [json.loads(line) for line in table.stdout.splitlines()]
+    assert len(rows) >= 51
+    worst = rows[0]
+    assert worst["finding"] == "reset" and worst["worst"] == "critical"
+    assert worst["client"]["process"]["comm"] == "warm-client" and worst["server"]["process"]["comm"] == "cold-server"
+    assert worst["client"]["bytes_sent"] == 2000
+    ordinary = next(row for row in rows if "finding" not in row and row["client"].get("process", {}).get("comm") == "churn")
+    assert (ordinary["client"]["bytes_sent"], ordinary["server"]["bytes_sent"]) == (1, 1)
+    text = report(tool, file, "--connections", "--sort", "duration").stdout
+    assert f"{len(rows)} connections" in text and "warm-client" in text
+    by_end = report(tool, file, "--connection", f"127.0.0.1:{worst['client']['port']}")
+    assert by_end.returncode == 0, by_end.stderr
+    for words in ("SYN_SENT to ESTABLISHED", "RST sent", "RST received", "== critical reset (close-with-unread-data)"):
+        assert words in by_end.stdout, by_end.stdout
+    assert report(tool, file, "--connection", worst["id"]).stdout == by_end.stdout
+    assert report(tool, file, "--connection", "9.9.9.9:9").returncode == 1
+    assert report(tool, file, "--connection", "what").returncode == 1

@@ -11,8 +11,8 @@
 namespace tcpwhy::abi {
 
 inline constexpr std::size_t kRecordHeaderBytes = 16;
-inline constexpr std::size_t kRecordTimeBytes = 8;    // at offset 0
-inline constexpr std::size_t kRecordIdOffset = 16;    // where most kinds have the socket's cookie
+inline constexpr std::size_t kRecordTimeBytes = 8;  // at offset 0
+inline constexpr std::size_t kRecordIdOffset = 16;  // where most kinds have the socket's cookie
 inline constexpr std::size_t kRecordIdBytes = 8;
 
 struct RecordHeader {

@@ -23,7 +23,6 @@ using Words = std::vector<std::string>;
 constexpr const char* kFilters = "Filters (each may be given several times; either end of a connection may match)";
 constexpr const char* kOutput = "Output";
 
-
 // An option that takes one word at a time and may be repeated; `keep` gets each word.
 CLI::Option* add_words(CLI::App& app, const std::string& option, const std::string& help,
                        const std::function<void(const std::string&)>& keep) {
@@ -156,9 +155,7 @@ void add_thresholds(CLI::App& app, ThresholdOptions& thresholds) {
 void add_max_connections(CLI::App& app, std::size_t& most) {
   app.add_option_function<std::string>(
          "--max-connections",
-         [&most](const std::string& word) {
-           most = accept("--max-connections", parse_size(word));
-         },
+         [&most](const std::string& word) { most = accept("--max-connections", parse_size(word)); },
          fmt::format(
              "Most connections followed at once (default {}); more are\nforgotten, the oldest first, and counted",
              most))

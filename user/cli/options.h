@@ -35,9 +35,9 @@ struct OutputOptions {
 
 // Where a recording goes; no path: nowhere.
 struct RecordingOptions {
-  std::string path;            // -o, --record
-  bool force = false;          // --force
-  std::uint64_t max_size = 0;  // --max-size of a piece; 0: one piece
+  std::string path;             // -o, --record
+  bool force = false;           // --force
+  std::uint64_t max_size = 0;   // --max-size of a piece; 0: one piece
   std::uint32_t max_files = 0;  // --max-files; 0: no limit
 };
 
@@ -59,6 +59,9 @@ struct ReportOptions : OutputOptions {
   ThresholdOptions thresholds;     // over those of the recording
   std::string since;               // --since, --until; empty: all
   std::string until;
+  bool connections = false;  // --connections: a table of every connection
+  std::string connection;    // --connection: one, step by step
+  std::string sort = "worst";
 };
 
 // Runs until --for is over, SIGINT or SIGTERM; with --show-config it only prints. Returns an ExitCode.

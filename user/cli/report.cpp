@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "user/abi/header.h"
+#include "user/cli/connections.h"
 #include "user/cli/moment.h"
 #include "user/cli/options.h"
 #include "user/cli/output.h"
@@ -39,8 +40,9 @@ util::Result<Readers> open_all(const std::vector<std::string>& files) {
     const recording::Meta& first = readers.front()->meta();
     const recording::Meta& meta = readers[i]->meta();
     if (meta.settings.identity.boot_id != first.settings.identity.boot_id || meta.piece == readers[i - 1]->meta().piece)
-      return util::Error{fmt::format("{} and {} are not pieces of one recording", readers[i - 1]->name(), readers[i]->name()),
-                         0, "give each recording to a report of its own"};
+      return util::Error{
+          fmt::format("{} and {} are not pieces of one recording", readers[i - 1]->name(), readers[i]->name()), 0,
+          "give each recording to a report of its own"};
   }
   return readers;
 }
@@ -96,8 +98,7 @@ class Replay {
       if (!std::cout.good()) return false;
       if (block->lost_before > 0) lose(block->lost_before, block->time_ns);
       if (block->type == recording::ChunkType::seed && !with_seed) continue;
-      if (!recording::for_each_record(block->records, [this](recording::View record) { feed(record); }))
-        torn_ += 1;
+      if (!recording::for_each_record(block->records, [this](recording::View record) { feed(record); })) torn_ += 1;
       if (over_) return false;
     }
     return true;
@@ -123,17 +124,25 @@ class Replay {
   bool over_ = false;
 };
 
-void replay_all(const Readers& readers, Replay& replay, util::BootTime since) {
+struct Span {
+  util::BootTime since{};
+  util::BootTime until{};
+};
+
+Replay replay_all(const Readers& readers, core::Pipeline& pipeline, const Span& span) {
+  Replay replay{pipeline, span.until};
   Progress progress{readers};
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < readers.size(); ++i) {
     Reader& reader = *readers[i];
-    if (since > util::BootTime{kBefore})
-      reader.skip_until(static_cast<std::uint64_t>((since - kBefore).time_since_epoch().count()));
+    if (span.since > util::BootTime{kBefore})
+      reader.skip_until(static_cast<std::uint64_t>((span.since - kBefore).time_since_epoch().count()));
     const bool joined = i > 0 && reader.meta().piece == readers[i - 1]->meta().piece + 1;
-    if (!replay.run(reader, !joined, bytes, progress)) return;
+    if (!replay.run(reader, !joined, bytes, progress)) break;
     bytes += reader.size();
   }
+  pipeline.finish();
+  return replay;
 }
 
 core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, const Readers& readers) {
@@ -154,9 +163,33 @@ int exit_code_of(const core::Pipeline& pipeline, const Replay& replay, const Rea
     damaged = damaged || !reader->problems().empty();
   }
   if (pipeline.unreadable() > 0)
-    spdlog::warn("{} records are of kinds that this version does not know, or damaged: they were skipped", pipeline.unreadable());
+    spdlog::warn("{} records are of kinds that this version does not know, or damaged: they were skipped",
+                 pipeline.unreadable());
   if (replay.torn() > 0) spdlog::warn("{} chunks hold bytes that are no records: they were skipped", replay.torn());
   return damaged || pipeline.unreadable() > 0 || replay.torn() > 0 ? kDamaged : kRan;
+}
+
+// A table of all; or, in a second pass over the files, the steps of one.
+int report_connections(const ReportOptions& options, const Readers& readers, const core::Settings& settings,
+                       const Span& span) {
+  core::Ledger ledger;
+  const auto note = [&ledger](const auto& what) { ledger.on(what); };
+  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), {note, note}};
+  const Replay replay = replay_all(readers, pipeline, span);
+  const int code = exit_code_of(pipeline, replay, readers);
+  if (options.connection.empty()) {
+    print_table(std::cout, ledger, options, settings.identity);
+    return code;
+  }
+  const auto row = named_connection(ledger, options.connection);
+  if (!row) return fail(row.error());
+  const auto again = open_all(options.files);
+  if (!again) return fail(again.error());
+  Ladder ladder{std::cout, **row, settings.names, settings.identity};
+  const auto show = [&ladder](const auto& what) { ladder.on(what); };
+  core::Pipeline second{settings, detect::make_all(settings.thresholds), {show, show}};
+  (void)replay_all(*again, second, span);
+  return code;
 }
 
 int usage(const util::Error& error) {
@@ -183,14 +216,17 @@ int run_report(const ReportOptions& options) {
   const auto since = parse_moment(options.since, start, settings.identity.wall);
   const auto until = parse_moment(options.until, start, settings.identity.wall);
   if (!since || !until) return usage(since ? until.error() : since.error());
+  const bool pipe = std::count(options.files.begin(), options.files.end(), "-") > 0;
+  if (!options.connection.empty() && pipe)
+    return usage({"--connection reads the recording twice, which standard input does not allow", 0, "name a file"});
+
+  const Span span{*since, *until};
+  if (options.connections || !options.connection.empty()) return report_connections(options, *readers, settings, span);
 
   const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
-  std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(settings.thresholds);
-  core::Pipeline pipeline{std::move(settings), std::move(detectors),
-                          outlets_of(options, *sink, meta.settings.names, *since)};
-  Replay replay{pipeline, *until};
-  replay_all(*readers, replay, *since);
-  pipeline.finish();
+  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds),
+                          outlets_of(options, *sink, meta.settings.names, span.since)};
+  const Replay replay = replay_all(*readers, pipeline, span);
   sink->summary(summary_of(pipeline, replay, *readers));
   return exit_code_of(pipeline, replay, *readers);
 }

@@ -17,12 +17,15 @@ its start). What happened before --since is read where it is needed to understan
 
 Thresholds begin as they were in the recorded run; --threshold says otherwise, as on tcpwhy trace: what would a stricter
 run have found? Filters narrow what the recorded run's own let through.
-)" + threshold_help() + R"(
+)" + threshold_help() +
+         R"(
 Examples:
   tcpwhy report incident.tcpwhy
   tcpwhy report incident.tcpwhy --severity info --format json
   tcpwhy report busy.tcpwhy busy.tcpwhy.2 --port 443 --since 03:10:00 --until 03:12:00
   tcpwhy report incident.tcpwhy --threshold stall-unread=10s
+  tcpwhy report incident.tcpwhy --connections --sort retransmits
+  tcpwhy report incident.tcpwhy --connection 127.0.0.1:49186
   tcpwhy report incident.tcpwhy --events
 
 Needs no root, and not the kernel that was recorded.
@@ -41,6 +44,19 @@ CLI::App* add_report(CLI::App& app, ReportOptions& options) {
   report->add_option("FILE", options.files, "Recordings, or - for standard input")->required()->type_name("");
   report->add_option("--since", options.since, "Show what happened from this time on (see below)")->type_name("TIME");
   report->add_option("--until", options.until, "Stop at this time")->type_name("TIME");
+  report->add_flag("--connections", options.connections, "A table of every connection instead of findings")
+      ->group("Connections");
+  report
+      ->add_option("--sort", options.sort,
+                   "Order of --connections: worst (default), time, duration, bytes or retransmits")
+      ->check(CLI::IsMember({"worst", "time", "duration", "bytes", "retransmits"}))
+      ->type_name("KEY")
+      ->group("Connections");
+  report
+      ->add_option("--connection", options.connection,
+                   "One connection step by step, with its findings: its ID in a\nfinding, or ADDRESS:PORT of one end")
+      ->type_name("ID")
+      ->group("Connections");
   add_filters(*report, options.filter);
   add_output(*report, options);
   add_thresholds(*report, options.thresholds);

@@ -94,7 +94,8 @@ util::Status finish_recording(recording::Recorder* recorder, std::uint64_t conne
 }
 
 // Until --for is over, a signal comes, or nobody reads the output any more.
-util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, const Feed& feed, const TraceOptions& options) {
+util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, const Feed& feed,
+                    const TraceOptions& options) {
   using Clock = std::chrono::steady_clock;
   const std::optional<util::Duration> run_for = options.run_for;
   const Clock::time_point started = Clock::now();
@@ -116,7 +117,8 @@ int run_trace(const TraceOptions& options) {
   }
   catch_signals();
   const bool every_transition = options.events || options.every_transition;
-  source::LiveOptions live{options.filter, every_transition, options.buffer_bytes, options.btf_file, idle_from(options)};
+  source::LiveOptions live{options.filter, every_transition, options.buffer_bytes, options.btf_file,
+                           idle_from(options)};
   util::Result<std::unique_ptr<source::LiveSource>> opened = source::LiveSource::open(live);
   if (!opened) return fail(opened.error());
   source::LiveSource& source = **opened;

@@ -57,7 +57,8 @@ void add_recording(CLI::App& app, RecordingOptions& options) {
   constexpr const char* kRecording = "Recording";
   app.add_flag("--force", options.force, "Overwrite a recording that is there already")->group(kRecording);
   app.add_option_function<std::string>(
-         "--max-size", [&options](const std::string& word) { options.max_size = accept("--max-size", parse_size(word)); },
+         "--max-size",
+         [&options](const std::string& word) { options.max_size = accept("--max-size", parse_size(word)); },
          "Begin another file (FILE.2, FILE.3 ...) when one has grown to\nthis")
       ->type_name("SIZE")
       ->group(kRecording);
@@ -146,7 +147,8 @@ CLI::App* add_trace(CLI::App& app, TraceOptions& options) {
 }
 
 CLI::App* add_record(CLI::App& app, TraceOptions& options) {
-  CLI::App* record = add_command(app, "record", "Record this host's TCP events to a file for tcpwhy report (needs root)");
+  CLI::App* record =
+      add_command(app, "record", "Record this host's TCP events to a file for tcpwhy report (needs root)");
   options.quiet = options.every_transition = true;
   record->add_option("-o,--output", options.recording.path, "The recording")->type_name("FILE")->required();
   add_run_for(*record, options);

@@ -211,7 +211,8 @@ class Reset final : public core::Detector {
     v.listener = c.listener;
     const Outstanding lost = loss_of_receiver(c, scene);
     v.severity = severity_of(v.cause, lost);
-    if (v.cause == "close-with-unread-data" && never_spoke(sent.socket)) look_at_siblings(v, c, scene);
+    const bool unwanted = v.cause == "close-with-unread-data" || v.cause == "data-after-close";
+    if (unwanted && never_spoke(sent.socket)) look_at_siblings(v, c, scene);
     v.culprit = culprit_of(v.cause, c, scene);
     const bool kernel_says = v.cause != "stray-segment" && v.cause != "unknown";
     v.confidence = kernel_says ? core::Confidence::certain : core::Confidence::likely;
@@ -371,7 +372,11 @@ class Reset final : public core::Detector {
                          f.evidence.flag("talks_on_another_connection")
                              ? "; the two talk over another connection, which may have ended this one"
                              : "");
-    if (f.cause == "data-after-close") return fmt::format("{} closed before the other end had finished sending", who);
+    if (f.cause == "data-after-close")
+      return fmt::format("{} closed before the other end had finished sending{}", who,
+                         f.evidence.flag("talks_on_another_connection")
+                             ? "; the two talk over another connection, which may have ended this one"
+                             : "");
     if (f.cause == "linger-zero")
       return fmt::format("{} closed with SO_LINGER 0, which discards what is in flight", who);
     if (f.cause == "client-abandoned")

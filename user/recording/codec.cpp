@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "user/abi/header.h"
 
@@ -16,6 +17,8 @@ namespace {
 using abi::kRecordIdBytes;
 using abi::kRecordIdOffset;
 using abi::kRecordTimeBytes;
+// Addresses and ports end here: two connections of one service differ little up to here, and wildly from here on.
+constexpr std::size_t kHead = 64;
 constexpr std::size_t kMostGroups = 256;
 constexpr std::size_t kGroupBytes = 8;
 
@@ -35,16 +38,18 @@ class Group {
   [[nodiscard]] bool has_id() const { return size_ >= kRecordIdOffset + kRecordIdBytes; }
   [[nodiscard]] const std::byte* newest() const { return newest_; }
 
-  // The newest record with this id, else the newest, else null. From now on `record`, which may not be filled yet, is both.
-  const std::byte* follow(std::uint64_t id, const std::byte* record) {
-    const std::byte* previous = newest_;
-    newest_ = record;
-    if (!has_id()) return previous;
+  // What a record is the difference to, by the place of the byte; null: to nothing.
+  struct Before {
+    const std::byte* newest;  // bytes 8 to 63
+    const std::byte* same;    // the same where there is one with this id; and what comes behind, only then
+    [[nodiscard]] const std::byte* at(std::size_t i) const { return i < kHead && !same ? newest : same; }
+  };
+  // From now on `record`, which may not be filled yet, is the newest, and the newest with this id.
+  Before follow(std::uint64_t id, const std::byte* record) {
+    const std::byte* const newest = std::exchange(newest_, record);
+    if (!has_id()) return {newest, newest};
     const auto [it, is_new] = by_id_.try_emplace(id, record);
-    if (is_new) return previous;
-    previous = it->second;
-    it.value() = record;
-    return previous;
+    return {newest, is_new ? nullptr : std::exchange(it.value(), record)};
   }
 
   std::uint32_t count = 0;
@@ -70,7 +75,8 @@ std::optional<Layout> layout_of(View records) {
   for (std::size_t at = 0; at < records.size();) {
     const auto header = abi::peek_header(records.subspan(at));
     if (!header) return std::nullopt;
-    auto group = std::find_if(layout.groups.begin(), layout.groups.end(), [&](const Group& g) { return g.is(*header); });
+    auto group =
+        std::find_if(layout.groups.begin(), layout.groups.end(), [&](const Group& g) { return g.is(*header); });
     if (group == layout.groups.end()) {
       if (layout.groups.size() == kMostGroups) return std::nullopt;
       layout.groups.emplace_back(header->kind, header->size);
@@ -103,13 +109,13 @@ std::byte operator+(std::byte a, std::byte b) {
 bool is_id(std::size_t column) { return column >= kRecordIdOffset && column < kRecordIdOffset + kRecordIdBytes; }
 
 void spread(Group& group, const std::byte* record, std::uint64_t time_before, std::byte* out) {
-  const std::byte* const newest = group.newest();
-  const std::byte* const same = group.follow(group.has_id() ? word_at(record + kRecordIdOffset) : 0, record);
+  const Group::Before before = group.follow(group.has_id() ? word_at(record + kRecordIdOffset) : 0, record);
   std::byte* cell = out + group.columns + group.next_row++;
   const std::uint64_t time = word_at(record) - time_before;
-  for (std::size_t i = 0; i < kRecordTimeBytes; ++i, cell += group.count) *cell = static_cast<std::byte>(time >> (8 * i));
+  for (std::size_t i = 0; i < kRecordTimeBytes; ++i, cell += group.count)
+    *cell = static_cast<std::byte>(time >> (8 * i));
   for (std::size_t i = kRecordTimeBytes; i < group.size(); ++i, cell += group.count) {
-    const std::byte* const from = is_id(i) ? newest : same;
+    const std::byte* const from = is_id(i) ? before.newest : before.at(i);
     *cell = from ? record[i] - from[i] : record[i];
   }
 }
@@ -119,17 +125,23 @@ void gather(Group& group, std::byte* record, std::uint64_t time_before, const st
   const std::byte* const cells = in + group.columns + group.next_row++;
   const std::size_t stride = group.count;
   std::uint64_t time = 0;
-  for (std::size_t i = 0; i < kRecordTimeBytes; ++i) time |= std::to_integer<std::uint64_t>(cells[i * stride]) << (8 * i);
+  for (std::size_t i = 0; i < kRecordTimeBytes; ++i)
+    time |= std::to_integer<std::uint64_t>(cells[i * stride]) << (8 * i);
   time += time_before;
   std::memcpy(record, &time, sizeof(time));
   for (std::size_t i = kRecordIdOffset; group.has_id() && i < kRecordIdOffset + kRecordIdBytes; ++i)
     record[i] = newest ? cells[i * stride] + newest[i] : cells[i * stride];
-  const std::byte* const same = group.follow(group.has_id() ? word_at(record + kRecordIdOffset) : 0, record);
-  for (std::size_t i = kRecordTimeBytes; i < group.size(); ++i)
-    if (!group.has_id() || !is_id(i)) record[i] = same ? cells[i * stride] + same[i] : cells[i * stride];
+  const Group::Before before = group.follow(group.has_id() ? word_at(record + kRecordIdOffset) : 0, record);
+  for (std::size_t i = kRecordTimeBytes; i < group.size(); ++i) {
+    if (group.has_id() && is_id(i)) continue;
+    const std::byte* const from = before.at(i);
+    record[i] = from ? cells[i * stride] + from[i] : cells[i * stride];
+  }
 }
 
-util::Error contradiction(const char* what) { return {std::string{"its records contradict themselves: "} + what, 0, ""}; }
+util::Error contradiction(const char* what) {
+  return {std::string{"its records contradict themselves: "} + what, 0, ""};
+}
 
 util::Result<Layout> read_layout(View bytes, std::uint32_t raw) {
   Layout layout;
@@ -146,7 +158,8 @@ util::Result<Layout> read_layout(View bytes, std::uint32_t raw) {
     layout.bytes += static_cast<std::size_t>(group.count) * group.size();
   }
   const std::size_t head = 4 + kGroupBytes * groups;
-  if (layout.bytes != raw || bytes.size() != head + records + layout.bytes) return contradiction("the lengths do not fit");
+  if (layout.bytes != raw || bytes.size() != head + records + layout.bytes)
+    return contradiction("the lengths do not fit");
   std::vector<std::uint32_t> seen(groups);
   for (const std::byte b : bytes.subspan(head, records)) {
     const auto group = std::to_integer<std::uint8_t>(b);

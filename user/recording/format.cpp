@@ -16,8 +16,7 @@ void put_magic(Bytes& out, const std::array<unsigned char, N>& magic) {
 }  // namespace
 
 std::uint32_t crc32_of(View bytes) {
-  return static_cast<std::uint32_t>(
-      ::crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+  return static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
 }
 
 void put_file_header(Bytes& out) {

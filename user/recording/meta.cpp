@@ -37,8 +37,9 @@ Json to_json(const std::vector<util::Cidr>& prefixes) {
 }
 
 Json to_json(const core::Filter& f) {
-  return {{"ports", f.ports}, {"local", to_json(f.local)}, {"remote", to_json(f.remote)}, {"pids", f.pids},
-          {"comms", f.comms}, {"cgroups", f.cgroups},      {"netns", f.netns}};
+  return {{"ports", f.ports}, {"local", to_json(f.local)}, {"remote", to_json(f.remote)},
+          {"pids", f.pids},   {"comms", f.comms},          {"cgroups", f.cgroups},
+          {"netns", f.netns}};
 }
 
 // Reads values out of an object; the first that is missing or of another type makes it fail.
@@ -238,7 +239,8 @@ util::Result<End> parse_end(std::string_view text) {
   object.number("recorder_lost", end.recorder_lost);
   object.number("ended_ns", end.ended_ns);
   object.flag("next_piece", end.next_piece);
-  if (!object.wrong().empty()) return util::Error{"its END says nothing that can be used under " + object.wrong(), 0, ""};
+  if (!object.wrong().empty())
+    return util::Error{"its END says nothing that can be used under " + object.wrong(), 0, ""};
   return end;
 }
 

@@ -115,8 +115,10 @@ util::Status FileReader::begin() {
   const View head = window_->peek(kFileHeaderBytes);
   if (window_->error() != 0)
     return util::Error{fmt::format("cannot read {}: {}", name_, std::strerror(window_->error())), window_->error(), ""};
-  const bool magic = head.size() >= kFileMagic.size() && std::memcmp(head.data(), kFileMagic.data(), kFileMagic.size()) == 0;
-  const bool sound = magic && head.size() == kFileHeaderBytes && get<std::uint32_t>(head.subspan(12)) == crc32_of(head.first(12));
+  const bool magic =
+      head.size() >= kFileMagic.size() && std::memcmp(head.data(), kFileMagic.data(), kFileMagic.size()) == 0;
+  const bool sound =
+      magic && head.size() == kFileHeaderBytes && get<std::uint32_t>(head.subspan(12)) == crc32_of(head.first(12));
   if (sound && get<std::uint32_t>(head.subspan(8)) > kFormat)
     return util::Error{fmt::format("{} has format {}, this tcpwhy knows formats up to {}", name_,
                                    get<std::uint32_t>(head.subspan(8)), kFormat),
@@ -158,7 +160,8 @@ bool FileReader::find_chunk(ChunkHeader& header) {
     skipped += step;
   }
   skipped += window_->peek(kChunkHeaderBytes).size();
-  if (skipped > 0) problem(from, fmt::format("{} bytes are no whole chunk: the file is damaged or cut short here", skipped));
+  if (skipped > 0)
+    problem(from, fmt::format("{} bytes are no whole chunk: the file is damaged or cut short here", skipped));
   window_->skip(window_->peek(kChunkHeaderBytes).size());
   return false;
 }
@@ -220,10 +223,13 @@ std::optional<Block> FileReader::next() {
       read_end(header);
       break;
     }
-    if (header.type == static_cast<std::uint16_t>(ChunkType::seed) || header.type == static_cast<std::uint16_t>(ChunkType::events)) {
+    if (header.type == static_cast<std::uint16_t>(ChunkType::seed) ||
+        header.type == static_cast<std::uint16_t>(ChunkType::events)) {
       if (!is_left_out(header)) return block_of(header);
     } else if (header.type > static_cast<std::uint16_t>(ChunkType::end) && (header.flags & kRequired) != 0) {
-      problem(window_->offset(), fmt::format("a chunk of unknown type {} that one cannot do without: made by a later version?", header.type));
+      problem(
+          window_->offset(),
+          fmt::format("a chunk of unknown type {} that one cannot do without: made by a later version?", header.type));
     }
     if (window_->peek(kChunkHeaderBytes + header.stored).size() < kChunkHeaderBytes + header.stored) {
       problem(window_->offset(), "the file is cut short in the middle of a chunk");
@@ -257,10 +263,12 @@ void FileReader::finish() {
   over_ = true;
   if (window_->error() != 0)
     problem(window_->offset(), std::string{"the disk gives an error: "} + std::strerror(window_->error()));
-  problem(window_->offset(), "the recording has no end: it is cut short, or its recorder was killed or found the disk full");
+  problem(window_->offset(),
+          "the recording has no end: it is cut short, or its recorder was killed or found the disk full");
 }
 
-util::Result<std::unique_ptr<Reader>> make(std::unique_ptr<Window> window, const std::string& name, std::uint64_t size) {
+util::Result<std::unique_ptr<Reader>> make(std::unique_ptr<Window> window, const std::string& name,
+                                           std::uint64_t size) {
   auto reader = std::make_unique<FileReader>(std::move(window), name, size);
   if (util::Status status = reader->begin(); !status) return std::move(status.error());
   return std::unique_ptr<Reader>{std::move(reader)};

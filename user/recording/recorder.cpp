@@ -17,8 +17,8 @@
 namespace tcpwhy::recording {
 namespace {
 
-constexpr std::size_t kBatchBytes = 256U << 10;
-constexpr std::size_t kBatchesWaiting = 64;
+constexpr std::size_t kBatchBytes = 1U << 20;
+constexpr std::size_t kBatchesWaiting = 32;
 // A batch that is not full is handed over with the tick that finds it this old.
 constexpr std::uint64_t kBatchNs = 500'000'000;
 
@@ -38,7 +38,10 @@ std::string piece_path(const std::string& path, std::uint32_t piece) {
 class ThreadedRecorder final : public Recorder {
  public:
   ThreadedRecorder(RecorderOptions options, Meta meta, File file)
-      : options_(std::move(options)), meta_(std::move(meta)), file_(std::move(file)), writer_([this] { write_all(); }) {}
+      : options_(std::move(options)),
+        meta_(std::move(meta)),
+        file_(std::move(file)),
+        writer_([this] { write_all(); }) {}
   ThreadedRecorder(const ThreadedRecorder&) = delete;
   ThreadedRecorder& operator=(const ThreadedRecorder&) = delete;
   ~ThreadedRecorder() override {
@@ -139,7 +142,8 @@ class ThreadedRecorder final : public Recorder {
     if (util::Status status = file_.write_chunk(header, *payload); !status) return status;
     bytes_ += file_.bytes() - before;
     if (batch.type == ChunkType::seed) seeds_.emplace_back(header, std::move(*payload));
-    return options_.piece_bytes > 0 && file_.bytes() >= options_.piece_bytes ? next_piece(batch) : util::Status{util::Done{}};
+    return options_.piece_bytes > 0 && file_.bytes() >= options_.piece_bytes ? next_piece(batch)
+                                                                             : util::Status{util::Done{}};
   }
 
   // Each piece begins with what was there at the start, so that it can be read alone.
@@ -163,7 +167,7 @@ class ThreadedRecorder final : public Recorder {
   std::uint64_t newest_ns_ = 0;
   std::vector<std::pair<ChunkHeader, Bytes>> seeds_;
 
-  mutable std::mutex mutex_;  // over queue_, finishing_, trouble_
+  mutable std::mutex mutex_;      // over queue_, finishing_, trouble_
   std::condition_variable wake_;  // of the writer's thread
   std::condition_variable room_;  // in the queue
   std::deque<Batch> queue_;

@@ -108,6 +108,21 @@ Result<Cidr> parse_cidr(const std::string& text) {
   return Cidr{*address, dotted ? kV4PrefixBits + *bits : *bits};
 }
 
+Result<Endpoint> parse_endpoint(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  std::string head = text.substr(0, colon == std::string::npos ? text.size() : colon);
+  const bool bracketed = head.size() > 2 && head.front() == '[' && head.back() == ']';
+  if (bracketed) head = head.substr(1, head.size() - 2);
+  const bool is_v6 = head.find(':') != std::string::npos;
+  if (colon == std::string::npos || bracketed != is_v6)
+    return Error{fmt::format("'{}' is no address with a port", text), 0, "write 127.0.0.1:80 or [::1]:80"};
+  auto address = parse_address(head);
+  if (!address) return std::move(address.error());
+  const auto port = parse_port(text.substr(colon + 1));
+  if (!port) return port.error();
+  return Endpoint{*address, *port};
+}
+
 std::string to_string(const Address& a) {
   char text[INET6_ADDRSTRLEN] = "";
   if (a.is_v4()) {

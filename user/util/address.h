@@ -39,8 +39,10 @@ struct Cidr {
 Result<std::uint16_t> parse_port(const std::string& text);
 Result<Address> parse_address(const std::string& text);
 Result<Cidr> parse_cidr(const std::string& text);
-std::string to_string(const Address& a);   // 127.0.0.1, ::1
+// 127.0.0.1:80, [::1]:80
+Result<Endpoint> parse_endpoint(const std::string& text);
+std::string to_string(const Address& a);    // 127.0.0.1, ::1
 std::string to_string(const Cidr& prefix);  // as parse_cidr() reads it
-std::string to_string(const Endpoint& e);  // 127.0.0.1:80, [::1]:80
+std::string to_string(const Endpoint& e);   // 127.0.0.1:80, [::1]:80
 
 }  // namespace tcpwhy::util

@@ -165,7 +165,8 @@ TEST_F(Recording, ALaterFormatIsRefused) {
 }
 
 TEST_F(Recording, WhatIsNoRecordingIsSaid) {
-  for (const char* text : {"", "hello", "a text that is long enough to hold a file header and a chunk header as well, it is"}) {
+  for (const char* text :
+       {"", "hello", "a text that is long enough to hold a file header and a chunk header as well, it is"}) {
     const auto bytes = std::as_bytes(std::span{text, std::strlen(text)});
     const auto reader = Reader::of({bytes.begin(), bytes.end()}, "notes.txt");
     ASSERT_FALSE(reader);

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/core/ledger.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace tcpwhy::core {
+namespace {
+
+using abi::TcpState;
+
+bool begins_here(TcpState from, TcpState to) {
+  return to == TcpState::established && (from == TcpState::syn_sent || from == TcpState::syn_recv);
+}
+
+// The tuple of whatever connection an event is about, from the end that it happened to; a drop's receiver.
+struct TupleOf {
+  std::optional<abi::Tuple> operator()(const abi::Transition& e) const { return e.tuple; }
+  std::optional<abi::Tuple> operator()(const abi::StateChange& e) const { return e.socket.tuple; }
+  std::optional<abi::Tuple> operator()(const abi::Retransmit& e) const { return e.socket.tuple; }
+  std::optional<abi::Tuple> operator()(const abi::SynAckRetransmit& e) const { return e.tuple; }
+  std::optional<abi::Tuple> operator()(const abi::ResetSent& e) const { return e.socket.tuple; }
+  std::optional<abi::Tuple> operator()(const abi::ResetReceived& e) const { return e.socket.tuple; }
+  std::optional<abi::Tuple> operator()(const abi::SocketError& e) const { return e.socket.tuple; }
+  std::optional<abi::Tuple> operator()(const abi::Drop& e) const { return e.tuple; }
+  std::optional<abi::Tuple> operator()(const abi::Sample& e) const {
+    return e.socket.listener ? std::nullopt : std::optional{e.socket.tuple};
+  }
+  template <typename Other>
+  std::optional<abi::Tuple> operator()(const Other&) const {
+    return std::nullopt;
+  }
+};
+
+// Bytes of sequence space since the first, without SYN and FIN as far as one can tell.
+std::string sequences(const abi::Socket& s, std::optional<std::uint32_t> first_sent,
+                      std::optional<std::uint32_t> first_received) {
+  if (!s.full) return {};
+  std::string text;
+  if (first_sent) text += fmt::format(" sent {}", s.snd_nxt - *first_sent);
+  if (s.unacked() > 0) text += fmt::format(" unacked {}", s.unacked());
+  if (first_received) text += fmt::format(" received {}", s.rcv_nxt - *first_received);
+  if (s.unread() > 0) text += fmt::format(" unread {}", s.unread());
+  return text + fmt::format(" window {}/{}", s.snd_wnd, s.rcv_wnd);
+}
+
+struct StepText {
+  const KernelNames& names;
+  std::optional<std::uint32_t> sent;  // first sequence numbers in both directions
+  std::optional<std::uint32_t> received;
+
+  std::string operator()(const abi::Transition& e) const {
+    return fmt::format("{} to {}", abi::to_string(e.from), abi::to_string(e.to));
+  }
+  std::string operator()(const abi::StateChange& e) const {
+    return fmt::format("{} to {}{}{}", abi::to_string(e.from), abi::to_string(e.to),
+                       e.socket.err ? fmt::format(" error {}", e.socket.err) : "", sequences(e.socket, sent, received));
+  }
+  std::string operator()(const abi::Retransmit& e) const {
+    static constexpr std::array<std::string_view, 6> kTypes{"?",         "time-out", "fast",
+                                                            "tail loss", "SYN",      "window probe"};
+    const std::uint32_t from = sent ? e.socket.snd_una - *sent : 0;
+    return fmt::format("sent again ({}) from byte {}, time-outs {}, RTO {}{}",
+                       kTypes.at(static_cast<std::size_t>(e.type)), from, e.socket.retransmits,
+                       util::human(e.socket.rto), sequences(e.socket, sent, received));
+  }
+  std::string operator()(const abi::SynAckRetransmit& e) const {
+    return fmt::format("SYN-ACK sent again by {}, client's ACK {}, accept queue {} of {}",
+                       e.by_timer ? "timer" : "a SYN", e.acked ? "came and was dropped" : "not seen", e.listener.queue,
+                       e.listener.limit);
+  }
+  std::string operator()(const abi::ResetSent& e) const {
+    return fmt::format("RST sent{} {}{}", e.trigger ? fmt::format(" in answer to {} bytes", e.trigger->payload) : "",
+                       names.reset_reason(e.reason), sequences(e.socket, sent, received));
+  }
+  std::string operator()(const abi::ResetReceived& e) const {
+    return "RST received" + sequences(e.socket, sent, received);
+  }
+  std::string operator()(const abi::SocketError& e) const { return fmt::format("error {} reported", e.socket.err); }
+  std::string operator()(const abi::Drop& e) const {
+    return fmt::format(
+        "a segment to it with {} bytes dropped: {}{}", e.segment.payload, names.drop_reason(e.reason),
+        e.listener != abi::SocketId::none ? fmt::format(", accept queue {} of {}", e.queue, e.limit) : "");
+  }
+  std::string operator()(const abi::Sample& e) const {
+    return fmt::format("looked at: {}{}{}", abi::to_string(e.socket.state),
+                       e.socket.retransmits ? fmt::format(" time-outs {}", e.socket.retransmits) : "",
+                       sequences(e.socket, sent, received));
+  }
+  template <typename Other>
+  std::string operator()(const Other&) const {
+    return {};
+  }
+};
+
+bool worse(const std::optional<Severity>& known, Severity severity) { return !known || severity > *known; }
+
+}  // namespace
+
+bool LedgerRow::over() const {
+  const auto closed = [](const LedgerEnd& end) { return !end.seen || end.state == TcpState::close; };
+  return (client_end.seen || server_end.seen) && closed(client_end) && closed(server_end);
+}
+
+LedgerRow* Ledger::row_of(const abi::Tuple& tuple, util::BootTime time, bool begins) {
+  if (tuple.local.port == 0 || tuple.remote.port == 0) return nullptr;
+  const PairKey key = PairKey::of(tuple);
+  const auto known = newest_.find(key);
+  // The same addresses again: another connection, once the one before is over.
+  if (known != newest_.end() && !(begins && rows_[known->second].over())) return &rows_[known->second];
+  if (rows_.size() >= most_) {
+    left_out_ += 1;
+    return nullptr;
+  }
+  LedgerRow& row = rows_.emplace_back();
+  const bool local_serves = tuple.local.port < tuple.remote.port;
+  row.client = local_serves ? tuple.remote : tuple.local;
+  row.server = local_serves ? tuple.local : tuple.remote;
+  row.first = time;
+  newest_[key] = rows_.size() - 1;
+  return &row;
+}
+
+void Ledger::note(const abi::Socket& s, const abi::Owner& owner, util::BootTime time, TcpState state, bool begins) {
+  LedgerRow* row = row_of(s.tuple, time, begins);
+  if (!row) return;
+  LedgerEnd& end = s.tuple.local == row->client ? row->client_end : row->server_end;
+  row->last = time;
+  row->events += 1;
+  end.seen = true;
+  const TcpState was = end.state;
+  if (state != TcpState::unknown) end.state = state;
+  if (owner.known() && !end.owner) end.owner = process_of(owner);
+  end.err = s.err ? s.err : end.err;
+  end.retransmits = std::max(end.retransmits, s.total_retrans);
+  // A client's bytes_acked counts its SYN.
+  const std::uint64_t acked = s.bytes_acked > 0 && !s.accepted ? s.bytes_acked - 1 : s.bytes_acked;
+  if (begins)
+    end.first_una = s.snd_una;
+  else if (!end.first_una && s.full)
+    end.first_una = s.snd_una - static_cast<std::uint32_t>(acked);
+  const std::uint32_t since_first = end.first_una ? s.snd_una - *end.first_una : 0;
+  if (since_first < 0x80000000U) end.acked = std::max<std::uint64_t>(end.acked, since_first);
+  if (s.full) end.acked = std::max(end.acked, acked);
+  if (state == TcpState::fin_wait2 || state == TcpState::time_wait || (was == TcpState::last_ack && end.err == 0))
+    end.fin_acked = true;
+}
+
+void Ledger::on(const abi::Event& event) {
+  if (const auto* t = std::get_if<abi::Transition>(&event.body)) {
+    abi::Socket s;
+    s.tuple = t->tuple;
+    s.snd_una = t->snd_una;
+    s.err = t->err;
+    s.total_retrans = t->total_retrans;
+    abi::Owner owner;
+    if (t->pid) owner = {abi::OwnerSource::current, t->pid, t->comm, {}, false, 0};
+    const bool begins = begins_here(t->from, t->to);
+    note(s, owner, event.time, t->to, begins);
+    if (begins && t->from == TcpState::syn_sent) {
+      // Who connected is the client, whatever the ports.
+      LedgerRow* row = row_of(t->tuple, event.time, false);
+      if (row && row->client != t->tuple.local) {
+        std::swap(row->client, row->server);
+        std::swap(row->client_end, row->server_end);
+      }
+    }
+    return;
+  }
+  if (const auto* c = std::get_if<abi::StateChange>(&event.body)) {
+    if (c->to != TcpState::listen && c->from != TcpState::listen)
+      note(c->socket, c->owner, event.time, c->to, begins_here(c->from, c->to));
+    return;
+  }
+  if (const auto tuple = std::visit(TupleOf{}, event.body)) {
+    abi::Socket s;
+    s.tuple = *tuple;
+    abi::Owner owner;
+    const auto take = [&](const abi::Socket& socket, const abi::Owner& by) {
+      if (socket.full) s = socket;
+      s.tuple = *tuple;
+      owner = by;
+    };
+    if (const auto* e = std::get_if<abi::Retransmit>(&event.body)) take(e->socket, e->owner);
+    if (const auto* e = std::get_if<abi::Sample>(&event.body)) take(e->socket, e->owner);
+    if (const auto* e = std::get_if<abi::ResetSent>(&event.body)) take(e->socket, e->owner);
+    if (const auto* e = std::get_if<abi::ResetReceived>(&event.body)) take(e->socket, e->owner);
+    const bool states = s.full && s.state != TcpState::listen;
+    note(s, owner, event.time, states ? s.state : TcpState::unknown, false);
+  }
+}
+
+void Ledger::mark(const ConnectionView& c, const Finding& finding) {
+  const auto it = newest_.find(PairKey::of({c.local, c.remote, 0}));
+  if (it == newest_.end()) return;
+  LedgerRow& row = rows_[it->second];
+  numbers_[c.number] = it->second;
+  if (row.number == 0) row.number = c.number;
+  if (!worse(row.worst, finding.severity)) return;
+  row.worst = finding.severity;
+  row.slug = finding.slug;
+}
+
+void Ledger::on(const std::vector<Finding>& findings) {
+  for (const Finding& f : findings) {
+    if (f.connection) mark(*f.connection, f);
+    if (f.peer) mark(f.peer->connection, f);
+    for (const ConnectionView& example : f.examples) mark(example, f);
+  }
+}
+
+const LedgerRow* Ledger::find(std::uint64_t number) const {
+  const auto it = numbers_.find(number);
+  return it == numbers_.end() ? nullptr : &rows_[it->second];
+}
+
+const LedgerRow* Ledger::find(const util::Endpoint& endpoint) const {
+  const auto it = std::find_if(rows_.rbegin(), rows_.rend(), [&](const LedgerRow& r) { return r.client == endpoint; });
+  if (it != rows_.rend()) return &*it;
+  const auto served =
+      std::find_if(rows_.rbegin(), rows_.rend(), [&](const LedgerRow& r) { return r.server == endpoint; });
+  return served == rows_.rend() ? nullptr : &*served;
+}
+
+std::optional<LadderStep> ladder_step(const abi::Event& event, const LedgerRow& row, const KernelNames& names) {
+  if (event.time < row.first || event.time > row.last) return std::nullopt;
+  const auto tuple = std::visit(TupleOf{}, event.body);
+  if (!tuple) return std::nullopt;
+  const bool at_client = tuple->local == row.client && tuple->remote == row.server;
+  if (!at_client && !(tuple->local == row.server && tuple->remote == row.client)) return std::nullopt;
+  const LedgerEnd& own = at_client ? row.client_end : row.server_end;
+  const LedgerEnd& other = at_client ? row.server_end : row.client_end;
+  return LadderStep{at_client, std::visit(StepText{names, own.first_una, other.first_una}, event.body)};
+}
+
+}  // namespace tcpwhy::core
