@@ -270,3 +270,23 @@ def test_connections_and_one_of_them(tool, folder):
     assert report(tool, file, "--connection", worst["id"]).stdout == by_end.stdout
     assert report(tool, file, "--connection", "9.9.9.9:9").returncode == 1
     assert report(tool, file, "--connection", "what").returncode == 1
+
+
+def test_flight_recorder(tool, folder):
+    place = folder / "flight"
+    place.mkdir()
+    arguments = ("--flight-recorder", "1min", "--save-on", "critical", "-o", place)
+    with Tracer(tool, *arguments, command="record", json_lines=False) as recorder:
+        time.sleep(1)
+        os.kill(recorder.pid, signal.SIGUSR1)
+        resets()
+        assert recorder.wait_for(lambda: sum("saving" in line for line in recorder.err) == 2, 10), recorder.err
+        time.sleep(1)
+        recorder.stop()
+    assert recorder.rc == 0, recorder.err
+    saved = sorted(place.iterdir())
+    # The one that was asked for was still being written when the finding came: that one goes on.
+    assert len(saved) == 1 and saved[0].name.endswith("-asked.tcpwhy")
+    told = report(tool, saved[0], "--format", "json")
+    assert told.returncode == 0, told.stderr
+    assert any(json.loads(line).get("finding") == "reset" for line in told.stdout.splitlines())

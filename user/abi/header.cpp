@@ -31,6 +31,15 @@ bool is_tick(std::span<const std::byte> record) {
   return header && header->kind == TW_KIND_TICK;
 }
 
+std::optional<std::uint64_t> listener_changed(std::span<const std::byte> record) {
+  constexpr std::uint8_t kListen = 10;  // TCP_LISTEN
+  tw_state state;
+  const auto header = peek_header(record);
+  if (!header || header->kind != TW_KIND_STATE || record.size() < sizeof(state)) return std::nullopt;
+  std::memcpy(&state, record.data(), sizeof(state));
+  return state.from == kListen || state.to == kListen ? std::optional{state.socket.id} : std::nullopt;
+}
+
 std::vector<std::byte> recorder_loss(std::uint64_t count, std::uint64_t time_ns) {
   tw_lost record{};
   record.header.time_ns = time_ns;

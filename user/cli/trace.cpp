@@ -14,6 +14,7 @@
 #include "user/detect/catalogue.h"
 #include "user/detect/detectors.h"
 #include "user/host/identity.h"
+#include "user/recording/flight.h"
 #include "user/recording/recorder.h"
 #include "user/source/live.h"
 #include "user/util/version.h"
@@ -22,14 +23,20 @@ namespace tcpwhy::cli {
 namespace {
 
 std::atomic<bool> stop_asked{false};
+std::atomic<bool> save_asked{false};
 
 void ask_to_stop(int) { stop_asked = true; }
+void ask_to_save(int) { save_asked = true; }
 
-void catch_signals() {
+void catch_signals(bool flight) {
   struct sigaction action {};
   action.sa_handler = ask_to_stop;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  if (flight) {
+    action.sa_handler = ask_to_save;
+    sigaction(SIGUSR1, &action, nullptr);
+  }
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends the run through the stream's state
 }
 
@@ -64,8 +71,39 @@ util::Result<std::unique_ptr<recording::Recorder>> make_recorder(const TraceOpti
   meta.kernel = host::read_kernel_release();
   meta.started_ns = static_cast<std::uint64_t>(host::boot_now().time_since_epoch().count());
   meta.every_transition = options.events || options.every_transition;
-  return recording::Recorder::open({said.path, said.force, said.max_size, said.max_files}, meta);
+  if (!said.flight) return recording::Recorder::open({said.path, said.force, said.max_size, said.max_files}, meta);
+  recording::FlightOptions flight;
+  flight.folder = said.path;
+  flight.window = *said.flight;
+  flight.most_bytes = said.max_memory;
+  flight.interval = said.save_interval;
+  auto recorder = recording::FlightRecorder::open(flight, meta);
+  if (!recorder) return std::move(recorder.error());
+  return std::unique_ptr<recording::Recorder>{std::move(*recorder)};
 }
+
+// What the flight recorder saves, and why; without effect on another recorder, or none.
+class Saver {
+ public:
+  explicit Saver(recording::Recorder* recorder) : flight_(dynamic_cast<recording::FlightRecorder*>(recorder)) {}
+  void on(const std::vector<core::Finding>& findings) {
+    for (const core::Finding& f : findings)
+      if (f.severity == core::Severity::critical && reason_.empty()) reason_ = f.slug;
+  }
+  // To be called between records.
+  void save_if_asked() {
+    if (!flight_) return;
+    if (save_asked.exchange(false)) say(flight_->save("asked", true));
+    if (!reason_.empty()) say(flight_->save(std::exchange(reason_, {}), false));
+  }
+
+ private:
+  static void say(const std::string& path) {
+    if (!path.empty()) spdlog::info("saving {}", path);
+  }
+  recording::FlightRecorder* flight_;
+  std::string reason_;
+};
 
 // What the run sees goes to the recorder, where there is one, and to the pipeline.
 class Feed {
@@ -89,18 +127,19 @@ util::Status finish_recording(recording::Recorder* recorder, std::uint64_t conne
   summary.recorder_lost = recorder->lost();
   if (recorder->lost() > 0)
     spdlog::warn("{} records are missing in the recording: the disk is too slow for them, or full", recorder->lost());
-  if (status) spdlog::info("recorded: {:.1f} MiB", static_cast<double>(recorder->bytes()) / (1U << 20));
+  if (status && recorder->bytes() > 0) spdlog::info("recorded: {:.1f} MiB", static_cast<double>(recorder->bytes()) / (1U << 20));
   return status;
 }
 
 // Until --for is over, a signal comes, or nobody reads the output any more.
-util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, const Feed& feed,
+util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, const Feed& feed, Saver& saver,
                     const TraceOptions& options) {
   using Clock = std::chrono::steady_clock;
   const std::optional<util::Duration> run_for = options.run_for;
   const Clock::time_point started = Clock::now();
   while (!stop_asked && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
     if (util::Status status = source.poll(feed); !status) return status;
+    saver.save_if_asked();
     // To record is all that a quiet run is for.
     if (options.quiet && feed.recorder_failed()) break;
     if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source.want(wants);
@@ -115,7 +154,7 @@ int run_trace(const TraceOptions& options) {
     std::cout << config::show(said.file, said.flags, said.file_name);
     return kRan;
   }
-  catch_signals();
+  catch_signals(options.recording.flight.has_value());
   const bool every_transition = options.events || options.every_transition;
   source::LiveOptions live{options.filter, every_transition, options.buffer_bytes, options.btf_file,
                            idle_from(options)};
@@ -130,7 +169,11 @@ int run_trace(const TraceOptions& options) {
   const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
   std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(settings.thresholds);
   core::Outlets outlets;
-  outlets.findings = [](const std::vector<core::Finding>&) {};
+  Saver saver{recorder->get()};
+  const bool on_critical = options.recording.save_on_critical;
+  outlets.findings = [&saver, on_critical](const std::vector<core::Finding>& findings) {
+    if (on_critical) saver.on(findings);
+  };
   if (!options.quiet) outlets = outlets_of(options, *sink, source.names());
   core::Pipeline pipeline{std::move(settings), std::move(detectors), std::move(outlets)};
 
@@ -138,7 +181,7 @@ int run_trace(const TraceOptions& options) {
   if (util::Status started = source.start(feed); !started) return fail(started.error());
   spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
 
-  const util::Status followed = follow(source, pipeline, feed, options);
+  const util::Status followed = follow(source, pipeline, feed, saver, options);
   pipeline.finish();
   core::Summary summary = pipeline.summary();
   summary.connections = std::max(summary.connections, source.connections_seen());

@@ -68,6 +68,38 @@ void add_recording(CLI::App& app, RecordingOptions& options) {
       ->group(kRecording);
 }
 
+void add_flight_recorder(CLI::App& app, RecordingOptions& options) {
+  constexpr const char* kFlight = "Flight recorder";
+  app.add_option_function<std::string>(
+         "--flight-recorder",
+         [&options](const std::string& word) {
+           options.flight = accept("--flight-recorder", parse_positive_duration(word));
+         },
+         "Hold only so much, in memory, and save it into the folder -o\non SIGUSR1, with the 30 s that follow")
+      ->type_name("DURATION")
+      ->group(kFlight);
+  app.add_option_function<std::string>(
+         "--max-memory",
+         [&options](const std::string& word) { options.max_memory = accept("--max-memory", parse_size(word)); },
+         "Hold no more than this (default 256M); about 8 bytes an event")
+      ->type_name("SIZE")
+      ->group(kFlight);
+  app.add_option_function<std::string>(
+         "--save-on", [&options](const std::string& word) { options.save_on_critical = word == "critical"; },
+         "critical: save on a critical finding, too")
+      ->check(CLI::IsMember({"critical", "never"}))
+      ->type_name("WHEN")
+      ->group(kFlight);
+  app.add_option_function<std::string>(
+         "--save-interval",
+         [&options](const std::string& word) {
+           options.save_interval = accept("--save-interval", parse_positive_duration(word));
+         },
+         "From one such save to the next at least (default 10min)")
+      ->type_name("DURATION")
+      ->group(kFlight);
+}
+
 void add_run_for(CLI::App& app, TraceOptions& options) {
   app.add_option_function<std::string>(
          "--for",
@@ -87,11 +119,13 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 
 constexpr const char* kRecordFooter = R"(
 The recording holds every event, what was there at the start, and what was observed of processes: tcpwhy report FILE gives
-the findings that tcpwhy trace would have given, on any machine and without root. About 6 bytes an event; mode 0600.
+the findings that tcpwhy trace would have given, on any machine and without root. About 8 bytes an event; mode 0600.
 
 Examples:
   tcpwhy record -o incident.tcpwhy --for 1min
   tcpwhy record -o busy.tcpwhy --max-size 64M --max-files 10     a ring of files on the disk
+  tcpwhy record --flight-recorder 10min --save-on critical -o /var/lib/tcpwhy
+  pkill -USR1 tcpwhy                                             save what it holds now
   tcpwhy report incident.tcpwhy
 
 A line with the word "attached" on standard error says that recording has begun. On a full disk it ends; what was written
@@ -150,12 +184,13 @@ CLI::App* add_record(CLI::App& app, TraceOptions& options) {
   CLI::App* record =
       add_command(app, "record", "Record this host's TCP events to a file for tcpwhy report (needs root)");
   options.quiet = options.every_transition = true;
-  record->add_option("-o,--output", options.recording.path, "The recording")->type_name("FILE")->required();
+  record->add_option("-o,--output", options.recording.path, "The recording; the folder of the flight recorder")->type_name("FILE")->required();
   add_run_for(*record, options);
   add_filters(*record, options.filter);
   add_thresholds(*record, options.thresholds);
   add_limits(*record, options);
   add_recording(*record, options.recording);
+  add_flight_recorder(*record, options.recording);
   record->footer(kRecordFooter);
   return record;
 }

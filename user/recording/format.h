@@ -43,6 +43,8 @@ struct ChunkHeader {
 };
 
 std::uint32_t crc32_of(View bytes);
+// Whether that is the checksum of the bytes. A build for fuzzing takes any for it, or it would never get behind one.
+bool fits(View bytes, std::uint32_t crc);
 
 void put_file_header(Bytes& out);
 // Adds the header's own checksum.

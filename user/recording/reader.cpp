@@ -118,7 +118,7 @@ util::Status FileReader::begin() {
   const bool magic =
       head.size() >= kFileMagic.size() && std::memcmp(head.data(), kFileMagic.data(), kFileMagic.size()) == 0;
   const bool sound =
-      magic && head.size() == kFileHeaderBytes && get<std::uint32_t>(head.subspan(12)) == crc32_of(head.first(12));
+      magic && head.size() == kFileHeaderBytes && fits(head.first(12), get<std::uint32_t>(head.subspan(12)));
   if (sound && get<std::uint32_t>(head.subspan(8)) > kFormat)
     return util::Error{fmt::format("{} has format {}, this tcpwhy knows formats up to {}", name_,
                                    get<std::uint32_t>(head.subspan(8)), kFormat),
@@ -174,7 +174,7 @@ std::optional<Bytes> FileReader::payload_of(const ChunkHeader& h, std::uint64_t 
     return std::nullopt;
   }
   const View payload = whole.subspan(kChunkHeaderBytes);
-  if (crc32_of(payload) != h.payload_crc) {
+  if (!fits(payload, h.payload_crc)) {
     problem(offset, fmt::format("a chunk of {} records does not fit its checksum and was skipped", h.records));
     // Its length may be wrong as well: the next chunk is looked for from here.
     window_->skip(kChunkHeaderBytes + h.stored);
@@ -252,7 +252,7 @@ void FileReader::read_end(const ChunkHeader& header) {
   const View trailer = window_->peek(kTrailerBytes);
   const bool sound = trailer.size() == kTrailerBytes &&
                      std::memcmp(trailer.data() + 8, kTrailerMagic.data(), kTrailerMagic.size()) == 0 &&
-                     get<std::uint32_t>(trailer.subspan(12)) == crc32_of(trailer.first(12));
+                     fits(trailer.first(12), get<std::uint32_t>(trailer.subspan(12)));
   if (!sound) problem(window_->offset(), "the last bytes, which say where the index is, are damaged or missing");
   window_->skip(trailer.size());
   if (const View more = window_->peek(1); sound && !more.empty())

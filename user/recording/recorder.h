@@ -18,7 +18,7 @@ struct RecorderOptions {
   bool overwrite = false;
   // A file that has grown to this is closed, and the next one begun: PATH, PATH.2, PATH.3 ... 0: never.
   std::uint64_t piece_bytes = 0;
-  // With so many pieces the oldest is removed, the first excepted: it holds what was there at the start. 0: no limit.
+  // With so many pieces the oldest is removed; each can be read alone. 0: no limit.
   std::uint32_t most_pieces = 0;
   int level = 1;  // of zstd
   // Where whoever gives the records has time: record() waits for room rather than lose any.

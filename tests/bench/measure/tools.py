@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import tempfile
 import time
 
 from .bpf import is_attached
@@ -35,6 +36,9 @@ def all_tools(tcpwhy):
     rows = (
         Tool("none"),
         Tool("tcpwhy", (tcpwhy, "trace", "--format", "json"), says_attached="attached", summarizes=True),
+        # What it prints is the recording; scripts/bench counts no lines of it.
+        Tool("record", (tcpwhy, "record", "-o", os.path.join(tempfile.gettempdir(), "tcpwhy-bench.tcpwhy"), "--force"),
+             says_attached="attached"),
         Tool("tcpstates", ("tcpstates",), package="libbpf-tools", header_lines=1),
         Tool("bpftrace", ("bpftrace", "-e", BPFTRACE_PROGRAM), package="bpftrace", header_lines=1),
     )

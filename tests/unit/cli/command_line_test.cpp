@@ -55,6 +55,47 @@ std::string refusal(Words words) {
   return refused.to_stderr;
 }
 
+ReportOptions report(Words words) {
+  words.insert(words.begin(), {"tcpwhy", "report"});
+  CommandLine line;
+  try {
+    line.parse(static_cast<int>(words.size()), words.data());
+  } catch (const CLI::ParseError& error) {
+    ADD_FAILURE() << error.what();
+  }
+  EXPECT_TRUE(line.report());
+  return line.report().value_or(ReportOptions{});
+}
+
+TEST(Record, TakesAFileAndHowItIsBounded) {
+  Words words{"tcpwhy", "record", "-o", "f", "--max-size", "64M", "--max-files", "10", "--force", "--port", "80"};
+  CommandLine line;
+  line.parse(static_cast<int>(words.size()), words.data());
+  ASSERT_TRUE(line.trace());
+  const TraceOptions& options = *line.trace();
+  EXPECT_TRUE(options.quiet && options.every_transition && options.recording.force);
+  EXPECT_EQ(options.recording.path, "f");
+  EXPECT_EQ(options.recording.max_size, 64U << 20);
+  EXPECT_EQ(options.recording.max_files, 10U);
+  EXPECT_FALSE(options.recording.flight);
+  EXPECT_THAT(refusal({"record"}), HasSubstr("--output"));
+  EXPECT_THAT(refusal({"record", "-o", "f", "--max-files", "1"}), HasSubstr("--max-files"));
+  EXPECT_THAT(refusal({"record", "-o", "f", "--save-on", "full-moon"}), HasSubstr("--save-on"));
+}
+
+TEST(Report, TakesFilesTimesAndWhatIfs) {
+  const ReportOptions options = report({"a", "b", "--since", "03:10", "--threshold", "reset=off", "--connections", "--sort",
+                                        "bytes", "--format", "json"});
+  EXPECT_THAT(options.files, ElementsAre("a", "b"));
+  EXPECT_EQ(options.since, "03:10");
+  EXPECT_TRUE(options.thresholds.effective().off("reset"));
+  EXPECT_TRUE(options.connections);
+  EXPECT_EQ(options.sort, "bytes");
+  EXPECT_EQ(options.format, Format::json);
+  EXPECT_THAT(refusal({"report"}), HasSubstr("FILE"));
+  EXPECT_THAT(refusal({"report", "a", "--sort", "beauty"}), HasSubstr("--sort"));
+}
+
 TEST(Trace, DefaultsToEverything) {
   const TraceOptions options = trace({});
   EXPECT_FALSE(options.run_for);

@@ -104,5 +104,20 @@ TEST(Port, IsANumberFromOneUp) {
   }
 }
 
+TEST(Endpoint, IsReadAsItIsWritten) {
+  for (const char* text : {"127.0.0.1:80", "[::1]:65535", "[2001:db8::1]:1"}) {
+    const auto endpoint = parse_endpoint(text);
+    ASSERT_TRUE(endpoint) << text;
+    EXPECT_EQ(to_string(*endpoint), text);
+  }
+  for (const char* text : {"127.0.0.1", "::1:80", "[127.0.0.1]:80", "127.0.0.1:0", "127.0.0.1:99999", ":80", "[::1]", ""})
+    EXPECT_FALSE(parse_endpoint(text)) << text;
+}
+
+TEST(Cidr, IsWrittenAsItIsRead) {
+  for (const char* text : {"10.0.0.0/8", "127.0.0.1/32", "::1/128", "2001:db8::/32", "::/0"})
+    EXPECT_EQ(to_string(*parse_cidr(text)), text);
+}
+
 }  // namespace
 }  // namespace tcpwhy::util

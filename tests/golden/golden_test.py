@@ -1,0 +1,43 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Recordings of real incidents, and what was found in them: every version finds the same.
+
+    golden_test.py TCPWHY             compares
+    golden_test.py TCPWHY --update    takes what TCPWHY finds now for what is right (of those not in old/)
+
+NAME.jsonl beside NAME.tcpwhy is what `report --format json` says. old/ holds a file of each version of the format that ever
+was; nothing there is made anew.
+"""
+import difflib
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def report(tool, recording):
+    return subprocess.run([tool, "report", str(recording), "--format", "json"], capture_output=True, text=True, check=False)
+
+
+def main():
+    tool, update = sys.argv[1], "--update" in sys.argv[2:]
+    recordings = sorted(HERE.rglob("*.tcpwhy"))
+    failed = [] if len(recordings) >= 7 else ["there are fewer recordings than there should be"]
+    for recording in recordings:
+        told = report(tool, recording)
+        expected = recording.with_suffix(".jsonl")
+        if update and recording.parent == HERE:
+            expected.write_text(told.stdout)
+        if told.returncode != 0 or told.stderr:
+            failed.append(f"{recording.name}: exit code {told.returncode}\n{told.stderr}")
+        if told.stdout != expected.read_text():
+            lines = difflib.unified_diff(expected.read_text().splitlines(), told.stdout.splitlines(), "expected", "found", n=0,
+                                         lineterm="")
+            failed.append(f"{recording.name}:\n" + "\n".join(line[:2000] for line in lines))
+    print("\n".join(failed) or f"{len(recordings)} recordings are told as ever")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/recording/flight.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+
+#include "user/recording/codec.h"
+#include "user/recording/conveyor.h"
+#include "user/recording/file.h"
+#include "user/recording/keyframe.h"
+
+namespace tcpwhy::recording {
+namespace {
+
+std::uint64_t ns_of(util::Duration d) { return static_cast<std::uint64_t>(d.count()); }
+
+// A host may be called anything; a file may not.
+std::string word_of(const std::string& text) {
+  std::string word = text;
+  std::replace_if(word.begin(), word.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '.'; }, '-');
+  return word;
+}
+
+class Flight final : public FlightRecorder {
+ public:
+  Flight(FlightOptions options, Meta meta)
+      : options_(std::move(options)),
+        meta_(std::move(meta)),
+        conveyor_(options_.may_wait, [this](Batch& batch) { return handle(batch); }) {}
+  Flight(const Flight&) = delete;
+  Flight& operator=(const Flight&) = delete;
+  ~Flight() override { (void)finish(0); }
+
+  void record(View record) override { conveyor_.record(record); }
+
+  std::string save(const std::string& reason, bool by_hand) override {
+    const std::uint64_t now = conveyor_.newest_ns();
+    if (!by_hand && last_save_ns_ != 0 && now - last_save_ns_ < ns_of(options_.interval)) return {};
+    last_save_ns_ = now;
+    std::string time = util::rfc3339(util::boot_time(now), meta_.settings.identity.wall);
+    std::erase_if(time, [](char c) { return c == ':' || c == '-'; });
+    const std::string name =
+        fmt::format("tcpwhy-{}-{}-{}.tcpwhy", word_of(meta_.settings.identity.host), time.substr(0, 19), word_of(reason));
+    std::string path = options_.folder + "/" + name;
+    conveyor_.order(path);
+    return path;
+  }
+
+  util::Status finish(std::uint64_t connections) override {
+    conveyor_.finish();
+    if (file_.is_open()) end_file(conveyor_.newest_ns(), connections);
+    return trouble_ ? util::Status{*trouble_} : util::Status{util::Done{}};
+  }
+
+  std::optional<util::Error> trouble() const override { return conveyor_.trouble(); }
+  std::uint64_t lost() const override { return conveyor_.lost(); }
+  std::uint64_t bytes() const override { return bytes_; }
+  std::uint64_t saved() const override { return saved_; }
+
+ private:
+  // The writer's thread. A save that fails (a full disk) ends itself, never the recorder: the next may find room.
+  util::Status handle(Batch& batch) {
+    if (!batch.order.empty()) return begin_file(batch.order), util::Status{util::Done{}};
+    util::Result<Packed> packed = pack(batch, options_.level);
+    if (!packed) return std::move(packed.error());
+    put(*packed);
+    if (file_.is_open() && batch.time_ns >= file_until_) end_file(batch.time_ns, 0);
+    if (batch.type == ChunkType::seed) {
+      keyframe_.add_seed(*packed);
+      return util::Done{};
+    }
+    held_ += packed->payload.size();
+    ring_.push_back(std::move(*packed));
+    while (ring_.size() > 1 && (held_ > options_.most_bytes || batch.time_ns - ring_[1].header.time_ns > ns_of(options_.window)))
+      forget_oldest();
+    return util::Done{};
+  }
+
+  void forget_oldest() {
+    const Packed& oldest = ring_.front();
+    if (auto unpacked = decompress(oldest.payload, oldest.header.unpacked)) {
+      const bool shaped = (oldest.header.flags & kTransposed) != 0;
+      auto records = shaped ? restore(*unpacked, oldest.header.raw) : std::move(unpacked);
+      if (records) keyframe_.note(*records);
+    }
+    held_ -= oldest.payload.size();
+    ring_.pop_front();
+  }
+
+  void begin_file(const std::string& path) {
+    const std::uint64_t now = ring_.empty() ? 0 : ring_.back().header.time_ns;
+    file_until_ = now + ns_of(options_.after);
+    // Asked again while one is being written: that one goes on for as long as the new one would.
+    if (file_.is_open()) return;
+    Meta meta = meta_;
+    if (!ring_.empty()) meta.started_ns = ring_.front().header.time_ns;
+    util::Result<File> file = File::create(path, false, meta);
+    if (!file) return keep(std::move(file.error()));
+    file_ = std::move(*file);
+    saved_ += 1;
+    for (const Packed& chunk : keyframe_.chunks(options_.level)) put(chunk);
+    for (const Packed& chunk : ring_) put(chunk);
+  }
+
+  void end_file(std::uint64_t now, std::uint64_t connections) {
+    bytes_ += file_.bytes();
+    keep(file_.finish({connections, conveyor_.lost(), now, false}));
+    file_ = File{};
+  }
+
+  void put(const Packed& chunk) {
+    if (file_.is_open()) keep(file_.write_chunk(chunk.header, chunk.payload));
+  }
+
+  void keep(util::Status status) {
+    if (status) return;
+    trouble_ = std::move(status.error());
+    file_ = File{};
+  }
+
+  FlightOptions options_;
+  Meta meta_;
+  Keyframe keyframe_;
+  std::deque<Packed> ring_;
+  std::uint64_t held_ = 0;  // bytes in ring_
+  File file_;               // being written, if open
+  std::uint64_t file_until_ = 0;
+  std::optional<util::Error> trouble_;  // of the last save that failed
+  std::uint64_t last_save_ns_ = 0;      // of the thread that records
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> saved_{0};
+  Conveyor conveyor_;  // the last: its thread uses all others
+};
+
+}  // namespace
+
+util::Result<std::unique_ptr<FlightRecorder>> FlightRecorder::open(const FlightOptions& options, const Meta& meta) {
+  if (::access(options.folder.c_str(), W_OK | X_OK) != 0)
+    return util::Error{fmt::format("cannot write files into {}: {}", options.folder, std::strerror(errno)), errno,
+                       "-o names the folder for what the flight recorder saves; it must be there"};
+  return std::unique_ptr<FlightRecorder>{std::make_unique<Flight>(options, meta)};
+}
+
+}  // namespace tcpwhy::recording

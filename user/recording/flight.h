@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The flight recorder: holds the last minutes in memory, packed, and writes them to a file when asked, with what comes in
+// the time after.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "user/recording/recorder.h"
+
+namespace tcpwhy::recording {
+
+struct FlightOptions {
+  std::string folder;  // for the files; must be there
+  util::Duration window = std::chrono::minutes{10};
+  std::uint64_t most_bytes = 256U << 20;  // in memory, packed; where they do not suffice, the window is shorter
+  util::Duration after = std::chrono::seconds{30};
+  // From one save that nobody asked for by hand to the next.
+  util::Duration interval = std::chrono::minutes{10};
+  int level = 1;
+  bool may_wait = false;
+};
+
+class FlightRecorder : public Recorder {
+ public:
+  // An error where the folder is none that can be written to.
+  static util::Result<std::unique_ptr<FlightRecorder>> open(const FlightOptions& options, const Meta& meta);
+
+  // Writes a file: FOLDER/tcpwhy-HOST-TIME-REASON.tcpwhy. By hand always; else only where the last save is long enough
+  // ago, and no save is being written. Returns its path, empty where none is made.
+  virtual std::string save(const std::string& reason, bool by_hand) = 0;
+  [[nodiscard]] virtual std::uint64_t saved() const = 0;  // files
+};
+
+}  // namespace tcpwhy::recording
