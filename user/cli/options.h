@@ -41,8 +41,8 @@ struct RecordingOptions {
   std::uint32_t max_files = 0;  // --max-files; 0: no limit
   // --flight-recorder: path is a folder, and only this much is held, in memory.
   std::optional<util::Duration> flight;
-  std::uint64_t max_memory = 256U << 20;                   // --max-memory
-  bool save_on_critical = false;                           // --save-on critical
+  std::uint64_t max_memory = 256U << 20;                    // --max-memory
+  bool save_on_critical = false;                            // --save-on critical
   util::Duration save_interval = std::chrono::minutes{10};  // --save-interval
 };
 

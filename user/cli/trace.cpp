@@ -127,7 +127,8 @@ util::Status finish_recording(recording::Recorder* recorder, std::uint64_t conne
   summary.recorder_lost = recorder->lost();
   if (recorder->lost() > 0)
     spdlog::warn("{} records are missing in the recording: the disk is too slow for them, or full", recorder->lost());
-  if (status && recorder->bytes() > 0) spdlog::info("recorded: {:.1f} MiB", static_cast<double>(recorder->bytes()) / (1U << 20));
+  if (status && recorder->bytes() > 0)
+    spdlog::info("recorded: {:.1f} MiB", static_cast<double>(recorder->bytes()) / (1U << 20));
   return status;
 }
 

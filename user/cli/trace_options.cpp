@@ -184,7 +184,9 @@ CLI::App* add_record(CLI::App& app, TraceOptions& options) {
   CLI::App* record =
       add_command(app, "record", "Record this host's TCP events to a file for tcpwhy report (needs root)");
   options.quiet = options.every_transition = true;
-  record->add_option("-o,--output", options.recording.path, "The recording; the folder of the flight recorder")->type_name("FILE")->required();
+  record->add_option("-o,--output", options.recording.path, "The recording; the folder of the flight recorder")
+      ->type_name("FILE")
+      ->required();
   add_run_for(*record, options);
   add_filters(*record, options.filter);
   add_thresholds(*record, options.thresholds);

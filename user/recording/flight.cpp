@@ -23,7 +23,8 @@ std::uint64_t ns_of(util::Duration d) { return static_cast<std::uint64_t>(d.coun
 // A host may be called anything; a file may not.
 std::string word_of(const std::string& text) {
   std::string word = text;
-  std::replace_if(word.begin(), word.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '.'; }, '-');
+  std::replace_if(
+      word.begin(), word.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '.'; }, '-');
   return word;
 }
 
@@ -45,8 +46,8 @@ class Flight final : public FlightRecorder {
     last_save_ns_ = now;
     std::string time = util::rfc3339(util::boot_time(now), meta_.settings.identity.wall);
     std::erase_if(time, [](char c) { return c == ':' || c == '-'; });
-    const std::string name =
-        fmt::format("tcpwhy-{}-{}-{}.tcpwhy", word_of(meta_.settings.identity.host), time.substr(0, 19), word_of(reason));
+    const std::string name = fmt::format("tcpwhy-{}-{}-{}.tcpwhy", word_of(meta_.settings.identity.host),
+                                         time.substr(0, 19), word_of(reason));
     std::string path = options_.folder + "/" + name;
     conveyor_.order(path);
     return path;
@@ -77,7 +78,8 @@ class Flight final : public FlightRecorder {
     }
     held_ += packed->payload.size();
     ring_.push_back(std::move(*packed));
-    while (ring_.size() > 1 && (held_ > options_.most_bytes || batch.time_ns - ring_[1].header.time_ns > ns_of(options_.window)))
+    while (ring_.size() > 1 &&
+           (held_ > options_.most_bytes || batch.time_ns - ring_[1].header.time_ns > ns_of(options_.window)))
       forget_oldest();
     return util::Done{};
   }

@@ -161,7 +161,9 @@ class Live final : public LiveSource {
   PendingWants wants_;
   std::set<std::uint32_t> mib_pids_;   // the counters of whose namespaces are to be read
   std::set<std::uint32_t> mib_netns_;  // whose counters have been read for a listener
-  SweepPace sweep_pace_;
+  // The walk finds who is suspect, the sweep looks at those; where there are many sockets, only the walk is expensive.
+  SweepPace walk_pace_{"the walk over all sockets"};
+  SweepPace sweep_pace_{"the sweep over the tracked sockets"};
   WalkRation walk_ration_;
   std::array<std::uint64_t, TW_KERNEL_KINDS> lost_told_{};
   std::array<std::uint64_t, TW_KERNEL_KINDS> limited_told_{};
@@ -316,26 +318,28 @@ void Live::tell_losses(const Handler& handler) {
 }
 
 void Live::sweep_if_due(const Handler& handler, BootTime now) {
-  if (!programs_->can_sweep() || !sweep_pace_.is_due(now)) return;
+  const bool walk = programs_->can_sweep() && programs_->can_walk() && walk_pace_.is_due(now);
+  const bool sweep = programs_->can_sweep() && sweep_pace_.is_due(now);
+  if (!walk && !sweep) return;
   const OnRecord tell = [&](std::span<const std::byte> record) { pass_on(handler, record); };
-  Duration cpu{};
   std::uint64_t told = 0;
   bool complete = true;
-  const auto count = [&](const util::Result<IteratorRun>& run) {
+  const auto count = [&](SweepPace& pace, const util::Result<IteratorRun>& run) {
     if (!run) log_debug(run.error().what);
     complete = complete && run;
-    cpu += run ? run->cpu : Duration::zero();
     told += run ? run->records : 0;
+    const std::string note = pace.swept(now, run ? run->cpu : Duration::zero());
+    if (!note.empty()) log_info(note);
   };
-  if (programs_->can_walk()) count(programs_->walk_suspects(tell));
-  count(programs_->sweep(tell));
-  const std::string note = sweep_pace_.swept(now, cpu);
-  if (!note.empty()) log_info(note);
+  if (walk) count(walk_pace_, programs_->walk_suspects(tell));
+  count(sweep_pace_, programs_->sweep(tell));
   tell_host(handler, now);
   if (!complete) return;  // without its end, a sweep says nothing
   tw_sweep_end record{};
   record.sockets = told;
-  record.interval_ms = static_cast<__u32>(std::chrono::duration_cast<milliseconds>(sweep_pace_.interval()).count());
+  // What a process has read is seen by the walk alone.
+  const Duration interval = std::max(walk_pace_.interval(), sweep_pace_.interval());
+  record.interval_ms = static_cast<__u32>(std::chrono::duration_cast<milliseconds>(interval).count());
   emit(handler, record, TW_KIND_SWEEP_END);
 }
 

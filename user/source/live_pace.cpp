@@ -25,8 +25,8 @@ std::string SweepPace::swept(util::BootTime now, util::Duration cpu) {
   next_ = now + interval_;
   if (told_ || interval_ <= kLong) return {};
   told_ = true;
-  return "a sweep over the tracked sockets takes " + util::human(cpu) + " of CPU: sweeping each " +
-         util::human(interval_) + ", so that it stays below 1% of one CPU";
+  return what_ + " takes " + util::human(cpu) + " of CPU: sweeping each " + util::human(interval_) +
+         ", so that it stays below 1% of one CPU";
 }
 
 bool WalkRation::allows(util::BootTime now) const { return cost_ < kCheapWalk || now >= last_ + cost_ * kShare; }

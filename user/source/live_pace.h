@@ -3,20 +3,23 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "user/util/time.h"
 
 namespace tcpwhy::source {
 
-// A sweep each half second, less often where it is expensive.
+// One half of a sweep ("the walk over all sockets") each half second, less often where it is expensive.
 class SweepPace {
  public:
+  explicit SweepPace(std::string what) : what_(std::move(what)) {}
   [[nodiscard]] bool is_due(util::BootTime now) const;
   // A sweep began at `now` and took so much CPU. Returns what is to be said, once, when the interval gets long.
   [[nodiscard]] std::string swept(util::BootTime now, util::Duration cpu);
   [[nodiscard]] util::Duration interval() const { return interval_; }
 
  private:
+  std::string what_;
   util::Duration interval_{};
   util::BootTime next_{};
   bool told_ = false;

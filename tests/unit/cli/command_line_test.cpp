@@ -84,8 +84,8 @@ TEST(Record, TakesAFileAndHowItIsBounded) {
 }
 
 TEST(Report, TakesFilesTimesAndWhatIfs) {
-  const ReportOptions options = report({"a", "b", "--since", "03:10", "--threshold", "reset=off", "--connections", "--sort",
-                                        "bytes", "--format", "json"});
+  const ReportOptions options = report({"a", "b", "--since", "03:10", "--threshold", "reset=off", "--connections",
+                                        "--sort", "bytes", "--format", "json"});
   EXPECT_THAT(options.files, ElementsAre("a", "b"));
   EXPECT_EQ(options.since, "03:10");
   EXPECT_TRUE(options.thresholds.effective().off("reset"));

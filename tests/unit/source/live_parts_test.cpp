@@ -26,7 +26,7 @@ using testing::IsEmpty;
 const util::BootTime kStart = util::boot_time(1'000'000'000'000);
 
 TEST(SweepPace, ACheapSweepRunsEachHalfSecond) {
-  SweepPace pace;
+  SweepPace pace{"a sweep"};
   EXPECT_TRUE(pace.is_due(kStart));
   EXPECT_THAT(pace.swept(kStart, milliseconds{1}), IsEmpty());
   EXPECT_FALSE(pace.is_due(kStart + milliseconds{400}));
@@ -34,7 +34,7 @@ TEST(SweepPace, ACheapSweepRunsEachHalfSecond) {
 }
 
 TEST(SweepPace, AnExpensiveSweepStretchesAndSaysSoOnce) {
-  SweepPace pace;
+  SweepPace pace{"a sweep"};
   EXPECT_THAT(pace.swept(kStart, milliseconds{9}), IsEmpty());  // 0.9 s
   EXPECT_EQ(pace.interval(), milliseconds{900});
   EXPECT_THAT(pace.swept(kStart, milliseconds{100}), HasSubstr("10 s"));

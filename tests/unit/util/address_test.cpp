@@ -110,7 +110,8 @@ TEST(Endpoint, IsReadAsItIsWritten) {
     ASSERT_TRUE(endpoint) << text;
     EXPECT_EQ(to_string(*endpoint), text);
   }
-  for (const char* text : {"127.0.0.1", "::1:80", "[127.0.0.1]:80", "127.0.0.1:0", "127.0.0.1:99999", ":80", "[::1]", ""})
+  for (const char* text :
+       {"127.0.0.1", "::1:80", "[127.0.0.1]:80", "127.0.0.1:0", "127.0.0.1:99999", ":80", "[::1]", ""})
     EXPECT_FALSE(parse_endpoint(text)) << text;
 }
 
