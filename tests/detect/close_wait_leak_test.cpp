@@ -41,6 +41,24 @@ TEST(CloseWaitLeak, OneIsWorthKnowing) {
   EXPECT_GE(f.evidence.number("waiting_ms"), 60000);
 }
 
+// The server leaves while it owes a reply, which is told; that the client closes at once makes no event.
+TEST(CloseWaitLeak, WhoClosesAtOnceLeaksNothing) {
+  const Told told = tell(R"(
+    at 0ms   listen srv 127.0.0.1:80 by app[77]
+    connect cli 127.0.0.1:50000 -> 127.0.0.1:80 by good[50]
+    established cli
+    child in of cli on srv by app[77]
+    sweeps on
+    at 1s    send cli 100
+    ack cli
+    at 2s    state in FIN_WAIT1
+    state cli CLOSE_WAIT
+    until 90s
+  )");
+  EXPECT_EQ(told.phases(kSlug), "");
+  EXPECT_EQ(told.phases("closed-mid-request"), "event");
+}
+
 TEST(CloseWaitLeak, AMinuteMustHavePassed) {
   EXPECT_EQ(tell(kept(1) + "until 60.9s").phases(kSlug), "");
   EXPECT_EQ(tell(kept(1) + "at 60.9s state in0 LAST_ACK\nuntil 70s").phases(kSlug), "");

@@ -118,6 +118,11 @@ TEST(StallUnread, ALittleIsAStallOnlyWhereTheProcessCannotReadSeveral) {
   EXPECT_EQ(tell(small(5, kBlocked + "until 5s")).phases(kSlug), "");
 }
 
+TEST(StallUnread, AStoppedProcessNeedsNoSecondConnection) {
+  EXPECT_EQ(brief(tell(small(1, kStopped + "until 5s")).first(kSlug)), "process-stopped warning certain app[77]");
+  EXPECT_EQ(tell(small(1, kBlocked + "until 8s")).phases(kSlug), "");
+}
+
 TEST(StallUnread, ALittleInAProcessThatIsAliveIsNoStall) {
   EXPECT_EQ(tell(small(20, kPolls + "until 8s")).phases(kSlug), "");
   EXPECT_EQ(tell(small(20, "until 8s")).phases(kSlug), "");  // nor where nobody knows

@@ -31,13 +31,14 @@ bool is_tick(std::span<const std::byte> record) {
   return header && header->kind == TW_KIND_TICK;
 }
 
-std::optional<std::uint64_t> listener_changed(std::span<const std::byte> record) {
+std::optional<ListenerChange> listener_changed(std::span<const std::byte> record) {
   constexpr std::uint8_t kListen = 10;  // TCP_LISTEN
   tw_state state;
   const auto header = peek_header(record);
   if (!header || header->kind != TW_KIND_STATE || record.size() < sizeof(state)) return std::nullopt;
   std::memcpy(&state, record.data(), sizeof(state));
-  return state.from == kListen || state.to == kListen ? std::optional{state.socket.id} : std::nullopt;
+  if (state.from != kListen && state.to != kListen) return std::nullopt;
+  return ListenerChange{state.socket.id, state.from == kListen};
 }
 
 std::vector<std::byte> recorder_loss(std::uint64_t count, std::uint64_t time_ns) {

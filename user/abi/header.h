@@ -29,8 +29,12 @@ std::optional<RecordHeader> peek_header(std::span<const std::byte> bytes);
 bool ends_seed(std::span<const std::byte> record);
 bool is_tick(std::span<const std::byte> record);
 
-// The id of the listener that began or ended with this record.
-std::optional<std::uint64_t> listener_changed(std::span<const std::byte> record);
+// The listener that began or ended with this record.
+struct ListenerChange {
+  std::uint64_t id = 0;
+  bool ended = false;
+};
+std::optional<ListenerChange> listener_changed(std::span<const std::byte> record);
 
 // A record that says that so many were lost on their way into a recording.
 std::vector<std::byte> recorder_loss(std::uint64_t count, std::uint64_t time_ns);

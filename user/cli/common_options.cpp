@@ -178,12 +178,6 @@ Findings that wait for a time to pass, with their defaults for --threshold:
       text += fmt::format("  {:<28}  {}\n", row.slug, row.meaning);
     }
   }
-  text += "Not looked for by this version yet:\n";
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (!detect::is_looked_for(row.slug)) {
-      text += fmt::format("  {}\n", row.slug);
-    }
-  }
   return text;
 }
 

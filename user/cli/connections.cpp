@@ -27,18 +27,18 @@ std::uint32_t retransmits_of(const LedgerRow& row) { return row.client_end.retra
 bool passes(const LedgerRow& row, const core::Filter& filter) {
   if (filter.empty()) return true;
   core::Finding stand_in;
-  core::ConnectionView client{0, row.client, row.server, 0, core::ConnectionRole::client, {}};
-  core::ConnectionView server{0, row.server, row.client, 0, core::ConnectionRole::server, {}};
+  core::ConnectionView client{0, row.client, row.server, row.client_end.netns, core::ConnectionRole::client, {}};
+  core::ConnectionView server{0, row.server, row.client, row.server_end.netns, core::ConnectionRole::server, {}};
   stand_in.connection = client;
   stand_in.owner = row.client_end.owner;
   stand_in.peer = core::PeerView{server, row.server_end.owner};
   return filter.passes(stand_in);
 }
 
-std::vector<const LedgerRow*> sorted(const core::Ledger& ledger, const ReportOptions& options) {
+std::vector<const LedgerRow*> sorted(const core::Ledger& ledger, const ReportOptions& options, util::BootTime since) {
   std::vector<const LedgerRow*> rows;
   for (const LedgerRow& row : ledger.rows())
-    if (passes(row, options.filter)) rows.push_back(&row);
+    if (row.last >= since && passes(row, options.filter)) rows.push_back(&row);
   const auto by = [&](auto key) {
     std::stable_sort(rows.begin(), rows.end(),
                      [key](const LedgerRow* a, const LedgerRow* b) { return key(*a) > key(*b); });
@@ -82,8 +82,8 @@ nlohmann::ordered_json json_of(const LedgerRow& row, const core::RunIdentity& ru
 }  // namespace
 
 void print_table(std::ostream& out, const core::Ledger& ledger, const ReportOptions& options,
-                 const core::RunIdentity& run) {
-  const auto rows = sorted(ledger, options);
+                 const core::RunIdentity& run, util::BootTime since) {
+  const auto rows = sorted(ledger, options, since);
   if (options.format == Format::json) {
     for (const LedgerRow* row : rows)
       out << json_of(*row, run).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
@@ -108,14 +108,20 @@ void print_table(std::ostream& out, const core::Ledger& ledger, const ReportOpti
 util::Result<const LedgerRow*> named_connection(const core::Ledger& ledger, const std::string& word) {
   const LedgerRow* row = nullptr;
   if (const auto endpoint = util::parse_endpoint(word)) {
+    const auto served = std::count_if(ledger.rows().begin(), ledger.rows().end(),
+                                      [&](const LedgerRow& r) { return r.server == *endpoint; });
     row = ledger.find(*endpoint);
+    if (row && row->client != *endpoint && served > 1)
+      return util::Error{fmt::format("{} connections have {} as their server's end", served, word), 0,
+                         "name the client's end; --connections lists them"};
   } else {
+    // "4dcd4061-12": eight of the boot id, a dash, the number. "f-2" is a finding.
     std::uint64_t number = 0;
-    const std::string digits = word.substr(word.rfind('-') + 1);
-    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (digits.empty() || parsed.ptr != digits.data() + digits.size())
+    const bool shaped = word.size() > 9 && word[8] == '-';
+    const char* const end = word.data() + word.size();
+    if (!shaped || std::from_chars(word.data() + 9, end, number).ptr != end)
       return util::Error{fmt::format("'{}' names no connection", word), 0,
-                         "write the id of a finding's connection (4dcd4061-12), or ADDRESS:PORT of one end"};
+                         "write the id of a finding's connection (4dcd4061-12), or ADDRESS:PORT of its client"};
     row = ledger.find(number);
   }
   if (row) return row;

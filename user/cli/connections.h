@@ -12,9 +12,9 @@
 
 namespace tcpwhy::cli {
 
-// Of the rows that pass the options' filter by ports, addresses, pids and names.
+// Of the rows that are not over before `since` and pass the options' filter by ports, addresses, pids and names.
 void print_table(std::ostream& out, const core::Ledger& ledger, const ReportOptions& options,
-                 const core::RunIdentity& run);
+                 const core::RunIdentity& run, util::BootTime since);
 
 // The row that --connection names; an error says what was looked for.
 util::Result<const core::LedgerRow*> named_connection(const core::Ledger& ledger, const std::string& word);

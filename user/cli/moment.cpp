@@ -42,7 +42,8 @@ std::optional<std::int64_t> clock_ns(const std::string& text, std::int64_t start
   if (!fraction) return std::nullopt;
   fields.tm_isdst = -1;
   std::int64_t ns = static_cast<std::int64_t>(::mktime(&fields)) * kNs + *fraction;
-  if (ns < start_ns) {
+  // Of a recording that began within this second, it is the begin.
+  if (ns < start_ns - start_ns % kNs) {
     fields.tm_mday += 1;
     fields.tm_isdst = -1;
     ns = static_cast<std::int64_t>(::mktime(&fields)) * kNs + *fraction;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <iostream>
@@ -39,7 +40,8 @@ util::Result<Readers> open_all(const std::vector<std::string>& files) {
   for (std::size_t i = 1; i < readers.size(); ++i) {
     const recording::Meta& first = readers.front()->meta();
     const recording::Meta& meta = readers[i]->meta();
-    if (meta.settings.identity.boot_id != first.settings.identity.boot_id || meta.piece == readers[i - 1]->meta().piece)
+    if (meta.settings.identity.boot_id != first.settings.identity.boot_id || meta.started_ns != first.started_ns ||
+        meta.piece == readers[i - 1]->meta().piece)
       return util::Error{
           fmt::format("{} and {} are not pieces of one recording", readers[i - 1]->name(), readers[i]->name()), 0,
           "give each recording to a report of its own"};
@@ -96,15 +98,27 @@ class Replay {
     while (std::optional<recording::Block> block = reader.next()) {
       progress.at(bytes_before + reader.at());
       if (!std::cout.good()) return false;
-      if (block->lost_before > 0) lose(block->lost_before, block->time_ns);
       if (block->type == recording::ChunkType::seed && !with_seed) continue;
-      if (!recording::for_each_record(block->records, [this](recording::View record) { feed(record); })) torn_ += 1;
+      if (block->lost_before > 0) lose(block->lost_before, block->time_ns);
+      std::uint32_t fed = 0;
+      const bool whole = recording::for_each_record(block->records, [&](recording::View record) {
+        feed(record);
+        fed += 1;
+      });
+      if (!whole) {
+        torn_ += 1;
+        lose(std::max(block->count, fed + 1) - fed, block->time_ns);
+      }
       if (over_) return false;
     }
     return true;
   }
+  // Pieces are missing between two that are there.
+  void gap(std::uint64_t time_ns) { lose(1, time_ns); }
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
   [[nodiscard]] std::uint64_t torn() const { return torn_; }
+  // --until came before the end: nothing ended then, the run only is not looked at any further.
+  [[nodiscard]] bool stopped() const { return over_; }
 
  private:
   void feed(recording::View record) {
@@ -129,6 +143,16 @@ struct Span {
   util::BootTime until{};
 };
 
+// "No finding" must not be said of a time that nobody recorded.
+void tell_missed(const Span& span, const recording::Meta& meta, util::BootTime end) {
+  const util::WallOffset wall = meta.settings.identity.wall;
+  const util::BootTime begin = util::boot_time(meta.begins_ns);
+  const bool before = span.until != util::BootTime{} && span.until < begin;
+  if (span.since <= end && !before) return;
+  spdlog::warn("the recording goes from {} to {}: nothing of it is in the time that was asked for",
+               util::rfc3339(begin, wall), util::rfc3339(end, wall));
+}
+
 Replay replay_all(const Readers& readers, core::Pipeline& pipeline, const Span& span) {
   Replay replay{pipeline, span.until};
   Progress progress{readers};
@@ -138,10 +162,12 @@ Replay replay_all(const Readers& readers, core::Pipeline& pipeline, const Span& 
     if (span.since > util::BootTime{kBefore})
       reader.skip_until(static_cast<std::uint64_t>((span.since - kBefore).time_since_epoch().count()));
     const bool joined = i > 0 && reader.meta().piece == readers[i - 1]->meta().piece + 1;
+    if (i > 0 && !joined) replay.gap(reader.meta().begins_ns);
     if (!replay.run(reader, !joined, bytes, progress)) break;
     bytes += reader.size();
   }
-  pipeline.finish();
+  if (!replay.stopped()) pipeline.finish();
+  tell_missed(span, readers.front()->meta(), pipeline.facts().now());
   return replay;
 }
 
@@ -154,6 +180,15 @@ core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, c
     summary.recorder_lost = std::max(summary.recorder_lost, end->recorder_lost);
   }
   return summary;
+}
+
+// Pieces that are missing are worth a word: what is told may lack what was in them.
+void tell_gaps(const Readers& readers) {
+  for (std::size_t i = 1; i < readers.size(); ++i)
+    if (readers[i]->meta().piece != readers[i - 1]->meta().piece + 1)
+      spdlog::warn("between {} and {} pieces are missing", readers[i - 1]->name(), readers[i]->name());
+  if (const auto& end = readers.back()->end(); end && end->next_piece)
+    spdlog::info("{} is not the last piece: the recording goes on in another", readers.back()->name());
 }
 
 int exit_code_of(const core::Pipeline& pipeline, const Replay& replay, const Readers& readers) {
@@ -174,11 +209,14 @@ int report_connections(const ReportOptions& options, const Readers& readers, con
                        const Span& span) {
   core::Ledger ledger;
   const auto note = [&ledger](const auto& what) { ledger.on(what); };
-  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), {note, note}};
+  const auto note_findings = [&](const std::vector<core::Finding>& findings) {
+    if (findings.empty() || findings.front().time >= span.since) ledger.on(findings);
+  };
+  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), {note_findings, note}};
   const Replay replay = replay_all(readers, pipeline, span);
   const int code = exit_code_of(pipeline, replay, readers);
   if (options.connection.empty()) {
-    print_table(std::cout, ledger, options, settings.identity);
+    print_table(std::cout, ledger, options, settings.identity, span.since);
     return code;
   }
   const auto row = named_connection(ledger, options.connection);
@@ -186,8 +224,13 @@ int report_connections(const ReportOptions& options, const Readers& readers, con
   const auto again = open_all(options.files);
   if (!again) return fail(again.error());
   Ladder ladder{std::cout, **row, settings.names, settings.identity};
-  const auto show = [&ladder](const auto& what) { ladder.on(what); };
-  core::Pipeline second{settings, detect::make_all(settings.thresholds), {show, show}};
+  const auto show = [&](const abi::Event& event) {
+    if (event.time >= span.since) ladder.on(event);
+  };
+  const auto show_findings = [&](const std::vector<core::Finding>& findings) {
+    if (!findings.empty() && findings.front().time >= span.since) ladder.on(findings);
+  };
+  core::Pipeline second{settings, detect::make_all(settings.thresholds), {show_findings, show}};
   (void)replay_all(*again, second, span);
   return code;
 }
@@ -207,12 +250,13 @@ int run_report(const ReportOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends the run through the stream's state
   util::Result<Readers> readers = open_all(options.files);
   if (!readers) {
-    const int failed = fail(readers.error());
-    return readers.error().code != 0 ? failed : static_cast<int>(kDamaged);
+    (void)fail(readers.error());
+    const int code = readers.error().code;
+    return code == EINVAL ? kUsage : code == EBADMSG ? kDamaged : kFailed;
   }
   const recording::Meta& meta = readers->front()->meta();
   core::Settings settings = settings_of(options, meta);
-  const util::BootTime start = util::boot_time(meta.started_ns);
+  const util::BootTime start = util::boot_time(meta.begins_ns);
   const auto since = parse_moment(options.since, start, settings.identity.wall);
   const auto until = parse_moment(options.until, start, settings.identity.wall);
   if (!since || !until) return usage(since ? until.error() : since.error());
@@ -221,6 +265,9 @@ int run_report(const ReportOptions& options) {
     return usage({"--connection reads the recording twice, which standard input does not allow", 0, "name a file"});
 
   const Span span{*since, *until};
+  if (span.until != util::BootTime{} && span.until < span.since)
+    return usage({"--until is before --since", 0, "write the earlier time to --since"});
+  tell_gaps(*readers);
   if (options.connections || !options.connection.empty()) return report_connections(options, *readers, settings, span);
 
   const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);

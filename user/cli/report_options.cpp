@@ -16,7 +16,7 @@ Times for --since and --until: 2026-03-01T12:09:54Z, 12:09:54 (the recording's f
 its start). What happened before --since is read where it is needed to understand what follows, and not shown.
 
 Thresholds begin as they were in the recorded run; --threshold says otherwise, as on tcpwhy trace: what would a stricter
-run have found? Filters narrow what the recorded run's own let through.
+run have found? Filters narrow what the recorded run's own let through; --events shows all events all the same.
 )" + threshold_help() +
          R"(
 Examples:

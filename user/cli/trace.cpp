@@ -33,10 +33,9 @@ void catch_signals(bool flight) {
   action.sa_handler = ask_to_stop;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  if (flight) {
-    action.sa_handler = ask_to_save;
-    sigaction(SIGUSR1, &action, nullptr);
-  }
+  // It is the flight recorder's; sent to all by name, it must not kill the others.
+  action.sa_handler = flight ? ask_to_save : SIG_IGN;
+  sigaction(SIGUSR1, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends the run through the stream's state
 }
 
@@ -70,6 +69,7 @@ util::Result<std::unique_ptr<recording::Recorder>> make_recorder(const TraceOpti
   meta.tool = util::version();
   meta.kernel = host::read_kernel_release();
   meta.started_ns = static_cast<std::uint64_t>(host::boot_now().time_since_epoch().count());
+  meta.begins_ns = meta.started_ns;
   meta.every_transition = options.events || options.every_transition;
   if (!said.flight) return recording::Recorder::open({said.path, said.force, said.max_size, said.max_files}, meta);
   recording::FlightOptions flight;
@@ -188,7 +188,8 @@ int run_trace(const TraceOptions& options) {
   summary.connections = std::max(summary.connections, source.connections_seen());
   const util::Status recorded = finish_recording(recorder->get(), source.connections_seen(), summary);
   if (!options.quiet) sink->summary(summary);
-  if (!recorded) return fail(recorded.error());
+  if (!recorded) (void)fail(recorded.error());
+  if (!recorded && followed) return kFailed;
   return followed ? static_cast<int>(kRan) : fail(followed.error());
 }
 

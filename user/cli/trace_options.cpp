@@ -65,6 +65,7 @@ void add_recording(CLI::App& app, RecordingOptions& options) {
   app.add_option("--max-files", options.max_files, "Keep so many files, and remove the oldest ones before them")
       ->type_name("NUMBER")
       ->check(CLI::Range(2, 100000))
+      ->needs("--max-size")
       ->group(kRecording);
 }
 
@@ -119,13 +120,14 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 
 constexpr const char* kRecordFooter = R"(
 The recording holds every event, what was there at the start, and what was observed of processes: tcpwhy report FILE gives
-the findings that tcpwhy trace would have given, on any machine and without root. About 8 bytes an event; mode 0600.
+the findings that tcpwhy trace would have given, on any machine and without root. Filters by port and address keep other
+events out of it where the kernel can tell; those by process and namespace only say which findings are told. About 8 bytes an event; mode 0600.
 
 Examples:
   tcpwhy record -o incident.tcpwhy --for 1min
   tcpwhy record -o busy.tcpwhy --max-size 64M --max-files 10     a ring of files on the disk
   tcpwhy record --flight-recorder 10min --save-on critical -o /var/lib/tcpwhy
-  pkill -USR1 tcpwhy                                             save what it holds now
+  pkill -USR1 -f flight-recorder                                 save what it holds now
   tcpwhy report incident.tcpwhy
 
 A line with the word "attached" on standard error says that recording has begun. On a full disk it ends; what was written
@@ -172,7 +174,10 @@ CLI::App* add_trace(CLI::App& app, TraceOptions& options) {
   add_output(*trace, options);
   add_thresholds(*trace, options.thresholds);
   add_limits(*trace, options);
-  trace->add_option("--record", options.recording.path, "Keep a recording of this run, too (see tcpwhy record --help)")
+  trace
+      ->add_option(
+          "--record", options.recording.path,
+          "Keep a recording of this run, too: without --events only of\nwhat went wrong (tcpwhy record keeps all)")
       ->type_name("FILE")
       ->group("Recording");
   add_recording(*trace, options.recording);

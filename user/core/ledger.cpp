@@ -12,6 +12,7 @@ namespace {
 using abi::TcpState;
 
 bool begins_here(TcpState from, TcpState to) {
+  if (to == TcpState::syn_sent) return true;
   return to == TcpState::established && (from == TcpState::syn_sent || from == TcpState::syn_recv);
 }
 
@@ -95,6 +96,9 @@ struct StepText {
   }
 };
 
+// Loopback addresses are another host in each namespace; others are the same from either end's.
+std::uint32_t world_of(const abi::Tuple& tuple) { return tuple.local.addr.is_loopback() ? tuple.netns : 0; }
+
 bool worse(const std::optional<Severity>& known, Severity severity) { return !known || severity > *known; }
 
 }  // namespace
@@ -104,12 +108,18 @@ bool LedgerRow::over() const {
   return (client_end.seen || server_end.seen) && closed(client_end) && closed(server_end);
 }
 
+const std::size_t* Ledger::known(const abi::Tuple& tuple) const {
+  const auto in = newest_.find(world_of(tuple));
+  if (in == newest_.end()) return nullptr;
+  const auto it = in->second.find(PairKey::of(tuple));
+  return it == in->second.end() ? nullptr : &it->second;
+}
+
 LedgerRow* Ledger::row_of(const abi::Tuple& tuple, util::BootTime time, bool begins) {
   if (tuple.local.port == 0 || tuple.remote.port == 0) return nullptr;
-  const PairKey key = PairKey::of(tuple);
-  const auto known = newest_.find(key);
   // The same addresses again: another connection, once the one before is over.
-  if (known != newest_.end() && !(begins && rows_[known->second].over())) return &rows_[known->second];
+  const std::size_t* const row_known = known(tuple);
+  if (row_known && !(begins && rows_[*row_known].over())) return &rows_[*row_known];
   if (rows_.size() >= most_) {
     left_out_ += 1;
     return nullptr;
@@ -119,7 +129,7 @@ LedgerRow* Ledger::row_of(const abi::Tuple& tuple, util::BootTime time, bool beg
   row.client = local_serves ? tuple.remote : tuple.local;
   row.server = local_serves ? tuple.local : tuple.remote;
   row.first = time;
-  newest_[key] = rows_.size() - 1;
+  newest_[world_of(tuple)][PairKey::of(tuple)] = rows_.size() - 1;
   return &row;
 }
 
@@ -130,6 +140,7 @@ void Ledger::note(const abi::Socket& s, const abi::Owner& owner, util::BootTime 
   row->last = time;
   row->events += 1;
   end.seen = true;
+  if (s.tuple.netns) end.netns = s.tuple.netns;
   const TcpState was = end.state;
   if (state != TcpState::unknown) end.state = state;
   if (owner.known() && !end.owner) end.owner = process_of(owner);
@@ -137,9 +148,9 @@ void Ledger::note(const abi::Socket& s, const abi::Owner& owner, util::BootTime 
   end.retransmits = std::max(end.retransmits, s.total_retrans);
   // A client's bytes_acked counts its SYN.
   const std::uint64_t acked = s.bytes_acked > 0 && !s.accepted ? s.bytes_acked - 1 : s.bytes_acked;
-  if (begins)
+  if (begins && state == TcpState::established)
     end.first_una = s.snd_una;
-  else if (!end.first_una && s.full)
+  else if (!end.first_una && s.full && state != TcpState::syn_sent)
     end.first_una = s.snd_una - static_cast<std::uint32_t>(acked);
   const std::uint32_t since_first = end.first_una ? s.snd_una - *end.first_una : 0;
   if (since_first < 0x80000000U) end.acked = std::max<std::uint64_t>(end.acked, since_first);
@@ -188,15 +199,15 @@ void Ledger::on(const abi::Event& event) {
     if (const auto* e = std::get_if<abi::ResetSent>(&event.body)) take(e->socket, e->owner);
     if (const auto* e = std::get_if<abi::ResetReceived>(&event.body)) take(e->socket, e->owner);
     const bool states = s.full && s.state != TcpState::listen;
-    note(s, owner, event.time, states ? s.state : TcpState::unknown, false);
+    note(s, owner, event.time, states ? s.state : TcpState::unknown, states && s.state == TcpState::syn_sent);
   }
 }
 
 void Ledger::mark(const ConnectionView& c, const Finding& finding) {
-  const auto it = newest_.find(PairKey::of({c.local, c.remote, 0}));
-  if (it == newest_.end()) return;
-  LedgerRow& row = rows_[it->second];
-  numbers_[c.number] = it->second;
+  const std::size_t* const row_known = known({c.local, c.remote, c.netns});
+  if (!row_known) return;
+  LedgerRow& row = rows_[*row_known];
+  numbers_[c.number] = *row_known;
   if (row.number == 0) row.number = c.number;
   if (!worse(row.worst, finding.severity)) return;
   row.worst = finding.severity;

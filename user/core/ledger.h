@@ -19,6 +19,7 @@ namespace tcpwhy::core {
 // One end, as far as events told of it.
 struct LedgerEnd {
   bool seen = false;
+  std::uint32_t netns = 0;
   std::optional<Process> owner;
   abi::TcpState state = abi::TcpState::unknown;  // the last that was seen
   std::optional<std::uint32_t> first_una;        // sequence number of its first byte
@@ -58,6 +59,7 @@ class Ledger {
   [[nodiscard]] const LedgerRow* find(const util::Endpoint& endpoint) const;
 
  private:
+  [[nodiscard]] const std::size_t* known(const abi::Tuple& tuple) const;
   LedgerRow* row_of(const abi::Tuple& tuple, util::BootTime time, bool begins);
   void note(const abi::Socket& socket, const abi::Owner& owner, util::BootTime time, abi::TcpState state, bool begins);
   void mark(const ConnectionView& connection, const Finding& finding);
@@ -65,8 +67,9 @@ class Ledger {
   std::size_t most_;
   std::uint64_t left_out_ = 0;
   std::vector<LedgerRow> rows_;
-  std::unordered_map<PairKey, std::size_t, PairHash> newest_;  // row by its two addresses
-  std::unordered_map<std::uint64_t, std::size_t> numbers_;     // row by the number of a connection in a finding
+  // By namespace where the addresses mean something in it alone.
+  std::map<std::uint32_t, std::unordered_map<PairKey, std::size_t, PairHash>> newest_;
+  std::unordered_map<std::uint64_t, std::size_t> numbers_;  // row by the number of a connection in a finding
 };
 
 // One event as a step in a connection's life, seen from the end that it happened to: sequence numbers are relative to

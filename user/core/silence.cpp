@@ -18,12 +18,14 @@ bool is_closing(TcpState state) {
   return state == TcpState::fin_wait1 || state == TcpState::closing || state == TcpState::last_ack;
 }
 
-// Begins where it was not there; begins anew where the mark moved.
+// Begins where it was not there, and may; begins anew where the mark moved.
 void since(std::optional<util::BootTime>& begin, std::uint32_t& mark, bool is_so, std::uint32_t mark_now,
-           util::BootTime now) {
+           std::optional<util::BootTime> may_begin, util::BootTime now) {
   if (!is_so)
     begin.reset();
-  else if (!begin || mark != mark_now)
+  else if (!begin)
+    begin = may_begin;
+  else if (mark != mark_now)
     begin = now;
   mark = mark_now;
 }
@@ -81,13 +83,15 @@ void look_at(Connection& c, const abi::Sample* sample, util::BootTime now) {
   Silence& q = c.silence;
   if (!s.full) return;
   if (q.unread && q.unread_copied != s.copied_seq) q.last_read = now;
-  since(q.window_shut, q.window_nxt, is_open(s.state) && window_is_shut(s), s.snd_nxt, now);
-  since(q.unread, q.unread_copied, is_unread(s), s.copied_seq, now);
-  since(q.closing, q.closing_una, is_closing(s.state) && s.unacked() > 0, s.snd_una, now);
+  // A silence begins with a look of a sweep. What an event shows may be over in the next moment, without an event.
+  const std::optional<util::BootTime> may_begin = sample ? std::optional{now} : std::nullopt;
+  since(q.window_shut, q.window_nxt, is_open(s.state) && window_is_shut(s), s.snd_nxt, may_begin, now);
+  since(q.unread, q.unread_copied, is_unread(s), s.copied_seq, may_begin, now);
+  since(q.closing, q.closing_una, is_closing(s.state) && s.unacked() > 0, s.snd_una, may_begin, now);
   await(c, sample, now);
   if (s.state != TcpState::close_wait)
     q.close_wait.reset();
-  else if (!q.close_wait)
+  else if (!q.close_wait && sample)
     q.close_wait = now - s.segment_age.value_or(0s);
   if (!is_unguarded(s))
     q.idle.reset();

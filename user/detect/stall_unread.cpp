@@ -80,11 +80,14 @@ class StallUnread final : public SilentDetector {
   }
 
  protected:
-  std::optional<util::BootTime> silent_since(const core::Connection& c, const core::Scene&) const override {
+  std::optional<util::BootTime> silent_since(const core::Connection& c, const core::Scene& scene) const override {
     const auto& unread = c.silence.unread;
     if (!unread) return std::nullopt;
     if (core::much_unread(c.socket) || c.in_accept_queue()) return unread;
-    const auto it = c.owners.empty() ? waiting_.end() : waiting_.find(c.owners.front().pid);
+    if (c.owners.empty()) return std::nullopt;
+    const std::uint32_t pid = c.owners.front().pid;
+    if (is_stopped(pid, scene)) return unread;
+    const auto it = waiting_.find(pid);
     return it != waiting_.end() && it->second >= kSeveral ? unread : std::nullopt;
   }
 
@@ -101,11 +104,20 @@ class StallUnread final : public SilentDetector {
       const bool long_enough = scene.now() - *c->silence.unread >= threshold(*c) / 2;
       const bool telling = core::much_unread(c->socket) || c->in_accept_queue() || waiting_[pid] >= kSeveral;
       if (long_enough && telling) (void)mood_of(pid, scene.now() - *c->silence.unread, scene);
+      // A little on one connection is ordinary, unless its process is stopped: worth a look now and then.
+      const auto observed = scene.facts.process_observed(pid);
+      if (long_enough && !telling && (!observed || scene.now() - *observed > kNowAndThen)) scene.book.observe(pid);
     }
   }
 
  private:
   static constexpr auto kObserveFor = 1500ms;
+  static constexpr auto kNowAndThen = 5s;
+
+  static bool is_stopped(std::uint32_t pid, const core::Scene& scene) {
+    const abi::ProcessState* state = scene.facts.process(pid);
+    return state && (state->state == 'T' || state->state == 't');
+  }
 
   static core::Culprit culprit_of(const core::Connection& c, const core::Scene& scene) {
     if (const core::Listener* l = scene.facts.listener(c.listener); l && c.in_accept_queue())

@@ -216,6 +216,7 @@ util::Result<Bytes> compress(View bytes, int level) {
   const std::size_t size = ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), level);
   if (ZSTD_isError(size)) return util::Error{std::string{"zstd: "} + ZSTD_getErrorName(size), 0, ""};
   out.resize(size);
+  out.shrink_to_fit();  // a flight recorder keeps it
   return out;
 }
 

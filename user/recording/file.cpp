@@ -17,6 +17,7 @@ View view_of(std::string_view text) { return std::as_bytes(std::span{text.data()
 
 util::Error cannot(const std::string& what, const std::string& path, int err) {
   std::string hint;
+  if (err == EISDIR) hint = "name a file; a folder is for --flight-recorder";
   if (err == EEXIST) hint = "choose another name, or say --force to overwrite it";
   if (err == ENOSPC) hint = "make room on the disk, or bound the recording with --max-size and --max-files";
   if (err == ENOENT) hint = "the folder must be there";
@@ -70,15 +71,19 @@ util::Status File::write(View bytes) {
   return util::Done{};
 }
 
-util::Status File::write_chunk(ChunkHeader header, View payload) {
-  header.stored = static_cast<std::uint32_t>(payload.size());
-  header.payload_crc = crc32_of(payload);
+void File::add_to_index(const ChunkHeader& header) {
   put(index_, bytes_);
   put(index_, header.type);
   index_.resize(index_.size() + 6);
   put(index_, header.time_ns);
   put(index_, header.records);
   put(index_, std::uint32_t{0});
+}
+
+util::Status File::write_chunk(ChunkHeader header, View payload) {
+  header.stored = static_cast<std::uint32_t>(payload.size());
+  header.payload_crc = crc32_of(payload);
+  if (index_.size() + kIndexEntryBytes <= kMostPayload) add_to_index(header);
   // In one piece, so that a kill leaves a whole chunk or an end that is cut.
   Bytes chunk;
   chunk.reserve(kChunkHeaderBytes + payload.size());

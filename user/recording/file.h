@@ -31,6 +31,7 @@ class File {
 
  private:
   util::Status write(View bytes);
+  void add_to_index(const ChunkHeader& header);
 
   std::string path_;
   int fd_ = -1;

@@ -18,6 +18,8 @@
 namespace tcpwhy::recording {
 namespace {
 
+std::uint64_t weight_of(const Packed& chunk) { return sizeof(Packed) + chunk.payload.capacity(); }
+
 std::uint64_t ns_of(util::Duration d) { return static_cast<std::uint64_t>(d.count()); }
 
 // A host may be called anything; a file may not.
@@ -43,19 +45,22 @@ class Flight final : public FlightRecorder {
   std::string save(const std::string& reason, bool by_hand) override {
     const std::uint64_t now = conveyor_.newest_ns();
     if (!by_hand && last_save_ns_ != 0 && now - last_save_ns_ < ns_of(options_.interval)) return {};
-    last_save_ns_ = now;
+    if (!by_hand) last_save_ns_ = now;
+    const bool another = writing_.exchange(true);
     std::string time = util::rfc3339(util::boot_time(now), meta_.settings.identity.wall);
     std::erase_if(time, [](char c) { return c == ':' || c == '-'; });
     const std::string name = fmt::format("tcpwhy-{}-{}-{}.tcpwhy", word_of(meta_.settings.identity.host),
                                          time.substr(0, 19), word_of(reason));
     std::string path = options_.folder + "/" + name;
+    // Whether it makes a file or lengthens one is decided where files are made.
     conveyor_.order(path);
-    return path;
+    return another ? std::string{} : path;
   }
 
   util::Status finish(std::uint64_t connections) override {
     conveyor_.finish();
     if (file_.is_open()) end_file(conveyor_.newest_ns(), connections);
+    if (auto trouble = conveyor_.trouble()) return *trouble;
     return trouble_ ? util::Status{*trouble_} : util::Status{util::Done{}};
   }
 
@@ -67,7 +72,7 @@ class Flight final : public FlightRecorder {
  private:
   // The writer's thread. A save that fails (a full disk) ends itself, never the recorder: the next may find room.
   util::Status handle(Batch& batch) {
-    if (!batch.order.empty()) return begin_file(batch.order), util::Status{util::Done{}};
+    if (!batch.order.empty()) return begin_file(batch.order, batch.time_ns), util::Status{util::Done{}};
     util::Result<Packed> packed = pack(batch, options_.level);
     if (!packed) return std::move(packed.error());
     put(*packed);
@@ -76,7 +81,7 @@ class Flight final : public FlightRecorder {
       keyframe_.add_seed(*packed);
       return util::Done{};
     }
-    held_ += packed->payload.size();
+    held_ += weight_of(*packed);
     ring_.push_back(std::move(*packed));
     while (ring_.size() > 1 &&
            (held_ > options_.most_bytes || batch.time_ns - ring_[1].header.time_ns > ns_of(options_.window)))
@@ -91,19 +96,21 @@ class Flight final : public FlightRecorder {
       auto records = shaped ? restore(*unpacked, oldest.header.raw) : std::move(unpacked);
       if (records) keyframe_.note(*records);
     }
-    held_ -= oldest.payload.size();
+    held_ -= weight_of(oldest);
     ring_.pop_front();
   }
 
-  void begin_file(const std::string& path) {
-    const std::uint64_t now = ring_.empty() ? 0 : ring_.back().header.time_ns;
+  void begin_file(const std::string& path, std::uint64_t now) {
     file_until_ = now + ns_of(options_.after);
-    // Asked again while one is being written: that one goes on for as long as the new one would.
+    // Asked again while one is being written: that one goes on for as long as another would.
     if (file_.is_open()) return;
+    writing_ = true;
+    lost_before_file_ = conveyor_.lost();
     Meta meta = meta_;
-    if (!ring_.empty()) meta.started_ns = ring_.front().header.time_ns;
+    if (!ring_.empty()) meta.begins_ns = ring_.front().header.time_ns;
     util::Result<File> file = File::create(path, false, meta);
     if (!file) return keep(std::move(file.error()));
+
     file_ = std::move(*file);
     saved_ += 1;
     for (const Packed& chunk : keyframe_.chunks(options_.level)) put(chunk);
@@ -112,8 +119,9 @@ class Flight final : public FlightRecorder {
 
   void end_file(std::uint64_t now, std::uint64_t connections) {
     bytes_ += file_.bytes();
-    keep(file_.finish({connections, conveyor_.lost(), now, false}));
+    keep(file_.finish({connections, conveyor_.lost() - lost_before_file_, now, false}));
     file_ = File{};
+    writing_ = false;
   }
 
   void put(const Packed& chunk) {
@@ -124,6 +132,7 @@ class Flight final : public FlightRecorder {
     if (status) return;
     trouble_ = std::move(status.error());
     file_ = File{};
+    writing_ = false;
   }
 
   FlightOptions options_;
@@ -133,8 +142,10 @@ class Flight final : public FlightRecorder {
   std::uint64_t held_ = 0;  // bytes in ring_
   File file_;               // being written, if open
   std::uint64_t file_until_ = 0;
+  std::uint64_t lost_before_file_ = 0;
   std::optional<util::Error> trouble_;  // of the last save that failed
-  std::uint64_t last_save_ns_ = 0;      // of the thread that records
+  std::uint64_t last_save_ns_ = 0;      // that nobody asked for by hand; of the thread that records
+  std::atomic<bool> writing_{false};    // a file, or about to
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> saved_{0};
   Conveyor conveyor_;  // the last: its thread uses all others

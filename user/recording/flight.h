@@ -26,8 +26,8 @@ class FlightRecorder : public Recorder {
   // An error where the folder is none that can be written to.
   static util::Result<std::unique_ptr<FlightRecorder>> open(const FlightOptions& options, const Meta& meta);
 
-  // Writes a file: FOLDER/tcpwhy-HOST-TIME-REASON.tcpwhy. By hand always; else only where the last save is long enough
-  // ago, and no save is being written. Returns its path, empty where none is made.
+  // Writes a file: FOLDER/tcpwhy-HOST-TIME-REASON.tcpwhy; where one is being written, that one goes on for longer. Not by
+  // hand only where the last such save is long enough ago. Returns its path, empty where no new one is made.
   virtual std::string save(const std::string& reason, bool by_hand) = 0;
   [[nodiscard]] virtual std::uint64_t saved() const = 0;  // files
 };

@@ -9,8 +9,16 @@ namespace tcpwhy::recording {
 void Keyframe::note(View records) {
   for_each_record(records, [this](View record) {
     const auto listener = abi::listener_changed(record);
-    if (listener && (listeners_.size() < kMostListeners || listeners_.contains(*listener)))
-      listeners_[*listener] = Bytes{record.begin(), record.end()};
+    if (!listener) return;
+    const auto known = listeners_.find(listener->id);
+    // One that came and went: as if it had never been.
+    if (known != listeners_.end() && listener->ended && began_here_.erase(listener->id) > 0) {
+      listeners_.erase(known);
+      return;
+    }
+    if (listeners_.size() >= kMostListeners && known == listeners_.end()) return;
+    listeners_[listener->id] = Bytes{record.begin(), record.end()};
+    if (!listener->ended) began_here_.insert(listener->id);
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "user/recording/conveyor.h"
@@ -24,6 +25,7 @@ class Keyframe {
   static constexpr std::size_t kMostListeners = 65536;
   std::vector<Packed> seeds_;
   std::map<std::uint64_t, Bytes> listeners_;  // the record of its last change, by id
+  std::set<std::uint64_t> began_here_;        // of these, those that no seed knows
 };
 
 }  // namespace tcpwhy::recording

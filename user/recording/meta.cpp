@@ -179,6 +179,7 @@ std::string to_json(const Meta& meta) {
                      {"wall_offset_ns", s.identity.wall.nanoseconds},
                      {"piece", meta.piece},
                      {"started_ns", meta.started_ns},
+                     {"begins_ns", meta.begins_ns},
                      {"drop_reasons", to_json(s.names.drop_reasons)},
                      {"reset_reasons", to_json(s.names.reset_reasons)},
                      {"thresholds", to_json(s.thresholds)},
@@ -204,6 +205,8 @@ util::Result<Meta> parse_meta(std::string_view text) {
   object.number("wall_offset_ns", s.identity.wall.nanoseconds);
   object.number("piece", meta.piece);
   object.number("started_ns", meta.started_ns);
+  meta.begins_ns = meta.started_ns;
+  object.number("begins_ns", meta.begins_ns);
   const auto names = [&object](const char* key, auto& out) {
     object.each(key, [&out](const std::string& k, const Json& v) { return read_name(k, v, out); });
   };

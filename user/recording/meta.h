@@ -15,7 +15,8 @@ struct Meta {
   std::string tool;         // the version that wrote it
   std::string kernel;       // uname -r
   std::uint32_t piece = 1;
-  std::uint64_t started_ns = 0;  // CLOCK_BOOTTIME, of the first piece
+  std::uint64_t started_ns = 0;  // CLOCK_BOOTTIME, of the run: the same in all pieces
+  std::uint64_t begins_ns = 0;   // of this file
   bool every_transition = false;
 };
 

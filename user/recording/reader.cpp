@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "user/abi/header.h"
 #include "user/recording/codec.h"
@@ -107,7 +108,7 @@ class FileReader final : public Reader {
   std::optional<End> end_;
   std::vector<std::string> problems_;
   std::uint64_t skip_until_ = 0;
-  std::optional<Block> held_;  // the block before the first that is wanted may reach into it
+  std::uint32_t hole_ = 0;  // in front of the next block
   bool over_ = false;
 };
 
@@ -122,20 +123,21 @@ util::Status FileReader::begin() {
   if (sound && get<std::uint32_t>(head.subspan(8)) > kFormat)
     return util::Error{fmt::format("{} has format {}, this tcpwhy knows formats up to {}", name_,
                                    get<std::uint32_t>(head.subspan(8)), kFormat),
-                       0, "read it with the version that wrote it, or a later one"};
+                       EBADMSG, "read it with the version that wrote it, or a later one"};
   if (sound) window_->skip(kFileHeaderBytes);
   ChunkHeader header;
   const bool found = find_chunk(header);
   if (!sound && (!found || header.type != static_cast<std::uint16_t>(ChunkType::meta)))
     return util::Error{magic ? fmt::format("{} is cut short before its first chunk", name_)
                              : fmt::format("{} is no recording of tcpwhy", name_),
-                       0, "recordings are made by tcpwhy record -o FILE"};
+                       magic ? EBADMSG : 0, "recordings are made by tcpwhy record -o FILE"};
   if (!sound) problem(0, "the file header is damaged");
   if (!found || header.type != static_cast<std::uint16_t>(ChunkType::meta))
-    return util::Error{fmt::format("{} has no META that can be read: nothing in it can be judged", name_), 0, ""};
+    return util::Error{fmt::format("{} has no META that can be read: nothing in it can be judged", name_), EBADMSG, ""};
   const std::uint64_t offset = window_->offset();
   const std::optional<Bytes> payload = payload_of(header, offset);
-  if (!payload) return util::Error{fmt::format("{} has no META that can be read: {}", name_, problems_.back()), 0, ""};
+  if (!payload)
+    return util::Error{fmt::format("{} has no META that can be read: {}", name_, problems_.back()), EBADMSG, ""};
   util::Result<Meta> meta = parse_meta(text_of(*payload));
   if (!meta) return std::move(meta.error()).within(name_);
   meta_ = std::move(*meta);
@@ -150,6 +152,8 @@ bool FileReader::find_chunk(ChunkHeader& header) {
     if (head.size() < kChunkHeaderBytes) break;
     if (get_chunk_header(head, header)) {
       if (skipped > 0) problem(from, fmt::format("{} bytes are no chunk and were skipped", skipped));
+      // Nobody knows how many records were in them; that there were some, a replay must know.
+      if (skipped > 0) hole_ = 1;
       return true;
     }
     // To the next byte that may begin one.
@@ -190,7 +194,8 @@ std::optional<Bytes> FileReader::payload_of(const ChunkHeader& h, std::uint64_t 
 }
 
 std::optional<Block> FileReader::block_of(const ChunkHeader& h) {
-  Block block{static_cast<ChunkType>(h.type), window_->offset(), h.time_ns, h.lost_before, h.records, {}};
+  Block block{static_cast<ChunkType>(h.type),          window_->offset(), h.time_ns,
+              h.lost_before + std::exchange(hole_, 0), h.records,         {}};
   std::optional<Bytes> records = payload_of(h, block.offset);
   if (!records) {
     // What was in it is missing: a replay must know.

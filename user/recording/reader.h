@@ -26,7 +26,8 @@ struct Block {
 
 class Reader {
  public:
-  // "-" is standard input. An error where it cannot be opened, is no recording, or has no META that can be used.
+  // "-" is standard input. An error where it cannot be opened, is no recording, or (EBADMSG) is a recording, but its META
+  // cannot be used.
   static util::Result<std::unique_ptr<Reader>> open(const std::string& path);
   // Of bytes in memory, for tests.
   static util::Result<std::unique_ptr<Reader>> of(Bytes bytes, const std::string& name);

@@ -127,8 +127,9 @@ std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
 
 std::string findings_line(const core::Summary& summary) {
   if (summary.findings.empty()) {
-    return summary.events_lost == 0 ? "No finding: nothing of what this version looks for went wrong."
-                                    : "No finding, but events were lost: something may have been missed.";
+    return summary.events_lost + summary.recorder_lost == 0
+               ? "No finding: nothing of what this version looks for went wrong."
+               : "No finding, but events were lost: something may have been missed.";
   }
   std::string list;
   for (const auto& [slug, count] : summary.findings) {

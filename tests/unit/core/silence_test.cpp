@@ -24,6 +24,31 @@ Connection open() {
   return c;
 }
 
+// A look of a sweep.
+void sweep(Connection& c, util::BootTime now) {
+  abi::Sample sample;
+  sample.socket = c.socket;
+  look(c, sample, now);
+}
+
+// What an event shows may be over in the next moment: a process that closes at once what its peer closed.
+TEST(Silence, AnEventEndsOneButBeginsNone) {
+  Connection c = open();
+  c.socket.rcv_nxt = kMuchUnread;
+  c.socket.write_seq = 5000;
+  c.socket.snd_wnd = 0;
+  look(c, kNow);
+  EXPECT_FALSE(c.silence.any());
+  sweep(c, kNow);
+  EXPECT_TRUE(c.silence.unread && c.silence.window_shut);
+  c.socket.copied_seq = kMuchUnread;
+  look(c, kNow + 1s);
+  EXPECT_FALSE(c.silence.unread);
+  c.socket.state = TcpState::close_wait;
+  look(c, kNow + 2s);
+  EXPECT_FALSE(c.silence.close_wait);
+}
+
 TEST(Silence, AFinIsNoData) {
   abi::Socket s;
   s.rcv_nxt = 26;
@@ -66,17 +91,17 @@ TEST(Silence, SequenceNumbersWrap) {
 TEST(Silence, UnreadBeginsAnewWhereTheProcessRead) {
   Connection c = open();
   c.socket.rcv_nxt = 100000;
-  look(c, kNow);
+  sweep(c, kNow);
   EXPECT_EQ(c.silence.unread, kNow);
-  look(c, kNow + 1s);
+  sweep(c, kNow + 1s);
   EXPECT_EQ(c.silence.unread, kNow);
   EXPECT_FALSE(c.silence.last_read);
   c.socket.copied_seq = 1000;
-  look(c, kNow + 2s);
+  sweep(c, kNow + 2s);
   EXPECT_EQ(c.silence.unread, kNow + 2s);
   EXPECT_EQ(c.silence.last_read, kNow + 2s);
   c.socket.copied_seq = 100000;
-  look(c, kNow + 3s);
+  sweep(c, kNow + 3s);
   EXPECT_FALSE(c.silence.unread);
 }
 
@@ -84,10 +109,10 @@ TEST(Silence, ALittleThatJustArrivedIsAboutToBeRead) {
   Connection c = open();
   c.socket.rcv_nxt = 5;
   c.socket.received_age = 599ms;
-  look(c, kNow);
+  sweep(c, kNow);
   EXPECT_FALSE(c.silence.unread);
   c.socket.received_age = 600ms;
-  look(c, kNow + 1ms);
+  sweep(c, kNow + 1ms);
   EXPECT_EQ(c.silence.unread, kNow + 1ms);
 }
 
@@ -95,13 +120,13 @@ TEST(Silence, AWindowIsShutWhileNothingGoesOut) {
   Connection c = open();
   c.socket.snd_wnd = 0;
   c.socket.write_seq = 100;
-  look(c, kNow);
+  sweep(c, kNow);
   EXPECT_EQ(c.silence.window_shut, kNow);
   c.socket.snd_nxt = 10;
-  look(c, kNow + 1s);
+  sweep(c, kNow + 1s);
   EXPECT_EQ(c.silence.window_shut, kNow + 1s);
   c.socket.snd_wnd = 65536;
-  look(c, kNow + 2s);
+  sweep(c, kNow + 2s);
   EXPECT_FALSE(c.silence.window_shut);
 }
 
@@ -109,13 +134,13 @@ TEST(Silence, AClosingEndWaitsForItsAcknowledgment) {
   Connection c = open();
   c.socket.state = TcpState::fin_wait1;
   c.socket.write_seq = c.socket.snd_nxt = 6;
-  look(c, kNow);
+  sweep(c, kNow);
   EXPECT_EQ(c.silence.closing, kNow);
   c.socket.snd_una = 3;
-  look(c, kNow + 1s);
+  sweep(c, kNow + 1s);
   EXPECT_EQ(c.silence.closing, kNow + 1s);
   c.socket.snd_una = 6;
-  look(c, kNow + 2s);
+  sweep(c, kNow + 2s);
   EXPECT_FALSE(c.silence.closing);
 }
 
@@ -123,13 +148,13 @@ TEST(Silence, TheFinToldWhenCloseWaitBegan) {
   Connection c = open();
   c.socket.state = TcpState::close_wait;
   c.socket.segment_age = 5s;
-  look(c, kNow);
+  sweep(c, kNow);
   EXPECT_EQ(c.silence.close_wait, kNow - 5s);
   c.socket.segment_age = 0s;  // an acknowledgment of late changes nothing
-  look(c, kNow + 1s);
+  sweep(c, kNow + 1s);
   EXPECT_EQ(c.silence.close_wait, kNow - 5s);
   c.socket.state = TcpState::last_ack;
-  look(c, kNow + 2s);
+  sweep(c, kNow + 2s);
   EXPECT_FALSE(c.silence.close_wait);
 }
 
@@ -148,11 +173,11 @@ TEST(Silence, OnlyASampleBeginsAWaitForAnAnswer) {
   EXPECT_EQ(c.silence.answers, 7U);
   EXPECT_EQ(c.silence.usual_wait, 200ms);
   c.socket.sent_age = 2996ms;  // as coarse as jiffies
-  look(c, kNow + 1s);
+  sweep(c, kNow + 1s);
   EXPECT_EQ(c.silence.awaiting, kNow - 2s);
   c.socket.bytes_received = 5;
   c.socket.received_age = 0s;
-  look(c, kNow + 1s);
+  sweep(c, kNow + 1s);
   EXPECT_FALSE(c.silence.awaiting);
 }
 
@@ -182,9 +207,9 @@ TEST(Silence, IdleSinceItsLastWord) {
 TEST(Silence, AMinisocketSaysNothing) {
   Connection c = open();
   c.socket.rcv_nxt = 100000;
-  look(c, kNow);
+  sweep(c, kNow);
   c.socket = {};
-  look(c, kNow + 1s);
+  sweep(c, kNow + 1s);
   EXPECT_EQ(c.silence.unread, kNow);
 }
 

@@ -70,11 +70,22 @@ TEST_F(FlightTest, ByItselfItSavesOncePerInterval) {
   EXPECT_NE(recorder->save("reset", false), "");
   fly(*recorder, 30s);
   EXPECT_EQ(recorder->save("reset", false), "");
-  EXPECT_NE(recorder->save("asked", true), "");
-  fly(*recorder, 61s);
-  EXPECT_NE(recorder->save("reset", false), "");
   ASSERT_TRUE(recorder->finish(0));
-  EXPECT_EQ(recorder->saved(), 3U);
+  EXPECT_EQ(recorder->saved(), 1U);
+}
+
+TEST_F(FlightTest, AskedAgainItGoesOnForLonger) {
+  FlightOptions options;
+  options.after = 10s;
+  auto recorder = open(options);
+  fly(*recorder, 5s);
+  const std::string path = recorder->save("asked", true);
+  fly(*recorder, 5s);
+  EXPECT_EQ(recorder->save("asked", true), "");
+  fly(*recorder, 30s);
+  ASSERT_TRUE(recorder->finish(0));
+  EXPECT_EQ(recorder->saved(), 1U);
+  EXPECT_NEAR(static_cast<double>(events(path)), 200, 15);
 }
 
 TEST_F(FlightTest, MemoryIsBounded) {

@@ -29,6 +29,7 @@ TEST(Meta, SaysWhatItWasTold) {
   s.window = 3s;
   m.piece = 4;
   m.started_ns = 12;
+  m.begins_ns = 13;
   m.every_transition = true;
   const auto back = parse_meta(to_json(m));
   ASSERT_TRUE(back) << back.error().what;
