@@ -24,7 +24,8 @@ void backend_gone(Truth& truth, End how, const std::string& addr) {
   const Puppet client("caller");
   Endpoint service{addr, 0};
   if (how == End::never_was) {
-    service.port = 7000;  // in this namespace nobody else can have it
+    // In this namespace nobody else can have it; nor in one of another test that had its number before.
+    service.port = 7900 + static_cast<int>(::getpid() % 1000);
   } else {
     service = server.listen(addr);
     for (int i = 0; i < 3; ++i) {

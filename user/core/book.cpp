@@ -214,7 +214,8 @@ void Book::judge(const Key& key, Entry& entry, bool final) {
   }
   bool waiting = false;
   // Only what will be read is worth a walk over the host's processes.
-  if (!final && entry.group.empty() && asks(entry, *verdict) && !answered(entry, *verdict, waiting)) {
+  // Told as no more than info before, its owners were not asked for.
+  if (!final && asks(entry, *verdict) && !answered(entry, *verdict, waiting)) {
     entry.judged = {};
     return;
   }
