@@ -149,6 +149,7 @@ struct StateChange {
   std::optional<util::BootTime> last_success;  // SYN_SENT to CLOSE: the destination's last successful connect
 };
 enum class RetransmitType : std::uint8_t { timeout = 1, fast, tail_loss, syn, probe };
+std::string_view to_string(RetransmitType type);
 struct Retransmit {
   Socket socket;
   Owner owner;
@@ -269,6 +270,10 @@ struct Event {
                Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host, Mib>
       body;
 };
+
+// Of the connection, or the listener, that an event is about, seen from the end that it happened to (a drop: from its
+// receiver); absent where it is about none.
+std::optional<Tuple> tuple_of(const Event& event);
 
 // "state", "retransmit", ...: the names of kinds in the summary, the events and the losses.
 std::string_view name_of(const Event& event);

@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
 namespace tcpwhy::core {
 namespace {
 
@@ -14,11 +12,6 @@ std::string by(const abi::Owner& o) { return o.known() ? fmt::format(" {}[{}]", 
 
 std::string sequences(const abi::Socket& s) {
   return fmt::format("unacked {} unread {} window {}/{}", s.unacked(), s.unread(), s.snd_wnd, s.rcv_wnd);
-}
-
-std::string_view type_name(abi::RetransmitType type) {
-  static constexpr std::array<std::string_view, 6> kNames{"?", "time-out", "fast", "tail loss", "SYN", "window probe"};
-  return kNames[static_cast<std::size_t>(type)];
 }
 
 struct Words {
@@ -35,7 +28,7 @@ struct Words {
   }
   std::string operator()(const abi::Retransmit& e) const {
     return fmt::format("{} {} {} timeouts {} rto {} {}{}{}", ends(e.socket.tuple), abi::to_string(e.socket.state),
-                       type_name(e.type), e.socket.retransmits, util::human(e.socket.rto), sequences(e.socket),
+                       abi::to_string(e.type), e.socket.retransmits, util::human(e.socket.rto), sequences(e.socket),
                        by(e.owner), e.error ? fmt::format(" not sent (error {})", -e.error) : "");
   }
   std::string operator()(const abi::SynAckRetransmit& e) const {

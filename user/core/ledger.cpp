@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <utility>
 
 namespace tcpwhy::core {
 namespace {
@@ -16,22 +16,45 @@ bool begins_here(TcpState from, TcpState to) {
   return to == TcpState::established && (from == TcpState::syn_sent || from == TcpState::syn_recv);
 }
 
-// The tuple of whatever connection an event is about, from the end that it happened to; a drop's receiver.
-struct TupleOf {
-  std::optional<abi::Tuple> operator()(const abi::Transition& e) const { return e.tuple; }
-  std::optional<abi::Tuple> operator()(const abi::StateChange& e) const { return e.socket.tuple; }
-  std::optional<abi::Tuple> operator()(const abi::Retransmit& e) const { return e.socket.tuple; }
-  std::optional<abi::Tuple> operator()(const abi::SynAckRetransmit& e) const { return e.tuple; }
-  std::optional<abi::Tuple> operator()(const abi::ResetSent& e) const { return e.socket.tuple; }
-  std::optional<abi::Tuple> operator()(const abi::ResetReceived& e) const { return e.socket.tuple; }
-  std::optional<abi::Tuple> operator()(const abi::SocketError& e) const { return e.socket.tuple; }
-  std::optional<abi::Tuple> operator()(const abi::Drop& e) const { return e.tuple; }
-  std::optional<abi::Tuple> operator()(const abi::Sample& e) const {
-    return e.socket.listener ? std::nullopt : std::optional{e.socket.tuple};
+// What an event shows of the end that it happened to.
+struct Sight {
+  abi::Socket socket;  // its tuple at the least
+  abi::Owner owner;
+  TcpState from = TcpState::unknown;
+  TcpState state = TcpState::unknown;
+};
+
+struct SightOf {
+  std::optional<Sight> operator()(const abi::Transition& e) const {
+    Sight sight;
+    sight.socket.tuple = e.tuple;
+    sight.socket.snd_una = e.snd_una;
+    sight.socket.err = e.err;
+    sight.socket.total_retrans = e.total_retrans;
+    if (e.pid) sight.owner = {abi::OwnerSource::current, e.pid, e.comm, {}, false, 0};
+    sight.from = e.from;
+    sight.state = e.to;
+    return sight;
   }
-  template <typename Other>
-  std::optional<abi::Tuple> operator()(const Other&) const {
-    return std::nullopt;
+  std::optional<Sight> operator()(const abi::StateChange& e) const { return Sight{e.socket, e.owner, e.from, e.to}; }
+  std::optional<Sight> operator()(const abi::SynAckRetransmit& e) const { return only(e.tuple); }
+  std::optional<Sight> operator()(const abi::Drop& e) const { return only(e.tuple); }
+  std::optional<Sight> operator()(const abi::Seed&) const { return std::nullopt; }
+  template <typename Body>
+  std::optional<Sight> operator()(const Body& e) const {
+    if constexpr (requires { e.socket; })
+      // A reset's socket may be a listener, or a tuple alone.
+      return e.socket.full && e.socket.state != TcpState::listen ? Sight{e.socket, e.owner, {}, e.socket.state}
+                                                                 : only(e.socket.tuple);
+    else
+      return std::nullopt;
+  }
+
+ private:
+  static Sight only(const abi::Tuple& tuple) {
+    Sight sight;
+    sight.socket.tuple = tuple;
+    return sight;
   }
 };
 
@@ -60,12 +83,9 @@ struct StepText {
                        e.socket.err ? fmt::format(" error {}", e.socket.err) : "", sequences(e.socket, sent, received));
   }
   std::string operator()(const abi::Retransmit& e) const {
-    static constexpr std::array<std::string_view, 6> kTypes{"?",         "time-out", "fast",
-                                                            "tail loss", "SYN",      "window probe"};
     const std::uint32_t from = sent ? e.socket.snd_una - *sent : 0;
-    return fmt::format("sent again ({}) from byte {}, time-outs {}, RTO {}{}",
-                       kTypes.at(static_cast<std::size_t>(e.type)), from, e.socket.retransmits,
-                       util::human(e.socket.rto), sequences(e.socket, sent, received));
+    return fmt::format("sent again ({}) from byte {}, time-outs {}, RTO {}{}", abi::to_string(e.type), from,
+                       e.socket.retransmits, util::human(e.socket.rto), sequences(e.socket, sent, received));
   }
   std::string operator()(const abi::SynAckRetransmit& e) const {
     return fmt::format("SYN-ACK sent again by {}, client's ACK {}, accept queue {} of {}",
@@ -133,18 +153,29 @@ LedgerRow* Ledger::row_of(const abi::Tuple& tuple, util::BootTime time, bool beg
   return &row;
 }
 
-void Ledger::note(const abi::Socket& s, const abi::Owner& owner, util::BootTime time, TcpState state, bool begins) {
-  LedgerRow* row = row_of(s.tuple, time, begins);
+void Ledger::on(const abi::Event& event) {
+  const std::optional<Sight> sight = std::visit(SightOf{}, event.body);
+  if (!sight) return;
+  const abi::Socket& s = sight->socket;
+  const bool begins = begins_here(sight->from, sight->state);
+  LedgerRow* row = row_of(s.tuple, event.time, begins);
   if (!row) return;
-  LedgerEnd& end = s.tuple.local == row->client ? row->client_end : row->server_end;
-  row->last = time;
+  // Who connected is the client, whatever the ports.
+  if (sight->from == TcpState::syn_sent && row->client != s.tuple.local) {
+    std::swap(row->client, row->server);
+    std::swap(row->client_end, row->server_end);
+  }
+  row->last = event.time;
   row->events += 1;
+  note(s.tuple.local == row->client ? row->client_end : row->server_end, s, sight->owner, sight->state, begins);
+}
+
+void Ledger::note(LedgerEnd& end, const abi::Socket& s, const abi::Owner& owner, TcpState state, bool begins) {
+  const TcpState was = std::exchange(end.state, state == TcpState::unknown ? end.state : state);
   end.seen = true;
   if (s.tuple.netns) end.netns = s.tuple.netns;
-  const TcpState was = end.state;
-  if (state != TcpState::unknown) end.state = state;
   if (owner.known() && !end.owner) end.owner = process_of(owner);
-  end.err = s.err ? s.err : end.err;
+  if (s.err) end.err = s.err;
   end.retransmits = std::max(end.retransmits, s.total_retrans);
   // A client's bytes_acked counts its SYN.
   const std::uint64_t acked = s.bytes_acked > 0 && !s.accepted ? s.bytes_acked - 1 : s.bytes_acked;
@@ -157,50 +188,6 @@ void Ledger::note(const abi::Socket& s, const abi::Owner& owner, util::BootTime 
   if (s.full) end.acked = std::max(end.acked, acked);
   if (state == TcpState::fin_wait2 || state == TcpState::time_wait || (was == TcpState::last_ack && end.err == 0))
     end.fin_acked = true;
-}
-
-void Ledger::on(const abi::Event& event) {
-  if (const auto* t = std::get_if<abi::Transition>(&event.body)) {
-    abi::Socket s;
-    s.tuple = t->tuple;
-    s.snd_una = t->snd_una;
-    s.err = t->err;
-    s.total_retrans = t->total_retrans;
-    abi::Owner owner;
-    if (t->pid) owner = {abi::OwnerSource::current, t->pid, t->comm, {}, false, 0};
-    const bool begins = begins_here(t->from, t->to);
-    note(s, owner, event.time, t->to, begins);
-    if (begins && t->from == TcpState::syn_sent) {
-      // Who connected is the client, whatever the ports.
-      LedgerRow* row = row_of(t->tuple, event.time, false);
-      if (row && row->client != t->tuple.local) {
-        std::swap(row->client, row->server);
-        std::swap(row->client_end, row->server_end);
-      }
-    }
-    return;
-  }
-  if (const auto* c = std::get_if<abi::StateChange>(&event.body)) {
-    if (c->to != TcpState::listen && c->from != TcpState::listen)
-      note(c->socket, c->owner, event.time, c->to, begins_here(c->from, c->to));
-    return;
-  }
-  if (const auto tuple = std::visit(TupleOf{}, event.body)) {
-    abi::Socket s;
-    s.tuple = *tuple;
-    abi::Owner owner;
-    const auto take = [&](const abi::Socket& socket, const abi::Owner& by) {
-      if (socket.full) s = socket;
-      s.tuple = *tuple;
-      owner = by;
-    };
-    if (const auto* e = std::get_if<abi::Retransmit>(&event.body)) take(e->socket, e->owner);
-    if (const auto* e = std::get_if<abi::Sample>(&event.body)) take(e->socket, e->owner);
-    if (const auto* e = std::get_if<abi::ResetSent>(&event.body)) take(e->socket, e->owner);
-    if (const auto* e = std::get_if<abi::ResetReceived>(&event.body)) take(e->socket, e->owner);
-    const bool states = s.full && s.state != TcpState::listen;
-    note(s, owner, event.time, states ? s.state : TcpState::unknown, states && s.state == TcpState::syn_sent);
-  }
 }
 
 void Ledger::mark(const ConnectionView& c, const Finding& finding) {
@@ -237,12 +224,14 @@ const LedgerRow* Ledger::find(const util::Endpoint& endpoint) const {
 
 std::optional<LadderStep> ladder_step(const abi::Event& event, const LedgerRow& row, const KernelNames& names) {
   if (event.time < row.first || event.time > row.last) return std::nullopt;
-  const auto tuple = std::visit(TupleOf{}, event.body);
+  const std::optional<abi::Tuple> tuple = abi::tuple_of(event);
   if (!tuple) return std::nullopt;
   const bool at_client = tuple->local == row.client && tuple->remote == row.server;
   if (!at_client && !(tuple->local == row.server && tuple->remote == row.client)) return std::nullopt;
   const LedgerEnd& own = at_client ? row.client_end : row.server_end;
   const LedgerEnd& other = at_client ? row.server_end : row.client_end;
+  // The same addresses in another namespace.
+  if (tuple->netns && own.netns && tuple->netns != own.netns) return std::nullopt;
   return LadderStep{at_client, std::visit(StepText{names, own.first_una, other.first_una}, event.body)};
 }
 

@@ -61,7 +61,8 @@ class Ledger {
  private:
   [[nodiscard]] const std::size_t* known(const abi::Tuple& tuple) const;
   LedgerRow* row_of(const abi::Tuple& tuple, util::BootTime time, bool begins);
-  void note(const abi::Socket& socket, const abi::Owner& owner, util::BootTime time, abi::TcpState state, bool begins);
+  static void note(LedgerEnd& end, const abi::Socket& socket, const abi::Owner& owner, abi::TcpState state,
+                   bool begins);
   void mark(const ConnectionView& connection, const Finding& finding);
 
   std::size_t most_;

@@ -104,6 +104,36 @@ TEST(Ledger, AFindingMarksItsConnection) {
   EXPECT_EQ(ledger.find(8), nullptr);
 }
 
+// Its SYN was sent again, so that the event says more; the server's port is the higher one.
+TEST(Ledger, WhoConnectedIsTheClientWhateverTheEvent) {
+  Ledger ledger;
+  abi::StateChange change;
+  change.socket.tuple = kClient.mirrored();
+  change.socket.full = true;
+  change.from = TcpState::syn_sent;
+  change.to = TcpState::established;
+  ledger.on(abi::Event{util::BootTime{1s}, change});
+  EXPECT_EQ(ledger.rows().front().client.port, 8080);
+}
+
+TEST(Ledger, TheSameLoopbackAddressesInTwoNamespacesAreTwo) {
+  Ledger ledger;
+  for (const std::uint32_t netns : {1U, 2U}) {
+    abi::Transition t;
+    t.tuple = kClient;
+    t.tuple.netns = netns;
+    t.from = TcpState::syn_sent;
+    t.to = TcpState::established;
+    ledger.on(abi::Event{util::BootTime{1s}, t});
+  }
+  ASSERT_EQ(ledger.rows().size(), 2U);
+  abi::Transition other;
+  other.tuple = kClient;
+  other.tuple.netns = 2;
+  EXPECT_FALSE(ladder_step({util::BootTime{1s}, other}, ledger.rows().front(), {}));
+  EXPECT_TRUE(ladder_step({util::BootTime{1s}, other}, ledger.rows().back(), {}));
+}
+
 TEST(Ledger, WhatDoesNotFitIsCounted) {
   Ledger ledger{1};
   Life{ledger}.live();
