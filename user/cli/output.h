@@ -12,9 +12,10 @@ namespace tcpwhy::cli {
 
 std::unique_ptr<sink::Sink> make_sink(const OutputOptions& options, const core::Settings& settings);
 
-// Nothing of before `since` goes to the sink. All that is given must outlive the outlets.
+// Nothing of before `since` goes to the sink, and no event that `filter` keeps back. All that is given must outlive the
+// outlets.
 core::Outlets outlets_of(const OutputOptions& options, sink::Sink& sink, const core::KernelNames& names,
-                         util::BootTime since = {});
+                         const core::Filter& filter, util::BootTime since = {});
 
 // Says the error and its hint; kFailed.
 int fail(const util::Error& error);

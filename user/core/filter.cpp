@@ -116,6 +116,14 @@ bool Filter::empty() const {
          netns.empty();
 }
 
+bool Filter::passes(const abi::Event& event) const {
+  if (ports.empty() && local.empty() && remote.empty() && netns.empty()) return true;
+  const std::optional<abi::Tuple> tuple = abi::tuple_of(event);
+  if (!tuple || !(netns.empty() || lists(netns, tuple->netns))) return false;
+  if (tuple->remote.port == 0) return side_passes(*this, {tuple->local, std::nullopt, true});
+  return side_passes(*this, {tuple->local, tuple->remote}) || side_passes(*this, {tuple->remote, tuple->local});
+}
+
 bool Filter::passes(const Finding& finding) const {
   return sides_pass(*this, finding) && processes_pass(*this, finding) && netns_passes(*this, finding);
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "user/abi/event.h"
 #include "user/core/finding.h"
 #include "user/util/address.h"
 
@@ -24,6 +25,8 @@ struct Filter {
   // A finding passes when its connection, its peer (seen from its own side) or its listener does: a filter narrows
   // what is told, it never breaks the pairing of two ends.
   [[nodiscard]] bool passes(const Finding& finding) const;
+  // By ports, addresses and namespace alone, from either end: of whose processes an event is, not every event tells.
+  [[nodiscard]] bool passes(const abi::Event& event) const;
 };
 
 }  // namespace tcpwhy::core

@@ -131,5 +131,21 @@ TEST(Filter, AServiceAloneStandsForEitherEnd) {
   EXPECT_FALSE(Filter{.ports = {81}}.passes(finding));
 }
 
+TEST(Filter, EventsPassByTheirEndsAndNamespace) {
+  abi::Transition transition;
+  transition.tuple = {at("10.0.0.5", 40000), at("10.0.0.9", 80), 100};
+  const abi::Event event{{}, transition};
+  EXPECT_TRUE(Filter{}.passes(event));
+  EXPECT_TRUE((Filter{.ports = {80}}.passes(event)));
+  EXPECT_FALSE((Filter{.ports = {81}}.passes(event)));
+  EXPECT_TRUE((Filter{.local = {cidr("10.0.0.9")}}.passes(event)));
+  EXPECT_FALSE((Filter{.local = {cidr("10.0.0.9")}, .remote = {cidr("10.0.0.9")}}.passes(event)));
+  EXPECT_TRUE((Filter{.netns = {100}}.passes(event)));
+  EXPECT_FALSE((Filter{.netns = {200}}.passes(event)));
+  // What is about no connection is about none that was asked for; and of processes not every event tells.
+  EXPECT_FALSE((Filter{.ports = {80}}.passes(abi::Event{{}, abi::Host{}})));
+  EXPECT_TRUE((Filter{.pids = {11}}.passes(event)));
+}
+
 }  // namespace
 }  // namespace tcpwhy::core
