@@ -77,32 +77,43 @@ util::Result<std::unique_ptr<recording::Recorder>> make_recorder(const TraceOpti
   flight.window = *said.flight;
   flight.most_bytes = said.max_memory;
   flight.interval = said.save_interval;
-  auto recorder = recording::FlightRecorder::open(flight, meta);
-  if (!recorder) return std::move(recorder.error());
-  return std::unique_ptr<recording::Recorder>{std::move(*recorder)};
+  return recording::open_flight_recorder(flight, meta);
 }
 
-// What the flight recorder saves, and why; without effect on another recorder, or none.
+// When a flight recorder saves, and what becomes of it; without effect on another recorder, or none.
 class Saver {
  public:
-  explicit Saver(recording::Recorder* recorder) : flight_(dynamic_cast<recording::FlightRecorder*>(recorder)) {}
+  explicit Saver(recording::Recorder* recorder) : recorder_(recorder) {}
   void on(const std::vector<core::Finding>& findings) {
     for (const core::Finding& f : findings)
       if (f.severity == core::Severity::critical && reason_.empty()) reason_ = f.slug;
   }
   // To be called between records.
   void save_if_asked() {
-    if (!flight_) return;
-    if (save_asked.exchange(false)) say(flight_->save("asked", true));
-    if (!reason_.empty()) say(flight_->save(std::exchange(reason_, {}), false));
+    if (!recorder_) return;
+    if (save_asked.exchange(false)) save("asked", true);
+    if (!reason_.empty()) save(std::exchange(reason_, {}), false);
+    tell_outcomes();
   }
+  void tell_outcomes() {
+    while (auto outcome = recorder_ ? recorder_->take_outcome() : std::nullopt) {
+      if (*outcome) {
+        spdlog::info("{}", **outcome);
+      } else {
+        (void)fail(outcome->error());
+        failed_ = true;
+      }
+    }
+  }
+  [[nodiscard]] bool failed() const { return failed_; }  // at least one
 
  private:
-  static void say(const std::string& path) {
-    if (!path.empty()) spdlog::info("saving {}", path);
+  void save(const std::string& reason, bool by_hand) {
+    if (const std::string path = recorder_->save(reason, by_hand); !path.empty()) spdlog::info("saving {}", path);
   }
-  recording::FlightRecorder* flight_;
+  recording::Recorder* recorder_;
   std::string reason_;
+  bool failed_ = false;
 };
 
 // What the run sees goes to the recorder, where there is one, and to the pipeline.
@@ -175,7 +186,7 @@ int run_trace(const TraceOptions& options) {
   outlets.findings = [&saver, on_critical](const std::vector<core::Finding>& findings) {
     if (on_critical) saver.on(findings);
   };
-  if (!options.quiet) outlets = outlets_of(options, *sink, source.names());
+  if (!options.quiet) outlets = outlets_of(options, *sink, source.names(), options.filter);
   core::Pipeline pipeline{std::move(settings), std::move(detectors), std::move(outlets)};
 
   const Feed feed{pipeline, recorder->get()};
@@ -187,10 +198,12 @@ int run_trace(const TraceOptions& options) {
   core::Summary summary = pipeline.summary();
   summary.connections = std::max(summary.connections, source.connections_seen());
   const util::Status recorded = finish_recording(recorder->get(), source.connections_seen(), summary);
+  saver.tell_outcomes();
   if (!options.quiet) sink->summary(summary);
-  if (!recorded) (void)fail(recorded.error());
-  if (!recorded && followed) return kFailed;
-  return followed ? static_cast<int>(kRan) : fail(followed.error());
+  int code = saver.failed() ? kFailed : kRan;
+  for (const util::Status* status : {&recorded, &followed})
+    if (!*status) code = fail(status->error());
+  return code;
 }
 
 }  // namespace tcpwhy::cli

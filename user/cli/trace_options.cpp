@@ -109,19 +109,11 @@ void add_run_for(CLI::App& app, TraceOptions& options) {
       ->type_name("DURATION");
 }
 
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& what) {
-  CLI::App* command = app.add_subcommand(name, what);
-  command->group("Commands");
-  command->formatter(std::make_shared<CLI::Formatter>());
-  command->set_help_flag("-h,--help", "Print this help and exit");
-  command->get_formatter()->column_width(40);
-  return command;
-}
-
 constexpr const char* kRecordFooter = R"(
 The recording holds every event, what was there at the start, and what was observed of processes: tcpwhy report FILE gives
 the findings that tcpwhy trace would have given, on any machine and without root. Filters by port and address keep other
-events out of it where the kernel can tell; those by process and namespace only say which findings are told. About 8 bytes an event; mode 0600.
+events out of it where the kernel can tell; those by process and namespace only say which findings are told. About 8 bytes
+an event; mode 0600.
 
 Examples:
   tcpwhy record -o incident.tcpwhy --for 1min

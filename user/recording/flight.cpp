@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <mutex>
 
 #include "user/recording/codec.h"
 #include "user/recording/conveyor.h"
@@ -30,15 +31,15 @@ std::string word_of(const std::string& text) {
   return word;
 }
 
-class Flight final : public FlightRecorder {
+class FlightRecorder final : public Recorder {
  public:
-  Flight(FlightOptions options, Meta meta)
+  FlightRecorder(FlightOptions options, Meta meta)
       : options_(std::move(options)),
         meta_(std::move(meta)),
         conveyor_(options_.may_wait, [this](Batch& batch) { return handle(batch); }) {}
-  Flight(const Flight&) = delete;
-  Flight& operator=(const Flight&) = delete;
-  ~Flight() override { (void)finish(0); }
+  FlightRecorder(const FlightRecorder&) = delete;
+  FlightRecorder& operator=(const FlightRecorder&) = delete;
+  ~FlightRecorder() override { (void)finish(0); }
 
   void record(View record) override { conveyor_.record(record); }
 
@@ -61,13 +62,20 @@ class Flight final : public FlightRecorder {
     conveyor_.finish();
     if (file_.is_open()) end_file(conveyor_.newest_ns(), connections);
     if (auto trouble = conveyor_.trouble()) return *trouble;
-    return trouble_ ? util::Status{*trouble_} : util::Status{util::Done{}};
+    return util::Done{};
+  }
+
+  std::optional<util::Result<std::string>> take_outcome() override {
+    const std::lock_guard lock{outcomes_mutex_};
+    if (outcomes_.empty()) return std::nullopt;
+    std::optional<util::Result<std::string>> outcome{std::move(outcomes_.front())};
+    outcomes_.pop_front();
+    return outcome;
   }
 
   std::optional<util::Error> trouble() const override { return conveyor_.trouble(); }
   std::uint64_t lost() const override { return conveyor_.lost(); }
   std::uint64_t bytes() const override { return bytes_; }
-  std::uint64_t saved() const override { return saved_; }
 
  private:
   // The writer's thread. A save that fails (a full disk) ends itself, never the recorder: the next may find room.
@@ -110,16 +118,17 @@ class Flight final : public FlightRecorder {
     if (!ring_.empty()) meta.begins_ns = ring_.front().header.time_ns;
     util::Result<File> file = File::create(path, false, meta);
     if (!file) return keep(std::move(file.error()));
-
     file_ = std::move(*file);
-    saved_ += 1;
+    path_ = path;
     for (const Packed& chunk : keyframe_.chunks(options_.level)) put(chunk);
     for (const Packed& chunk : ring_) put(chunk);
   }
 
   void end_file(std::uint64_t now, std::uint64_t connections) {
-    bytes_ += file_.bytes();
     keep(file_.finish({connections, conveyor_.lost() - lost_before_file_, now, false}));
+    if (!writing_) return;
+    bytes_ += file_.bytes();
+    tell(fmt::format("{} is whole: {:.1f} MiB", path_, static_cast<double>(file_.bytes()) / (1U << 20)));
     file_ = File{};
     writing_ = false;
   }
@@ -130,9 +139,14 @@ class Flight final : public FlightRecorder {
 
   void keep(util::Status status) {
     if (status) return;
-    trouble_ = std::move(status.error());
+    tell(std::move(status.error()));
     file_ = File{};
     writing_ = false;
+  }
+
+  void tell(util::Result<std::string> outcome) {
+    const std::lock_guard lock{outcomes_mutex_};
+    outcomes_.push_back(std::move(outcome));
   }
 
   FlightOptions options_;
@@ -143,21 +157,22 @@ class Flight final : public FlightRecorder {
   File file_;               // being written, if open
   std::uint64_t file_until_ = 0;
   std::uint64_t lost_before_file_ = 0;
-  std::optional<util::Error> trouble_;  // of the last save that failed
-  std::uint64_t last_save_ns_ = 0;      // that nobody asked for by hand; of the thread that records
-  std::atomic<bool> writing_{false};    // a file, or about to
+  std::string path_;                  // of the file being written
+  std::uint64_t last_save_ns_ = 0;    // that nobody asked for by hand; of the thread that records
+  std::atomic<bool> writing_{false};  // a file, or about to
   std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<std::uint64_t> saved_{0};
+  std::mutex outcomes_mutex_;
+  std::deque<util::Result<std::string>> outcomes_;
   Conveyor conveyor_;  // the last: its thread uses all others
 };
 
 }  // namespace
 
-util::Result<std::unique_ptr<FlightRecorder>> FlightRecorder::open(const FlightOptions& options, const Meta& meta) {
+util::Result<std::unique_ptr<Recorder>> open_flight_recorder(const FlightOptions& options, const Meta& meta) {
   if (::access(options.folder.c_str(), W_OK | X_OK) != 0)
     return util::Error{fmt::format("cannot write files into {}: {}", options.folder, std::strerror(errno)), errno,
                        "-o names the folder for what the flight recorder saves; it must be there"};
-  return std::unique_ptr<FlightRecorder>{std::make_unique<Flight>(options, meta)};
+  return std::unique_ptr<Recorder>{std::make_unique<FlightRecorder>(options, meta)};
 }
 
 }  // namespace tcpwhy::recording

@@ -21,15 +21,8 @@ struct FlightOptions {
   bool may_wait = false;
 };
 
-class FlightRecorder : public Recorder {
- public:
-  // An error where the folder is none that can be written to.
-  static util::Result<std::unique_ptr<FlightRecorder>> open(const FlightOptions& options, const Meta& meta);
-
-  // Writes a file: FOLDER/tcpwhy-HOST-TIME-REASON.tcpwhy; where one is being written, that one goes on for longer. Not by
-  // hand only where the last such save is long enough ago. Returns its path, empty where no new one is made.
-  virtual std::string save(const std::string& reason, bool by_hand) = 0;
-  [[nodiscard]] virtual std::uint64_t saved() const = 0;  // files
-};
+// save(): FOLDER/tcpwhy-HOST-TIME-REASON.tcpwhy; where one is being written, that one goes on for longer. Not by hand only
+// where the last such save is long enough ago. An error where the folder is none that can be written to.
+util::Result<std::unique_ptr<Recorder>> open_flight_recorder(const FlightOptions& options, const Meta& meta);
 
 }  // namespace tcpwhy::recording

@@ -36,6 +36,11 @@ class Recorder {
   // Writes what is left, INDEX and END, and closes. `connections`: that the hooks saw begin.
   virtual util::Status finish(std::uint64_t connections) = 0;
 
+  // Of a flight recorder: writes a file (flight.h). Returns its path, empty where no new one is made.
+  virtual std::string save(const std::string& /*reason*/, bool /*by_hand*/) { return {}; }
+  // What became of such a file, once each: empty where nothing is new. "FILE is whole: 1.2 MiB", or an error.
+  virtual std::optional<util::Result<std::string>> take_outcome() { return std::nullopt; }
+
   // Why nothing is written any more (a full disk), once that is so; what was written before stays readable.
   [[nodiscard]] virtual std::optional<util::Error> trouble() const = 0;
   [[nodiscard]] virtual std::uint64_t lost() const = 0;   // records

@@ -12,15 +12,15 @@ using namespace std::chrono_literals;
 
 class FlightTest : public testing::Test {
  protected:
-  std::unique_ptr<FlightRecorder> open(FlightOptions options = {}) {
+  std::unique_ptr<Recorder> open(FlightOptions options = {}) {
     options.folder = folder_ / ".";
     options.may_wait = true;
-    auto recorder = FlightRecorder::open(options, meta());
+    auto recorder = open_flight_recorder(options, meta());
     EXPECT_TRUE(recorder);
     return std::move(*recorder);
   }
   // Ticks of so many seconds, with an event each 100 ms, from `now` on; the first make the start.
-  void fly(FlightRecorder& recorder, util::Duration time) {
+  void fly(Recorder& recorder, util::Duration time) {
     Bytes records;
     if (now_ == 0) {
       tw_seed_end end{};
@@ -35,6 +35,12 @@ class FlightTest : public testing::Test {
       add(records, tw_tick{}, TW_KIND_TICK, now_ += 100'000'000);
     }
     for_each_record(records, [&](View record) { recorder.record(record); });
+  }
+  // Of all outcomes, how many files are whole.
+  static std::size_t saved(Recorder& recorder) {
+    std::size_t whole = 0;
+    while (const auto outcome = recorder.take_outcome()) whole += outcome->has_value();
+    return whole;
   }
   static std::size_t events(const std::string& path) { return content_of(read_all(path)).records.size() / kEach; }
 
@@ -71,7 +77,7 @@ TEST_F(FlightTest, ByItselfItSavesOncePerInterval) {
   fly(*recorder, 30s);
   EXPECT_EQ(recorder->save("reset", false), "");
   ASSERT_TRUE(recorder->finish(0));
-  EXPECT_EQ(recorder->saved(), 1U);
+  EXPECT_EQ(saved(*recorder), 1U);
 }
 
 TEST_F(FlightTest, AskedAgainItGoesOnForLonger) {
@@ -84,7 +90,7 @@ TEST_F(FlightTest, AskedAgainItGoesOnForLonger) {
   EXPECT_EQ(recorder->save("asked", true), "");
   fly(*recorder, 30s);
   ASSERT_TRUE(recorder->finish(0));
-  EXPECT_EQ(recorder->saved(), 1U);
+  EXPECT_EQ(saved(*recorder), 1U);
   EXPECT_NEAR(static_cast<double>(events(path)), 200, 15);
 }
 
@@ -125,10 +131,29 @@ TEST_F(FlightTest, AFileBeginsWithTheListenersOfItsTime) {
   EXPECT_EQ(found, 1U);
 }
 
+// It goes on: the next save may find room.
+TEST_F(FlightTest, ASaveThatFailsIsSaidAndNoMore) {
+  auto recorder = open();
+  fly(*recorder, 2s);
+  const std::filesystem::path folder = std::filesystem::path{folder_ / "x"}.parent_path();
+  std::filesystem::remove(folder);
+  EXPECT_NE(recorder->save("asked", true), "");
+  auto outcome = recorder->take_outcome();
+  for (int tries = 0; !outcome && tries < 10'000; ++tries, outcome = recorder->take_outcome()) ::usleep(1000);
+  ASSERT_TRUE(outcome && !outcome->has_value());
+  EXPECT_EQ(outcome->error().code, ENOENT);
+  std::filesystem::create_directory(folder);
+  fly(*recorder, 1s);
+  const std::string path = recorder->save("later", true);
+  ASSERT_TRUE(recorder->finish(0));
+  EXPECT_EQ(saved(*recorder), 1U);
+  EXPECT_TRUE(content_of(read_all(path)).end);
+}
+
 TEST_F(FlightTest, AFolderThatIsNotThereIsSaid) {
   FlightOptions options;
   options.folder = folder_ / "none";
-  const auto recorder = FlightRecorder::open(options, meta());
+  const auto recorder = open_flight_recorder(options, meta());
   ASSERT_FALSE(recorder);
   EXPECT_NE(recorder.error().hint.find("folder"), std::string::npos);
 }
