@@ -11,6 +11,13 @@
 
 namespace tcpwhy::detect {
 
+// A connection "out" of app[77] to another host, which the sweeps look at.
+inline const std::string kConnected = R"(
+  at 0ms  connect out 10.0.0.1:50000 -> 10.0.0.9:80 by app[77] watched
+  established out
+  sweeps on
+)";
+
 struct Setting {
   core::Settings settings = {};
   bool ordinary = true;     // ordinary transitions, too

@@ -10,11 +10,7 @@ namespace {
 constexpr auto kSlug = "stall-closing";
 using namespace std::chrono_literals;
 
-const std::string kOpen = R"(
-  at 0ms  connect out 10.0.0.1:50000 -> 10.0.0.9:80 by app[77] watched
-  established out
-  sweeps on
-)";
+const std::string kOpen = kConnected;
 // 5 bytes and the FIN.
 const std::string kClosed = kOpen + "at 1s state out FIN_WAIT1 unacked 6 orphan\n";
 

@@ -10,11 +10,7 @@ namespace {
 constexpr auto kSlug = "stall-zero-window";
 using namespace std::chrono_literals;
 
-const std::string kOpen = R"(
-  at 0ms  connect out 10.0.0.1:50000 -> 10.0.0.9:80 by app[77] watched
-  established out
-  sweeps on
-)";
+const std::string kOpen = kConnected;
 const std::string kShut = kOpen + "at 1s set out unacked 65536 unsent 5000 window 0 backoff 2\n";
 
 TEST(StallZeroWindow, TheRemoteDoesNotRead) {

@@ -73,12 +73,14 @@ core::Ended how_ended(const core::Connection& c, const abi::StateChange& change)
   return change.owner.exiting || c.owner_exit ? core::Ended::process_exit : core::Ended::closed;
 }
 
+bool is_stopped(const abi::ProcessState& state) { return state.state == 'T' || state.state == 't'; }
+
 Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) {
   const std::optional<util::BootTime> observed = scene.facts.process_observed(pid);
   if (!observed || scene.now() - *observed > kFresh) scene.book.observe(pid);
   const abi::ProcessState* state = observed ? scene.facts.process(pid) : nullptr;
   if (!state || state->state == '?') return Mood::unknown;
-  if (state->state == 'T' || state->state == 't') return Mood::stopped;
+  if (is_stopped(*state)) return Mood::stopped;
   if (state->state == 'D') return Mood::blocked;
   // It reads elsewhere: this descriptor is the one that it forgot. The sweep that found it silent may be the one that
   // noticed the last of what it read before.

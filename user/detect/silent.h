@@ -62,6 +62,8 @@ class SilentDetector : public core::Detector {
 // How a connection ended that was silent.
 core::Ended how_ended(const core::Connection& connection, const abi::StateChange& change);
 
+// By a signal or a debugger.
+bool is_stopped(const abi::ProcessState& state);
 // "process-stopped", "process-blocked", "process-busy", "forgotten-fd".
 std::string_view cause_of(Mood mood);
 std::string mood_words(const core::Finding& finding);

@@ -86,7 +86,7 @@ class StallUnread final : public SilentDetector {
     if (core::much_unread(c.socket) || c.in_accept_queue()) return unread;
     if (c.owners.empty()) return std::nullopt;
     const std::uint32_t pid = c.owners.front().pid;
-    if (is_stopped(pid, scene)) return unread;
+    if (const abi::ProcessState* state = scene.facts.process(pid); state && is_stopped(*state)) return unread;
     const auto it = waiting_.find(pid);
     return it != waiting_.end() && it->second >= kSeveral ? unread : std::nullopt;
   }
@@ -113,11 +113,6 @@ class StallUnread final : public SilentDetector {
  private:
   static constexpr auto kObserveFor = 1500ms;
   static constexpr auto kNowAndThen = 5s;
-
-  static bool is_stopped(std::uint32_t pid, const core::Scene& scene) {
-    const abi::ProcessState* state = scene.facts.process(pid);
-    return state && (state->state == 'T' || state->state == 't');
-  }
 
   static core::Culprit culprit_of(const core::Connection& c, const core::Scene& scene) {
     if (const core::Listener* l = scene.facts.listener(c.listener); l && c.in_accept_queue())

@@ -10,9 +10,9 @@ Shown::Verdict Shown::judge(const core::Finding& finding) const {
   return finding.severity >= minimum_ ? Verdict::first : Verdict::hidden;
 }
 
-void Shown::remember(const core::Finding& finding) {
+void Shown::remember(const core::Finding& finding, const std::string& subject) {
   const auto [entry, is_new] =
-      met_.try_emplace(finding.id, Met{std::string{finding.slug}, finding.time, finding.severity});
+      met_.try_emplace(finding.id, Met{std::string{finding.slug}, subject, finding.time, finding.severity});
   count_ += is_new ? 1 : 0;
   entry->second.severity = finding.severity;
   if (finding.phase == core::Phase::closed) {

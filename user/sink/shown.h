@@ -20,6 +20,7 @@ class Shown {
   // What the reader knows of a finding.
   struct Met {
     std::string slug;
+    std::string subject;                             // as the first line named it: another may be the oldest by now
     util::BootTime time{};                           // of the first line
     core::Severity severity = core::Severity::info;  // of the last line
   };
@@ -28,7 +29,7 @@ class Shown {
 
   [[nodiscard]] Verdict judge(const core::Finding& finding) const;
   // After the finding was printed. A closed finding is forgotten.
-  void remember(const core::Finding& finding);
+  void remember(const core::Finding& finding, const std::string& subject = {});
   // nullptr where the reader has not met it, or it is over. Valid until the next remember().
   [[nodiscard]] const Met* find(std::uint64_t id) const;
   // Findings shown so far, each counted once.

@@ -71,10 +71,11 @@ std::string subject_of(const core::Finding& finding) {
 }
 
 // "synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186"
-std::string title_of(const core::Finding& finding) {
-  const std::string subject = subject_of(finding);
+std::string title_of(const core::Finding& finding, const std::string& subject) {
   return subject.empty() ? std::string{finding.slug} : fmt::format("{}   {}", finding.slug, subject);
 }
+
+std::string title_of(const core::Finding& finding) { return title_of(finding, subject_of(finding)); }
 
 std::string oldest_of(const core::Finding& finding) {
   if (finding.count < 2 || !finding.connection) {
@@ -251,10 +252,10 @@ void TextSink::block(const core::Finding& finding, const std::vector<const core:
   if (finding.phase == core::Phase::closed) {
     text += labelled(open_at_end(finding) ? "open" : "ended", end_of(finding));
   }
-  shown_.remember(finding);
+  shown_.remember(finding, subject_of(finding));
   for (const core::Finding* symptom : symptoms) {
     text += below_root(*symptom, finding);
-    shown_.remember(*symptom);
+    shown_.remember(*symptom, subject_of(*symptom));
   }
   write(text);
 }
@@ -264,7 +265,9 @@ void TextSink::one_line(const core::Finding& finding) {
     const bool open = open_at_end(finding);
     std::string text =
         lead(finding.time, open ? kSeverityColours[index(finding.severity)] : kGood, open ? "OPEN" : "CLOSED");
-    text += fmt::format("{}{}   {}", title_of(finding), place(finding), end_of(finding));
+    // Under the name that it was opened with, so that the two can be paired.
+    text +=
+        fmt::format("{}{}   {}", title_of(finding, shown_.find(finding.id)->subject), place(finding), end_of(finding));
     if (finding.count_total > 1) {
       text += ", " + counted(finding.count_total, "connection");
     }

@@ -137,6 +137,16 @@ TEST_F(Text, AnEndIsOneLine) {
             "recovered after 5.2 s\n");
 }
 
+// Of many connections another is the oldest by then.
+TEST_F(Text, AnEndHasTheNameOfItsBegin) {
+  sink_.findings({sample_root()});
+  take();
+  core::Finding end = closed(sample_root());
+  end.connection->remote.port = 49999;
+  sink_.findings({end});
+  EXPECT_THAT(take(), HasSubstr("127.0.0.1:8080 <- 127.0.0.1:49186   recovered"));
+}
+
 TEST_F(Text, WhatIsOpenAtTheEndIsNotCalledClosed) {
   core::Finding end = closed(sample_root());
   end.ended = core::Ended::trace_end;
