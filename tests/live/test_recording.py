@@ -138,9 +138,32 @@ def test_since_and_until(tool, folder):
     assert count("--since", between) == 1
     assert count("--until", between) == 1
     assert count("--since", "+1h") == 0
+    since = json.loads(report(tool, file, "--format", "json", "--since", between).stdout.splitlines()[-1])
+    assert since["findings"] == {"reset": 1} and since["started"].startswith(between.rstrip("Z"))
     assert "nothing of it is in the time" in report(tool, file, "--since", "+1h").stderr
     assert report(tool, file, "--since", "+2s", "--until", "+1s").returncode == 2
     assert report(tool, file, "--since", "noon").returncode == 2
+
+
+def test_events_are_filtered_too(tool, folder):
+    file = folder / "run"
+    with Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
+        resets()
+        churn(20)
+        recorder.stop()
+    rows = [json.loads(line) for line in report(tool, file, "--connections", "--format", "json").stdout.splitlines()]
+    port = next(row["server"]["port"] for row in rows if row.get("finding") == "reset")
+    shown = report(tool, file, "--events", "--port", port, "--severity", "critical").stdout.splitlines()
+    steps = [line for line in shown if " transition " in line or " state " in line]
+    assert len(steps) >= 4 and all(f":{port}" in line for line in steps), shown
+
+
+def test_pieces_that_do_not_belong_together(tool, folder):
+    for name in ("a", "b"):
+        with Tracer(tool, "-o", folder / name, command="record", json_lines=False) as recorder:
+            recorder.stop()
+    told = report(tool, folder / "a", folder / "b")
+    assert told.returncode == 2 and "not pieces of one recording" in told.stderr
 
 
 def test_what_if(tool, folder):
@@ -292,6 +315,7 @@ def test_flight_recorder(tool, folder, asks, name):
     assert recorder.rc == 0, recorder.err
     saved = sorted(place.iterdir())
     assert len(saved) == 1 and saved[0].name.endswith(name), saved
+    assert any(f"{saved[0]} is whole" in line for line in recorder.err), recorder.err
     told = report(tool, saved[0], "--format", "json")
     assert told.returncode == 0, told.stderr
     assert any(json.loads(line).get("finding") == "reset" for line in told.stdout.splitlines())

@@ -77,6 +77,15 @@ void refuse(const std::string& option, const util::Error& error) {
   throw CLI::ValidationError(option, error.hint.empty() ? error.what : fmt::format("{}: {}", error.what, error.hint));
 }
 
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& what) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->group("Commands");
+  command->formatter(std::make_shared<CLI::Formatter>());
+  command->set_help_flag("-h,--help", "Print this help and exit");
+  command->get_formatter()->column_width(40);
+  return command;
+}
+
 void add_filters(CLI::App& app, core::Filter& filter) {
   add_filter(app, "--port", "PORT", "Port of either end; --port 80,443 is either", filter.ports, parse_port)
       ->delimiter(',');

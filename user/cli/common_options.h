@@ -24,6 +24,8 @@ T accept(const std::string& option, util::Result<T> value) {
   return std::move(*value);
 }
 
+// A command with its help as all have it.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& what);
 // --port, --local, --remote, --pid, --comm, --cgroup, --netns
 void add_filters(CLI::App& app, core::Filter& filter);
 // --format, --severity, --events

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <iostream>
+#include <set>
 
 #include "user/abi/header.h"
 #include "user/cli/connections.h"
@@ -28,6 +29,7 @@ using Readers = std::vector<std::unique_ptr<Reader>>;
 // Before --since, so much is read for what it explains.
 constexpr auto kBefore = std::chrono::minutes{2};
 
+// Its error's code: EBADMSG where a recording is too damaged to begin with, EINVAL where the files do not belong together.
 util::Result<Readers> open_all(const std::vector<std::string>& files) {
   Readers readers;
   for (const std::string& file : files) {
@@ -43,7 +45,7 @@ util::Result<Readers> open_all(const std::vector<std::string>& files) {
     if (meta.settings.identity.boot_id != first.settings.identity.boot_id || meta.started_ns != first.started_ns ||
         meta.piece == readers[i - 1]->meta().piece)
       return util::Error{
-          fmt::format("{} and {} are not pieces of one recording", readers[i - 1]->name(), readers[i]->name()), 0,
+          fmt::format("{} and {} are not pieces of one recording", readers[i - 1]->name(), readers[i]->name()), EINVAL,
           "give each recording to a report of its own"};
   }
   return readers;
@@ -143,16 +145,6 @@ struct Span {
   util::BootTime until{};
 };
 
-// "No finding" must not be said of a time that nobody recorded.
-void tell_missed(const Span& span, const recording::Meta& meta, util::BootTime end) {
-  const util::WallOffset wall = meta.settings.identity.wall;
-  const util::BootTime begin = util::boot_time(meta.begins_ns);
-  const bool before = span.until != util::BootTime{} && span.until < begin;
-  if (span.since <= end && !before) return;
-  spdlog::warn("the recording goes from {} to {}: nothing of it is in the time that was asked for",
-               util::rfc3339(begin, wall), util::rfc3339(end, wall));
-}
-
 Replay replay_all(const Readers& readers, core::Pipeline& pipeline, const Span& span) {
   Replay replay{pipeline, span.until};
   Progress progress{readers};
@@ -167,9 +159,29 @@ Replay replay_all(const Readers& readers, core::Pipeline& pipeline, const Span& 
     bytes += reader.size();
   }
   if (!replay.stopped()) pipeline.finish();
-  tell_missed(span, readers.front()->meta(), pipeline.facts().now());
   return replay;
 }
+
+// The findings of which a line stands in the span: what a summary of it counts.
+class InSpan {
+ public:
+  void note(const std::vector<core::Finding>& findings) {
+    for (const core::Finding& f : findings) {
+      if (ids_.insert(f.id).second) count_[std::string{f.slug}] += 1;
+      if (!worst_ || f.severity > *worst_) worst_ = f.severity;
+    }
+  }
+  void summarize(core::Summary& summary, util::BootTime since) const {
+    summary.started = std::max(summary.started, since);
+    summary.findings = count_;
+    summary.worst = worst_;
+  }
+
+ private:
+  std::set<std::uint64_t> ids_;
+  std::map<std::string, std::uint64_t> count_;
+  std::optional<core::Severity> worst_;
+};
 
 core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, const Readers& readers) {
   core::Summary summary = pipeline.summary();
@@ -183,16 +195,30 @@ core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, c
 }
 
 // Pieces that are missing are worth a word: what is told may lack what was in them.
-void tell_gaps(const Readers& readers) {
+void warn_of_gaps(const Readers& readers, bool stopped) {
   for (std::size_t i = 1; i < readers.size(); ++i)
     if (readers[i]->meta().piece != readers[i - 1]->meta().piece + 1)
       spdlog::warn("between {} and {} pieces are missing", readers[i - 1]->name(), readers[i]->name());
-  if (const auto& end = readers.back()->end(); end && end->next_piece)
+  if (const auto& end = readers.back()->end(); !stopped && end && end->next_piece)
     spdlog::info("{} is not the last piece: the recording goes on in another", readers.back()->name());
 }
 
-int exit_code_of(const core::Pipeline& pipeline, const Replay& replay, const Readers& readers) {
-  bool damaged = false;
+// "No finding" must not be said of a time that nobody recorded.
+void warn_of_span(const Readers& readers, const Span& span, util::BootTime end) {
+  const recording::Meta& meta = readers.front()->meta();
+  const util::WallOffset wall = meta.settings.identity.wall;
+  const util::BootTime begin = util::boot_time(meta.begins_ns);
+  const bool before = span.until != util::BootTime{} && span.until < begin;
+  if (span.since <= end && !before) return;
+  spdlog::warn("the recording goes from {} to {}: nothing of it is in the time that was asked for",
+               util::rfc3339(begin, wall), util::rfc3339(std::max(begin, end), wall));
+}
+
+// Says what the reader of the report must know of the files, and gives the exit code.
+int conclude(const core::Pipeline& pipeline, const Replay& replay, const Readers& readers, const Span& span) {
+  warn_of_gaps(readers, replay.stopped());
+  warn_of_span(readers, span, pipeline.facts().now());
+  bool damaged = pipeline.unreadable() > 0 || replay.torn() > 0;
   for (const auto& reader : readers) {
     for (const std::string& problem : reader->problems()) spdlog::warn("{}", problem);
     damaged = damaged || !reader->problems().empty();
@@ -201,7 +227,7 @@ int exit_code_of(const core::Pipeline& pipeline, const Replay& replay, const Rea
     spdlog::warn("{} records are of kinds that this version does not know, or damaged: they were skipped",
                  pipeline.unreadable());
   if (replay.torn() > 0) spdlog::warn("{} chunks hold bytes that are no records: they were skipped", replay.torn());
-  return damaged || pipeline.unreadable() > 0 || replay.torn() > 0 ? kDamaged : kRan;
+  return damaged ? kDamaged : kRan;
 }
 
 // A table of all; or, in a second pass over the files, the steps of one.
@@ -214,7 +240,7 @@ int report_connections(const ReportOptions& options, const Readers& readers, con
   };
   core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), {note_findings, note}};
   const Replay replay = replay_all(readers, pipeline, span);
-  const int code = exit_code_of(pipeline, replay, readers);
+  const int code = conclude(pipeline, replay, readers, span);
   if (options.connection.empty()) {
     print_table(std::cout, ledger, options, settings.identity, span.since);
     return code;
@@ -243,10 +269,6 @@ int usage(const util::Error& error) {
 }  // namespace
 
 int run_report(const ReportOptions& options) {
-  if (const ThresholdOptions& said = options.thresholds; said.show) {
-    std::cout << config::show(said.file, said.flags, said.file_name);
-    return kRan;
-  }
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends the run through the stream's state
   util::Result<Readers> readers = open_all(options.files);
   if (!readers) {
@@ -255,6 +277,11 @@ int run_report(const ReportOptions& options) {
     return code == EINVAL ? kUsage : code == EBADMSG ? kDamaged : kFailed;
   }
   const recording::Meta& meta = readers->front()->meta();
+  if (const ThresholdOptions& said = options.thresholds; said.show) {
+    // The recorded run's own stand below those of --config, as a file does below flags.
+    std::cout << config::show(meta.settings.thresholds.overlaid_with(said.file), said.flags, readers->front()->name());
+    return kRan;
+  }
   core::Settings settings = settings_of(options, meta);
   const util::BootTime start = util::boot_time(meta.begins_ns);
   const auto since = parse_moment(options.since, start, settings.identity.wall);
@@ -267,15 +294,21 @@ int run_report(const ReportOptions& options) {
   const Span span{*since, *until};
   if (span.until != util::BootTime{} && span.until < span.since)
     return usage({"--until is before --since", 0, "write the earlier time to --since"});
-  tell_gaps(*readers);
   if (options.connections || !options.connection.empty()) return report_connections(options, *readers, settings, span);
 
   const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
-  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds),
-                          outlets_of(options, *sink, meta.settings.names, span.since)};
+  InSpan in_span;
+  core::Outlets outlets = outlets_of(options, *sink, meta.settings.names, options.filter, span.since);
+  outlets.findings = [&, show = std::move(outlets.findings)](const std::vector<core::Finding>& findings) {
+    if (!findings.empty() && findings.front().time >= span.since) in_span.note(findings);
+    show(findings);
+  };
+  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), std::move(outlets)};
   const Replay replay = replay_all(*readers, pipeline, span);
-  sink->summary(summary_of(pipeline, replay, *readers));
-  return exit_code_of(pipeline, replay, *readers);
+  core::Summary summary = summary_of(pipeline, replay, *readers);
+  if (span.since != util::BootTime{}) in_span.summarize(summary, span.since);
+  sink->summary(summary);
+  return conclude(pipeline, replay, *readers, span);
 }
 
 }  // namespace tcpwhy::cli

@@ -16,7 +16,8 @@ Times for --since and --until: 2026-03-01T12:09:54Z, 12:09:54 (the recording's f
 its start). What happened before --since is read where it is needed to understand what follows, and not shown.
 
 Thresholds begin as they were in the recorded run; --threshold says otherwise, as on tcpwhy trace: what would a stricter
-run have found? Filters narrow what the recorded run's own let through; --events shows all events all the same.
+run have found? Filters narrow what the recorded run's own let through. Of events, those by port, address and namespace
+choose.
 )" + threshold_help() +
          R"(
 Examples:
@@ -36,11 +37,7 @@ Exit codes: 0 ran, 1 failed, 2 wrong usage, 4 a part of a recording could not be
 }  // namespace
 
 CLI::App* add_report(CLI::App& app, ReportOptions& options) {
-  CLI::App* report = app.add_subcommand("report", "Tell the findings of a recording, days later, on any machine");
-  report->group("Commands");
-  report->formatter(std::make_shared<CLI::Formatter>());
-  report->set_help_flag("-h,--help", "Print this help and exit");
-  report->get_formatter()->column_width(40);
+  CLI::App* report = add_command(app, "report", "Tell the findings of a recording, days later, on any machine");
   report->add_option("FILE", options.files, "Recordings, or - for standard input")->required()->type_name("");
   report->add_option("--since", options.since, "Show what happened from this time on (see below)")->type_name("TIME");
   report->add_option("--until", options.until, "Stop at this time")->type_name("TIME");
