@@ -126,7 +126,7 @@ def test_since_and_until(tool, folder):
         time.sleep(1)
         tracer.stop()
     times = [finding["time"] for finding in tracer.findings() if finding["finding"] == "reset"]
-    assert len(times) == 2
+    assert len(times) == 2, "\n".join(tracer.out + tracer.err)
     between = times[0][:17] + "%02d.999Z" % (int(times[0][17:19]))
 
     def count(*arguments):

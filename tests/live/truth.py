@@ -15,6 +15,10 @@ class Skipped(Exception):
     """This kernel cannot make the incident."""
 
 
+class NotMade(AssertionError):
+    """The cause says itself that the incident did not come about: the tool is not at fault."""
+
+
 def make(causes, program, variant, limit_s=150):
     """Makes the incident and returns its truth."""
     began = time.time()
@@ -22,8 +26,8 @@ def make(causes, program, variant, limit_s=150):
     if done.returncode == SKIPPED:
         raise Skipped(done.stderr.strip())
     if done.returncode != 0:
-        raise AssertionError(f"the cause {program} --variant {variant} failed ({done.returncode}), the tool is not at fault:\n"
-                             f"{done.stdout}{done.stderr}")
+        raise NotMade(f"the cause {program} --variant {variant} failed ({done.returncode}), the tool is not at fault:\n"
+                      f"{done.stdout}{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]), began=began)
 
 
