@@ -92,9 +92,6 @@ static __always_inline __u64 tw_cgroup_id(const struct sock *sk) {
   return cgroup ? BPF_CORE_READ(cgroup, kn, id) : 0;
 }
 
-/* A socket with any storage, ours as a rule: one load, where a look into the map would be a call for each transition. */
-static __always_inline int tw_is_tracked(const struct sock *sk) { return sk->sk_bpf_storage != NULL; }
-
 /* sk_protocol was a bit-field before 5.6 and is a u16 on every kernel supported here; kept as the one place to change. */
 static __always_inline int tw_is_tcp(const struct sock *sk) { return sk->sk_protocol == TW_IPPROTO_TCP; }
 

@@ -24,7 +24,7 @@ int BPF_PROG(tw_inet_sk_error_report, const struct sock *sk) {
   if (!record)
     return 0;
   tw_fill_socket(&record->socket, sk);
-  record->socket.id = bpf_get_socket_cookie((void *)sk);
+  record->socket.id = tw_id(sk);
   tw_fill_connector(&record->owner, record->socket.id);
   tw_submit(record);
   return 0;

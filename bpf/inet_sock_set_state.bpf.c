@@ -23,9 +23,12 @@ static __always_inline __u32 tw_total_retrans(const struct sock *sk) {
 }
 
 static __always_inline int tw_current_is_exiting(void) {
-  const struct task_struct *task = bpf_get_current_task_btf();
+  const struct task_struct *task;
 
-  return (task->flags & TW_PF_EXITING) != 0;
+  if (tw_config.has_cookies)
+    return (bpf_get_current_task_btf()->flags & TW_PF_EXITING) != 0;
+  task = (const void *)bpf_get_current_task();
+  return (BPF_CORE_READ(task, flags) & TW_PF_EXITING) != 0;
 }
 
 /* For the summary: what a filter leaves out is not counted. */
@@ -70,7 +73,7 @@ static __always_inline void tw_remember_handshake(const struct sock *sk, const s
   struct tw_tuple tuple = {};
 
   if (handshake) {
-    handshake->id = sk->__sk_common.skc_cookie.counter;
+    handshake->id = tw_config.has_cookies ? sk->__sk_common.skc_cookie.counter : tw_known_id(sk);
     handshake->established_ns = now;
     handshake->client_isn = client_isn;
     handshake->server_isn = server_isn;
@@ -214,31 +217,35 @@ static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, 
   tw_submit(record);
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int from, const int to) {
+static __always_inline void tw_on_transition(const struct sock *sk, int from, int to) {
   int telling;
   __u64 id;
 
-  /* Until 6.12 the child is not filled in yet at LISTEN to SYN_RECV; its next transition tells all. */
-  if (!tw_is_tcp(sk) || to == TCP_SYN_RECV)
-    return 0;
   if (to == TCP_SYN_SENT) {
-    tw_remember_connector(bpf_get_socket_cookie((void *)sk));
+    tw_remember_connector(tw_id(sk));
     tw_count_begin(sk, 1);
   }
   if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
     tw_count_begin(sk, 0);
   telling = tw_is_telling(sk, from, to);
-  if (!telling && !tw_config.every_transition)
-    return 0;
-  if (!tw_sk_passes(sk))
-    return 0;
-  id = bpf_get_socket_cookie((void *)sk);
+  if ((!telling && !tw_config.every_transition) || !tw_sk_passes(sk))
+    return;
+  id = tw_id(sk);
   if (to == TCP_LISTEN || (telling && (to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK) && tw_closes_with_data_unsent(sk)))
-    bpf_sk_storage_get(&tw_tracked, (void *)sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    tw_track(sk);
   if (telling)
     tw_emit_state(sk, id, from, to);
   else
     tw_emit_transition(sk, id, from, to);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int from, const int to) {
+  /* Until 6.12 the child is not filled in yet at LISTEN to SYN_RECV; its next transition tells all. */
+  if (!tw_is_tcp(sk) || to == TCP_SYN_RECV)
+    return 0;
+  tw_note_birth(sk, from, to);
+  tw_on_transition(sk, from, to);
+  tw_note_end(sk, to);
   return 0;
 }

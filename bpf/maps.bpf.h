@@ -92,6 +92,24 @@ struct {
   __type(value, struct tw_tracked);
 } tw_tracked SEC(".maps") __weak;
 
+/* Where tracing programs have no socket storage (before 5.12): the same, by the socket's address. */
+#define TW_TRACKED_MOST 16384
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, TW_TRACKED_MOST);
+  __type(key, __u64);
+  __type(value, struct tw_tracked);
+} tw_tracked_by_address SEC(".maps") __weak;
+
+/* ... and no cookies: the number that stands for one, by the socket's address. Both are made small where not needed. */
+#define TW_IDS_MOST 262144
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, TW_IDS_MOST);
+  __type(key, __u64);
+  __type(value, __u64);
+} tw_ids SEC(".maps") __weak;
+
 /* Sockets that user space asks for in a task-file walk: their tuple with netns 0. Empty: the walk reports all. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -142,6 +160,7 @@ __u64 tw_refused_ns[TW_REFUSED_PORTS] __weak = {};
 #define TW_WALK_WANTED 0
 #define TW_WALK_ALL 1     /* at start: every TCP socket */
 #define TW_WALK_SUSPECT 2 /* part of a sweep */
+#define TW_WALK_LEARN 3   /* before 5.12: what the files of sockets have in common, from one of user space's own */
 __u32 tw_walk_mode __weak = 0;
 __u32 tw_sweep_number __weak = 0;
 /* The sample being made: too large for the stack twice, and one thread of user space runs all walks. */
@@ -149,6 +168,11 @@ struct tw_sample tw_scratch __weak = {};
 /* The process whose files the walk is at, and what it has read so far. */
 __u32 tw_walk_pid __weak = 0;
 __u64 tw_walk_sum __weak = 0;
+/* For TW_WALK_LEARN: a descriptor of the reader's own that is a socket, and what the walk learnt from it. */
+__u32 tw_own_socket __weak = 0;
+__u64 tw_socket_ops __weak = 0;
+/* Before 5.12: the socket that a walk is at. */
+__u8 tw_copy[4096] __attribute__((aligned(8))) __weak = {};
 /* Sockets that were tracked in this run for no more than being idle. */
 __u32 tw_idle_tracked __weak = 0;
 

@@ -35,9 +35,30 @@ static __always_inline void tw_fill_task(struct tw_owner *owner, const struct ta
   }
 }
 
+/* The same of a task that the verifier does not know (before 5.12 the current one). */
+static __always_inline void tw_fill_task_at(struct tw_owner *owner, const struct task_struct *task) {
+  __u32 flags = BPF_CORE_READ(task, flags);
+  __u32 pid = BPF_CORE_READ(task, tgid);
+
+  if ((flags & TW_PF_KTHREAD) || pid == tw_config.self_pid)
+    return;
+  owner->pid = pid;
+  owner->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+  BPF_CORE_READ_STR_INTO(&owner->comm, task, group_leader, comm);
+  if (flags & TW_PF_EXITING) {
+    owner->flags |= TW_OWNER_EXITING;
+    owner->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
+    if (!owner->exit_code)
+      owner->exit_code = BPF_CORE_READ(task, exit_code);
+  }
+}
+
 /* Only in process context, in a transition that the owner itself makes. */
 static __always_inline void tw_fill_current(struct tw_owner *owner) {
-  tw_fill_task(owner, bpf_get_current_task_btf());
+  if (tw_config.has_cookies)
+    tw_fill_task(owner, bpf_get_current_task_btf());
+  else
+    tw_fill_task_at(owner, (const void *)bpf_get_current_task());
   owner->source = owner->pid ? TW_OWNER_CURRENT : TW_OWNER_NONE;
 }
 

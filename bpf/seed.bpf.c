@@ -45,7 +45,7 @@ static __always_inline void tw_note_reader(__u32 next_pid) {
 }
 
 /* A socket that is not tracked: is it suspect? Then it is tracked from now on. */
-static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
+static __always_inline int tw_gets_tracked(struct sock *sk, __u64 address, __u8 state) {
   struct tw_tracked *tracked;
   const struct tcp_sock *tp;
   int suspect;
@@ -54,7 +54,7 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
   if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_CLOSING &&
       state != TCP_LAST_ACK && state != TCP_SYN_SENT)
     return 0;
-  tp = bpf_skc_to_tcp_sock(sk);
+  tp = tw_tcp_of(sk);
   if (!tp)
     return 0;
   tw_walk_sum += tp->copied_seq + 1;
@@ -68,7 +68,7 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
       tw_note_answer(sk, tp);
     return 0;
   }
-  tracked = bpf_sk_storage_get(&tw_tracked, sk, NULL, 0);
+  tracked = tw_tracked_at(sk, address, 0);
   /* The sweep has it, unless nothing told of it yet; and several processes may hold it. */
   if (tracked && tracked->reported)
     return tracked->found_in == tw_sweep_number;
@@ -78,7 +78,7 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
     tw_idle_tracked++;
   }
   if (!tracked)
-    tracked = bpf_sk_storage_get(&tw_tracked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    tracked = tw_tracked_at(sk, address, 1);
   if (!tracked)
     return 0;
   tracked->reported = 1;
@@ -87,69 +87,84 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u8 state) {
   return 1;
 }
 
-static __always_inline void tw_tell_suspect(struct bpf_iter__task_file *ctx, struct sock *sk,
+static __always_inline void tw_tell_suspect(struct bpf_iter__task_file *ctx, struct sock *sk, __u64 address,
                                             const struct task_struct *task) {
   struct tw_owner *owner = &tw_scratch.owner;
   const struct tcp_sock *tp;
 
   tw_fill_sample(&tw_scratch, sk);
-  tw_scratch.socket.id = bpf_get_socket_cookie(sk);
+  tw_scratch.socket.id = tw_id_at(sk, address);
   tw_fill_task(owner, task);
   owner->source = owner->pid ? TW_OWNER_FILE : TW_OWNER_NONE;
   owner->fd = ctx->fd;
   if (bpf_seq_write(ctx->meta->seq, &tw_scratch, sizeof(tw_scratch)) == 0)
     return;
   /* The buffer is full: this socket is shown once more when it was emptied, and would count twice. */
-  tp = bpf_skc_to_tcp_sock(sk);
+  tp = tw_tcp_of(sk);
   if (tp)
     tw_walk_sum -= tp->copied_seq + 1;
 }
 
-static __always_inline void tw_tell_seed(struct bpf_iter__task_file *ctx, struct sock *sk,
+static __always_inline void tw_tell_seed(struct bpf_iter__task_file *ctx, struct sock *sk, __u64 address,
                                          const struct task_struct *task) {
   struct tw_seed record = {};
 
   tw_fill_header(&record.header, TW_KIND_SEED, sizeof(record));
   tw_fill_socket(&record.socket, sk);
-  record.socket.id = bpf_get_socket_cookie(sk);
+  record.socket.id = tw_id_at(sk, address);
   tw_fill_task(&record.owner, task);
   record.owner.source = TW_OWNER_FILE;
   record.owner.fd = ctx->fd;
   bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 }
 
+/* Which sockets' files there are is learnt from one: their operations are no symbol that everybody may read. */
+static __always_inline void tw_learn(const struct bpf_iter__task_file *ctx, const struct task_struct *task,
+                                     const struct file *file) {
+  if ((__u32)task->tgid == tw_config.self_pid && ctx->fd == tw_own_socket)
+    tw_socket_ops = (__u64)BPF_CORE_READ(file, f_op);
+}
+
+static __always_inline void tw_visit(struct bpf_iter__task_file *ctx, struct sock *sk, __u64 address,
+                                     const struct task_struct *task) {
+  __u8 state;
+
+  if (sk->sk_protocol != TW_IPPROTO_TCP || sk->sk_type != TW_SOCK_STREAM)
+    return;
+  if (sk->__sk_common.skc_family != TW_AF_INET && sk->__sk_common.skc_family != TW_AF_INET6)
+    return;
+  state = sk->__sk_common.skc_state;
+  if (state == TCP_CLOSE)
+    return;
+  if (tw_walk_mode == TW_WALK_SUSPECT) {
+    if (tw_gets_tracked(sk, address, state) && tw_sk_passes(sk))
+      tw_tell_suspect(ctx, sk, address, task);
+    return;
+  }
+  if (tw_walk_mode == TW_WALK_WANTED && !tw_is_wanted(sk))
+    return;
+  if (state == TCP_LISTEN)
+    tw_tracked_at(sk, address, 1);
+  tw_tell_seed(ctx, sk, address, task);
+}
+
 SEC("iter/task_file")
 int tw_walk(struct bpf_iter__task_file *ctx) {
   struct task_struct *task = ctx->task;
   struct file *file = ctx->file;
-  struct socket *sock;
+  __u64 address = 0;
   struct sock *sk;
-  __u8 state;
 
   if (tw_walk_mode == TW_WALK_SUSPECT)
     tw_note_reader(task ? task->tgid : 0);
   if (!task || !file)
     return 0;
-  sock = bpf_sock_from_file(file);
-  if (!sock)
-    return 0;
-  sk = sock->sk;
-  if (!sk || sk->sk_protocol != TW_IPPROTO_TCP || sk->sk_type != TW_SOCK_STREAM)
-    return 0;
-  if (sk->__sk_common.skc_family != TW_AF_INET && sk->__sk_common.skc_family != TW_AF_INET6)
-    return 0;
-  state = sk->__sk_common.skc_state;
-  if (state == TCP_CLOSE)
-    return 0;
-  if (tw_walk_mode == TW_WALK_SUSPECT) {
-    if (tw_gets_tracked(sk, state) && tw_sk_passes(sk))
-      tw_tell_suspect(ctx, sk, task);
+  if (tw_walk_mode == TW_WALK_LEARN) {
+    tw_learn(ctx, task, file);
     return 0;
   }
-  if (tw_walk_mode == TW_WALK_WANTED && !tw_is_wanted(sk))
-    return 0;
-  if (state == TCP_LISTEN)
-    bpf_sk_storage_get(&tw_tracked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-  tw_tell_seed(ctx, sk, task);
+  sk = tw_socket_of(file, &address);
+  if (sk)
+    tw_visit(ctx, sk, address, task);
   return 0;
 }

@@ -187,11 +187,6 @@ static __always_inline void tw_fill_socket(struct tw_socket *out, const struct s
     tw_fill_queue(out, sk);
 }
 
-/* The cookie, 0 where the kernel has given none yet. */
-static __always_inline __u64 tw_known_id(const struct sock *sk) {
-  return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-}
-
 /* Headers of a segment, as bytes in memory; both IP versions, no IPv6 extension headers. */
 static __always_inline int tw_read_segment(const struct sk_buff *skb, struct tw_segment *segment,
                                            struct tw_tuple *tuple) {

@@ -17,7 +17,7 @@ int BPF_PROG(tw_tcp_receive_reset, const struct sock *sk) {
   if (!record)
     return 0;
   tw_fill_socket(&record->socket, sk);
-  record->socket.id = bpf_get_socket_cookie((void *)sk);
+  record->socket.id = tw_id(sk);
   tw_fill_connector(&record->owner, record->socket.id);
   tw_submit(record);
   return 0;

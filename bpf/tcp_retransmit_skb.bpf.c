@@ -38,12 +38,12 @@ int BPF_PROG(tw_tcp_retransmit_skb, const struct sock *sk, const struct sk_buff 
   if ((ordinary && !tw_config.every_transition) || !tw_sk_passes(sk))
     return 0;
   if (!ordinary)
-    bpf_sk_storage_get(&tw_tracked, (void *)sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    tw_track(sk);
   record = tw_reserve(TW_KIND_RETRANSMIT, sizeof(*record));
   if (!record)
     return 0;
   tw_fill_socket(&record->socket, sk);
-  record->socket.id = bpf_get_socket_cookie((void *)sk);
+  record->socket.id = tw_id(sk);
   tw_fill_connector(&record->owner, record->socket.id);
   record->type = type;
   if (tw_config.retransmit_has_error)

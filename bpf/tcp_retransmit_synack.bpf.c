@@ -53,9 +53,9 @@ int BPF_PROG(tw_tcp_retransmit_synack, const struct sock *sk, const struct reque
   if (!record)
     return 0;
   tw_fill_socket(&record->listener, sk);
-  record->listener.id = bpf_get_socket_cookie((void *)sk);
+  record->listener.id = tw_id(sk);
   record->request.netns = record->listener.tuple.netns;
-  record->request_id = bpf_get_socket_cookie((void *)req);
+  record->request_id = tw_request_id(req);
   tw_fill_request(record, req);
   tw_fill_client(record);
   if (!tw_passes(&record->request)) {

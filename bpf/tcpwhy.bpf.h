@@ -15,6 +15,7 @@
 #include "compat.bpf.h"
 #include "maps.bpf.h"
 #include "emit.bpf.h"
+#include "identity.bpf.h"
 #include "sock.bpf.h"
 #include "filter.bpf.h"
 #include "owner.bpf.h"

@@ -358,7 +358,8 @@ struct tw_config {
   __u8 reset_has_reason;  /* tcp_send_reset has its third argument */
   __u8 retransmit_has_error;
   __u8 drop_has_socket; /* kfree_skb has rx_sk */
-  __u8 reserved[5];
+  __u8 has_cookies;     /* tracing programs may ask for cookies, storages, the current task, a file's socket */
+  __u8 reserved[4];
   /* enum skb_drop_reason of the running kernel, 0 where it has no such reason */
   __u32 reason_netfilter;
   __u32 reason_listen_overflow;

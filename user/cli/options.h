@@ -56,6 +56,7 @@ struct TraceOptions : OutputOptions {
   std::size_t max_connections = 262144;  // --max-connections
   std::size_t buffer_bytes = 8U << 20;   // --buffer, a power of two
   std::string btf_file;                  // --btf
+  std::vector<std::string> without;      // --without
 };
 
 struct ReportOptions : OutputOptions {

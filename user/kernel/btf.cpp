@@ -43,8 +43,10 @@ std::optional<unsigned> Btf::tracepoint_arguments(std::string_view tracepoint) c
   return btf_vlen(function) - 1U;
 }
 
-bool Btf::has_iterator(std::string_view target) const {
-  const std::string name = "bpf_iter_" + std::string{target};
+bool Btf::has_iterator(std::string_view target) const { return has_function("bpf_iter_" + std::string{target}); }
+
+bool Btf::has_function(std::string_view function) const {
+  const std::string name{function};
   return btf__find_by_name_kind(types_.get(), name.c_str(), BTF_KIND_FUNC) > 0;
 }
 

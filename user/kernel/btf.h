@@ -27,6 +27,7 @@ class Btf {
   [[nodiscard]] std::optional<unsigned> tracepoint_arguments(std::string_view tracepoint) const;
   // Whether a BPF iterator over such targets exists ("task_file").
   [[nodiscard]] bool has_iterator(std::string_view target) const;
+  [[nodiscard]] bool has_function(std::string_view function) const;
   // The names and values of an enum; nothing where the kernel has no such enum.
   void for_each_enumerator(const char* name, const std::function<void(std::string_view, std::int64_t)>& visit) const;
 

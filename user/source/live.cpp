@@ -78,6 +78,7 @@ tw_config make_config(const LiveOptions& options, const kernel::Survey& survey, 
   config.reset_has_reason = survey.has_argument("tcp_send_reset", 3) ? 1 : 0;
   config.retransmit_has_error = survey.has_argument("tcp_retransmit_skb", 3) ? 1 : 0;
   config.drop_has_socket = survey.has_argument("kfree_skb", 4) ? 1 : 0;
+  config.has_cookies = survey.has_function(kernel::kCookiesInTracing) ? 1 : 0;
   config.reason_netfilter = kernel::reason_number(names.drop_reasons, "NETFILTER_DROP");
   config.reason_listen_overflow = kernel::reason_number(names.drop_reasons, "TCP_LISTEN_OVERFLOW");
   config.reason_no_socket = kernel::reason_number(names.drop_reasons, "NO_SOCKET");
@@ -447,7 +448,7 @@ util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& op
   if (auto status = check(options); !status) return std::move(status.error());
   auto btf = kernel::Btf::open(options.btf_file);
   if (!btf) return std::move(btf.error());
-  const kernel::Survey survey{*btf};
+  const kernel::Survey survey{*btf, options.without};
   core::KernelNames names{kernel::drop_reasons(*btf), kernel::reset_reasons(*btf)};
   raise_memlock_limit();
   auto programs = Programs::load(

@@ -24,6 +24,7 @@ struct LiveOptions {
   bool every_transition = false;  // --events, record
   std::size_t buffer_bytes = 8U << 20;
   std::string btf_file;
+  std::vector<std::string> without;  // hooks that are taken as missing (kernel::Survey)
   util::Duration idle_from{};  // unguarded connections are told of once idle for so long; zero: never
 };
 

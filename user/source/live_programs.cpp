@@ -3,6 +3,8 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -41,7 +43,7 @@ util::Error load_error(int code) {
 }
 
 // maps.bpf.h: TW_WALK_
-constexpr __u32 kWalkWanted = 0, kWalkAll = 1, kWalkSuspects = 2;
+constexpr __u32 kWalkWanted = 0, kWalkAll = 1, kWalkSuspects = 2, kWalkLearn = 3;
 
 using PortBits = std::array<std::uint64_t, 65536 / 64>;
 
@@ -75,9 +77,22 @@ util::Status Programs::configure(const ProgramOptions& options, const kernel::Su
   bpf_object__for_each_program(program, skeleton_->obj) {
     if (!survey.has_program(bpf_program__name(program))) bpf_program__set_autoload(program, false);
   }
+  return choose_tracking();
+}
+
+// By the kernel's own socket storages, or by ours where tracing programs have none; the other's maps stay empty.
+util::Status Programs::choose_tracking() {
+  by_address_ = skeleton_->rodata->tw_config.has_cookies == 0;
+  bpf_program__set_autoload(by_address_ ? skeleton_->progs.tw_sweep : skeleton_->progs.tw_sweep_by_address, false);
+  if (!by_address_) {
+    for (bpf_map* map : {skeleton_->maps.tw_tracked_by_address, skeleton_->maps.tw_ids})
+      if (const int error = bpf_map__set_max_entries(map, 1); error != 0)
+        return util::Error{"cannot size a map", -error, ""};
+  }
   // The iterators are attached one by one, with what to iterate over.
   bpf_program__set_autoattach(skeleton_->progs.tw_walk, false);
   bpf_program__set_autoattach(skeleton_->progs.tw_sweep, false);
+  bpf_program__set_autoattach(skeleton_->progs.tw_sweep_by_address, false);
   return util::Done{};
 }
 
@@ -110,7 +125,28 @@ void Programs::attach_iterators(const kernel::Survey& survey) {
       missing_.push_back(iterator.error().what + ": " + reason_of(iterator.error().code));
   };
   attach(skeleton_->progs.tw_walk, -1, walk_);
-  attach(skeleton_->progs.tw_sweep, bpf_map__fd(skeleton_->maps.tw_tracked), sweep_);
+  if (by_address_)
+    attach(skeleton_->progs.tw_sweep_by_address, bpf_map__fd(skeleton_->maps.tw_tracked_by_address), sweep_);
+  else
+    attach(skeleton_->progs.tw_sweep, bpf_map__fd(skeleton_->maps.tw_tracked), sweep_);
+  if (by_address_ && walk_) learn_socket_files();
+}
+
+// Without bpf_sock_from_file() a walk knows a socket by what its file has in common with one of ours.
+void Programs::learn_socket_files() {
+  const int own = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto give_up = [&](const std::string& why) {
+    missing_.push_back("no walk over sockets: " + why);
+    walk_.reset();
+  };
+  if (own < 0) return give_up("cannot make a socket to know others by: " + reason_of(errno));
+  skeleton_->bss->tw_own_socket = static_cast<__u32>(own);
+  skeleton_->bss->tw_walk_mode = kWalkLearn;
+  const auto run = walk_->run([](std::span<const std::byte>) {});
+  skeleton_->bss->tw_walk_mode = kWalkWanted;
+  ::close(own);
+  if (!run) return give_up(run.error().what);
+  if (skeleton_->bss->tw_socket_ops == 0) give_up("this process was not found in it (a process namespace of its own?)");
 }
 
 util::Status Programs::attach() {

@@ -71,12 +71,15 @@ class Programs {
   util::Status configure(const ProgramOptions& options, const kernel::Survey& survey);
   util::Status load_into_kernel();
   util::Status fill_ports(const std::vector<std::uint16_t>& ports);
+  util::Status choose_tracking();
   void attach_iterators(const kernel::Survey& survey);
+  void learn_socket_files();
 
   std::unique_ptr<tcpwhy_bpf, Destroy> skeleton_;
   std::optional<Iterator> walk_;
   std::optional<Iterator> sweep_;
   std::vector<std::string> missing_;
+  bool by_address_ = false;  // sockets are tracked by ours, not by the kernel's own storages
 };
 
 }  // namespace tcpwhy::source
