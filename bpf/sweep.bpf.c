@@ -54,7 +54,7 @@ static __always_inline void tw_tell_queue(struct seq_file *seq, const struct soc
 }
 
 static __always_inline int tw_socket_in_trouble(struct tw_tracked *tracked, const struct sock *sk,
-                                               const struct tcp_sock *tp, __u8 state) {
+                                                const struct tcp_sock *tp, __u8 state) {
   int trouble = tw_is_suspect(sk, tp, state, (__u32)bpf_jiffies64());
 
   if (tracked->awaiting && tp->lsndtime != tracked->lsndtime)

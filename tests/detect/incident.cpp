@@ -93,6 +93,7 @@ Told tell(std::string_view text, const Setting& setting) {
   core::Settings settings = setting.settings;
   settings.names = source::script_names();
   if (setting.old_kernel) settings.names.reset_reasons.clear();
+  if (setting.blind) settings.names.drop_reasons.clear();
   auto detectors = make_all(Thresholds{settings.thresholds});
   if (setting.shuffle) std::shuffle(detectors.begin(), detectors.end(), std::mt19937{setting.shuffle});
   core::Pipeline pipeline{settings,

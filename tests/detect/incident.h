@@ -23,6 +23,7 @@ struct Setting {
   bool ordinary = true;     // ordinary transitions, too
   unsigned shuffle = 0;     // 0: the detectors in the registry's order
   bool old_kernel = false;  // one that has no reset reasons
+  bool blind = false;       // one that does not tell what is dropped
   bool replayed = false;    // through a recording
 };
 

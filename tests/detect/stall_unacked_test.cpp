@@ -40,6 +40,16 @@ TEST(StallUnacked, OpensWithTheProofAndGetsCritical) {
   EXPECT_EQ(critical.evidence.number("rto_ms"), 1664);
 }
 
+TEST(StallUnacked, NobodyIsBlamedWhereAFirewallOfThisHostCannotBeRuledOut) {
+  Setting old;
+  old.blind = true;
+  const auto lines = tell(kFourTimeouts + "until 3.5s", old).of(kSlug);
+  ASSERT_FALSE(lines.empty());
+  EXPECT_EQ(brief(lines[0]), "unknown warning likely unknown");
+  EXPECT_TRUE(lines[0].evidence.flag("firewall_unseen"));
+  EXPECT_NE(lines[0].words.cause.find("firewall rule of this host"), std::string::npos);
+}
+
 TEST(StallUnacked, ASecondAndTwoTimeoutsMustHavePassed) {
   EXPECT_EQ(tell(kTwoTimeouts + "at 1037ms sample cli\nuntil 1.2s").phases(kSlug), "");
   EXPECT_EQ(tell(kTwoTimeouts + "at 1038ms sample cli\nuntil 1.2s").phases(kSlug), "open closed");

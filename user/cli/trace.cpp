@@ -168,8 +168,8 @@ int run_trace(const TraceOptions& options) {
   }
   catch_signals(options.recording.flight.has_value());
   const bool every_transition = options.events || options.every_transition;
-  source::LiveOptions live{options.filter, every_transition, options.buffer_bytes, options.btf_file,
-                           options.without, idle_from(options)};
+  source::LiveOptions live{options.filter,   every_transition, options.buffer_bytes,
+                           options.btf_file, options.without,  idle_from(options)};
   util::Result<std::unique_ptr<source::LiveSource>> opened = source::LiveSource::open(live);
   if (!opened) return fail(opened.error());
   source::LiveSource& source = **opened;

@@ -50,9 +50,10 @@ void add_limits(CLI::App& app, TraceOptions& options) {
          "BTF of the running kernel, where it does not have its own")
       ->type_name("FILE")
       ->group(kLimits);
-  app.add_option("--without", options.without,
-                 "Do as if this kernel did not have a hook of doctor's list, or an\nargument of it (kfree_skb:4): how would "
-                 "an older one do?")
+  app.add_option(
+         "--without", options.without,
+         "Do as if this kernel did not have a hook of doctor's list, or an\nargument of it (kfree_skb:4): how would "
+         "an older one do?")
       ->type_name("HOOK")
       ->group(kLimits);
 }

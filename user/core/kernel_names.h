@@ -2,6 +2,7 @@
 // The running kernel's names for numbers that every release renumbers, read from its BTF; part of a recording.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -13,6 +14,11 @@ struct KernelNames {
   std::map<std::uint32_t, std::string> drop_reasons;   // without SKB_DROP_REASON_: "NETFILTER_DROP"
   std::map<std::uint32_t, std::string> reset_reasons;  // without SK_RST_REASON_: "TCP_ABORT_ON_CLOSE"
 
+  // Whether this kernel tells what its own firewall drops (since 5.17): else one can never be ruled out.
+  [[nodiscard]] bool tells_firewall_drops() const {
+    return std::any_of(drop_reasons.begin(), drop_reasons.end(),
+                       [](const auto& reason) { return reason.second == "NETFILTER_DROP"; });
+  }
   [[nodiscard]] std::string_view drop_reason(std::uint32_t number) const {
     const auto it = drop_reasons.find(number);
     return it == drop_reasons.end() ? std::string_view{} : it->second;

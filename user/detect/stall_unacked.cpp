@@ -43,6 +43,7 @@ class StallUnacked final : public core::Detector {
     const core::Connection* sender = scene.facts.connection(c.subject.connection);
     if (!sender || (!sender->episode && !sender->ending)) return std::nullopt;
     const abi::Socket& s = sender->socket;
+    if (s.unacked() == 0) return std::nullopt;  // it went on, and is about to be closed
     core::Verdict v = unanswered_data(*sender, c.since, scene);
     const util::Duration stuck = sender->episode_proof - c.since;
     v.severity = sender->episode_timeouts >= 3 && stuck >= 3s ? Severity::critical : Severity::warning;
@@ -82,8 +83,6 @@ class StallUnacked final : public core::Detector {
                     f.evidence.number("backoff"), util::human(std::chrono::milliseconds{f.evidence.number("rto_ms")}));
     if (f.count > 1) w.evidence += fmt::format("; {} connections", f.count);
     explain_unanswered(f);
-    if (f.cause == "unknown")
-      w.cause = "nothing comes back: the remote host is gone or the path loses everything; no more is known here";
     if (f.cause == "accept-queue-full") {
       w.summary = fmt::format("{} of {} to {} are not acknowledged: the server never accepted the connection.", bytes,
                               who, remote_words(f));

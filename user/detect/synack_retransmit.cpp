@@ -72,9 +72,12 @@ class SynAckRetransmit final : public core::Detector {
       v.evidence.set("requests", l->requests);
     } else {
       v.cause = request->synack_duplicate_syns > 0 ? "synack-lost" : "client-silent";
-      v.culprit = firewall_ate(scene.facts, request->tuple, c.since - 1s) ? blame(core::CulpritKind::local_firewall)
-                  : v.cause == "synack-lost"                              ? blame(core::CulpritKind::network)
-                                                                          : blame_remote(request->tuple.remote);
+      if (firewall_ate(scene.facts, request->tuple, c.since - 1s))
+        v.culprit = blame(core::CulpritKind::local_firewall);
+      else
+        blame_silence(
+            v, v.cause == "synack-lost" ? blame(core::CulpritKind::network) : blame_remote(request->tuple.remote),
+            scene.facts);
     }
     return v;
   }

@@ -46,13 +46,13 @@ class TimedOut final : public core::Detector {
     if (it == last_words_.end()) return std::nullopt;
     const abi::Socket& s = it->second;
     core::Verdict v = unanswered_data(*connection, c.since, scene);
-    if (v.cause == "unknown") v.culprit = blame(core::CulpritKind::network);
     const std::string_view why = v.cause;
     v.cause = cause_of(s);
     v.severity = Severity::critical;
     v.confidence = core::Confidence::certain;
     // A keepalive that nobody answers says more of the host than of the path.
-    if (v.cause == "keepalive-timeout" && why == "unknown") v.culprit = blame_remote(connection->tuple.remote);
+    if (v.cause == "keepalive-timeout" && why == "unknown")
+      blame_silence(v, blame_remote(connection->tuple.remote), scene.facts);
     v.evidence.set("errno", core::EvidenceValue{errno_name(s.err)});
     v.evidence.set("unacked_bytes", s.unacked());
     v.evidence.set("rtos", s.retransmits);
@@ -88,6 +88,7 @@ class TimedOut final : public core::Detector {
     } else if (w.advice.empty()) {
       w.advice = {
           fmt::format("is {} up, and does the path to it work? ping, traceroute, its own logs", remote_words(f))};
+      add_firewall_doubt(f);
     }
     w.evidence = fmt::format("{}; {} time-outs, {} probes; RST {}", f.evidence.text("errno"), f.evidence.number("rtos"),
                              f.evidence.number("probes"), f.evidence.flag("rst_sent") ? "sent" : "not sent");

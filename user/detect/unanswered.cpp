@@ -14,11 +14,22 @@ using core::CulpritKind;
 // This one and two more that stop answering at once share the path, not the fault; two may be chance.
 constexpr std::size_t kRemotesForPath = 3;
 
+// With SYN cookies a refused handshake leaves no request, and only kernels since 6.11 tell the drop with its listener. Of
+// what this sender said nothing ever arrived, and the listener that it speaks to refuses.
+const core::Listener* refusing_with_cookies(const core::Connection& sender, const core::Scene& scene) {
+  const abi::Socket& s = sender.socket;
+  const core::Listener* l = scene.facts.listener_at(sender.tuple.remote, sender.tuple.netns);
+  return l && s.full && s.bytes_acked <= 1 && sender.role == core::ConnectionRole::client && refuses(*l, scene.now())
+             ? l
+             : nullptr;
+}
+
 // The listener that refused the sender's handshake during this stall: the server's end never was more than a request.
 const core::Listener* refusing_listener(const core::Connection& sender, util::BootTime since,
                                         const core::Scene& scene) {
   const core::Connection* peer = scene.facts.peer_of(sender);
-  if (!peer || !(peer->client_acked || peer->overflow_drops > 0) || peer->last_overflow < since - 1s) return nullptr;
+  if (!peer) return refusing_with_cookies(sender, scene);
+  if (!(peer->client_acked || peer->overflow_drops > 0) || peer->last_overflow < since - 1s) return nullptr;
   return scene.facts.listener(peer->listener);
 }
 
@@ -53,8 +64,9 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
     v.evidence.set("errno", core::EvidenceValue{errno_name(client.socket.err_soft)});
   } else {
     v.cause = "peer-silent";
-    v.culprit =
-        client.tuple.remote.addr.is_loopback() ? blame(CulpritKind::unknown) : blame_remote(client.tuple.remote);
+    blame_silence(
+        v, client.tuple.remote.addr.is_loopback() ? blame(CulpritKind::unknown) : blame_remote(client.tuple.remote),
+        scene.facts);
   }
   return v;
 }
@@ -76,11 +88,21 @@ void explain_unanswered(core::Finding& f) {
   } else if (f.cause == "path-lost") {
     w.cause = "several remote hosts stopped answering at once: the path they share";
     w.advice = {"look at this host's link, its default route and the first hop"};
+    add_firewall_doubt(f);
   } else {
-    w.cause = "nothing comes back: the remote host is down, or the path or a firewall on the way drops packets";
+    w.cause = f.cause == "unknown"
+                  ? "nothing comes back: the remote host is gone or the path loses everything; no more is known here"
+                  : "nothing comes back: the remote host is down, or the path or a firewall on the way drops packets";
     w.advice = {fmt::format("ping and traceroute to {}; on the remote host: do the segments arrive?",
                             f.connection ? util::to_string(f.connection->remote.addr) : "the remote")};
+    add_firewall_doubt(f);
   }
+}
+
+void add_firewall_doubt(core::Finding& f) {
+  if (!f.evidence.flag("firewall_unseen")) return;
+  f.words.cause += "; or a firewall rule of this host, whose drops this kernel does not tell";
+  f.words.advice.emplace_back("nft list ruleset (or iptables -L -v): which rule's counter grows?");
 }
 
 // EHOSTUNREACH has two makers that leave the same trace: the kernel itself, after asking for the neighbour's hardware
@@ -127,10 +149,10 @@ core::Verdict unanswered_data(const core::Connection& sender, util::BootTime sin
     v.evidence.set("errno", core::EvidenceValue{errno_name(sender.socket.err_soft)});
   } else if (scene.facts.stalled_remotes(sender.tuple.netns) >= kRemotesForPath) {
     v.cause = "path-lost";
-    v.culprit = blame(CulpritKind::network);
+    blame_silence(v, blame(CulpritKind::network), scene.facts);
   } else {
     v.cause = "unknown";
-    v.culprit = blame(CulpritKind::network);
+    blame_silence(v, blame(CulpritKind::network), scene.facts);
   }
   return v;
 }

@@ -12,6 +12,8 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
 void explain_unanswered(core::Finding& finding);
 
 // The same for what has the cause unreachable, from the errno in its evidence.
+// Where the kernel does not tell its firewall's drops, a cause that is no more than a guess says so.
+void add_firewall_doubt(core::Finding& finding);
 void explain_unreachable(core::Finding& finding);
 
 // Cause, culprit, service and evidence of data that nobody acknowledges.

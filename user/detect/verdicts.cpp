@@ -50,6 +50,12 @@ bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootT
   return drops && drops->last >= since;
 }
 
+void blame_silence(core::Verdict& v, core::Culprit culprit, const core::Facts& facts) {
+  const bool seen = facts.names().tells_firewall_drops();
+  v.culprit = seen ? std::move(culprit) : blame(core::CulpritKind::unknown);
+  if (!seen) v.evidence.set("firewall_unseen", true);
+}
+
 void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Facts& facts) {
   evidence.set("queue", l.queue);
   evidence.set("limit", l.limit);

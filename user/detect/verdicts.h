@@ -23,6 +23,10 @@ bool refuses(const core::Listener& listener, util::BootTime now);
 // Segments between the two ends that a firewall of this host dropped since the time.
 bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootTime since);
 
+// For segments that got lost nobody knows where: the culprit, where the kernel would have told if it had been a firewall of
+// this host; else unknown, and evidence firewall_unseen says why.
+void blame_silence(core::Verdict& verdict, core::Culprit culprit, const core::Facts& facts);
+
 // The queue's state as evidence: queue, limit, head_waiting_ms, refused, and its owner's state where it was observed.
 void add_queue(core::Evidence& evidence, const core::Listener& listener, const core::Facts& facts);
 

@@ -449,7 +449,9 @@ util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& op
   auto btf = kernel::Btf::open(options.btf_file);
   if (!btf) return std::move(btf.error());
   const kernel::Survey survey{*btf, options.without};
-  core::KernelNames names{kernel::drop_reasons(*btf), kernel::reset_reasons(*btf)};
+  core::KernelNames names{
+      survey.has_program("tw_kfree_skb") ? kernel::drop_reasons(*btf) : kernel::ReasonNames{},
+      survey.has_argument("tcp_send_reset", 3) ? kernel::reset_reasons(*btf) : kernel::ReasonNames{}};
   raise_memlock_limit();
   auto programs = Programs::load(
       {make_config(options, survey, names), options.buffer_bytes, options.btf_file, options.filter.ports}, survey);

@@ -25,7 +25,7 @@ struct LiveOptions {
   std::size_t buffer_bytes = 8U << 20;
   std::string btf_file;
   std::vector<std::string> without;  // hooks that are taken as missing (kernel::Survey)
-  util::Duration idle_from{};  // unguarded connections are told of once idle for so long; zero: never
+  util::Duration idle_from{};        // unguarded connections are told of once idle for so long; zero: never
 };
 
 // One thread; the handler runs inside start() and poll(). A record is valid only while the handler runs.
