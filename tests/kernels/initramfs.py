@@ -141,6 +141,8 @@ def build(target, kernel, files):
             archive.add_file("init" if guest.name == "init" else f"bin/{guest.name}", guest)
         for program in PROGRAMS:
             archive.add_program(f"bin/{program}", program_path(program))
+        # Not busybox's shell, which takes its own ip and tc before those of the path.
+        archive.add_program("bin/sh", program_path("dash"))
         modules = Modules(kernel.modules).in_order(MODULES)
         for name, data in modules:
             archive.add(f"modules/{name}.ko", data, 0o644)

@@ -16,7 +16,7 @@ from tracer import Tracer
 TAIL_S = 2.0
 # A healthy run is watched a little longer, for a false alarm that comes late.
 SILENT_TAIL_S = 1.0
-PROGRAMS = ["i1", "i6", "resets", "i2", "i3", "i4", "i5", "i7", "i8", "i9", "i10", "connect", "healthy", "traps"]
+PROGRAMS = ["i1", "i6", "resets", "i2", "i3", "i4", "i5", "i7", "i8", "i9", "i10", "connect", "healthy", "netem", "traps"]
 # These fill the machine, or change what is one for the whole host: they are made alone.
 HEAVY = {("healthy", "ab"), ("healthy", "loss-short"), ("healthy", "loss-bulk"), ("healthy", "busy-loop"),
          ("i3", "memory"), ("i7", "busy"), ("i7", "busy-upload"), ("i7", "stopped")}

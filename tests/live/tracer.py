@@ -32,15 +32,68 @@ def schema_errors(line):
     return found
 
 
-class Tracer:
+class Output:
+    """What a run of `tcpwhy trace --format json` said: its lines and its exit code."""
+
+    def __init__(self, out=(), err=(), rc=None):
+        self.out = list(out)  # lines of stdout, whole
+        self.err = list(err)
+        self.rc = rc
+
+    def findings(self):
+        """Those so far, parsed; unparsable lines are schema_problems()'s matter."""
+        out = []
+        for line in list(self.out):
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict) and "finding" in value:
+                out.append(value)
+        return out
+
+    def summary(self):
+        assert self.out, "stdout is empty: there is no summary"
+        value = json.loads(self.out[-1])
+        assert value.get("schema") == "tcpwhy.summary/1", f"the last line is no summary: {self.out[-1][:300]}"
+        return value
+
+    def problems(self):
+        """What is wrong with a run that has ended, whatever it found."""
+        found = []
+        if self.rc != 0:
+            found.append(f"exit code {self.rc} instead of 0")
+        for number, line in enumerate(self.out, 1):
+            found += [f"stdout line {number} against the schema: {error}" for error in schema_errors(line)]
+        if found:
+            return found
+        try:
+            summary = self.summary()
+        except (AssertionError, ValueError) as error:
+            return [str(error)]
+        if summary["events_lost"] != 0:
+            found.append(f"events_lost is {summary['events_lost']}")
+        opened = {}
+        worst = "none"
+        order = ["none", "info", "warning", "critical"]
+        for finding in self.findings():
+            opened.setdefault(finding["finding"], set()).add(finding["id"])
+            worst = max(worst, finding["severity"], key=order.index)
+        counted = {slug: len(ids) for slug, ids in opened.items()}
+        if {k: v for k, v in summary["findings"].items() if v} != counted:
+            found.append(f"the summary counts {summary['findings']}, the lines have {counted}")
+        if summary["worst"] != worst:
+            found.append(f"the summary's worst is {summary['worst']}, the lines have {worst}")
+        return found
+
+
+class Tracer(Output):
     """with Tracer(tool, "--port", "80") as tracer: ... tracer.stop()"""
 
     def __init__(self, tool, *arguments, command="trace", json_lines=True, env=None):
         formatting = ["--format", "json"] if json_lines else []
         self.argv = [str(tool), command, *formatting, *map(str, arguments)]
-        self.out = []  # lines of stdout, whole
-        self.err = []
-        self.rc = None
+        super().__init__()
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             self.argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
@@ -102,49 +155,3 @@ class Tracer:
     def stop(self, signal_number=signal.SIGINT):
         self._process.send_signal(signal_number)
         return self.wait_end()
-
-    def findings(self):
-        """Those so far, parsed; unparsable lines are schema_problems()'s matter."""
-        out = []
-        for line in list(self.out):
-            try:
-                value = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(value, dict) and "finding" in value:
-                out.append(value)
-        return out
-
-    def summary(self):
-        assert self.out, "stdout is empty: there is no summary"
-        value = json.loads(self.out[-1])
-        assert value.get("schema") == "tcpwhy.summary/1", f"the last line is no summary: {self.out[-1][:300]}"
-        return value
-
-    def problems(self):
-        """What is wrong with a run that has ended, whatever it found."""
-        found = []
-        if self.rc != 0:
-            found.append(f"exit code {self.rc} instead of 0")
-        for number, line in enumerate(self.out, 1):
-            found += [f"stdout line {number} against the schema: {error}" for error in schema_errors(line)]
-        if found:
-            return found
-        try:
-            summary = self.summary()
-        except (AssertionError, ValueError) as error:
-            return [str(error)]
-        if summary["events_lost"] != 0:
-            found.append(f"events_lost is {summary['events_lost']}")
-        opened = {}
-        worst = "none"
-        order = ["none", "info", "warning", "critical"]
-        for finding in self.findings():
-            opened.setdefault(finding["finding"], set()).add(finding["id"])
-            worst = max(worst, finding["severity"], key=order.index)
-        counted = {slug: len(ids) for slug, ids in opened.items()}
-        if {k: v for k, v in summary["findings"].items() if v} != counted:
-            found.append(f"the summary counts {summary['findings']}, the lines have {counted}")
-        if summary["worst"] != worst:
-            found.append(f"the summary's worst is {summary['worst']}, the lines have {worst}")
-        return found

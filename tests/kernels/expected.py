@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the matrix does not make, and where a kernel truly shows less: each with its reason."""
+import dataclasses
+
+# (program, variant): why no virtual machine makes it.
+LEFT_OUT = {
+    ("i3", "memory"): "its server is Debian's lighttpd",
+    ("i5", "fastcgi"): "its server is Debian's lighttpd",
+    ("i5", "fastcgi-unread"): "its server is Debian's lighttpd",
+    ("i7", "busy"): "its server is node, its clients are ab",
+    ("i7", "busy-upload"): "its server is node, its clients are ab",
+    ("i7", "stopped"): "its server is node, its clients are ab",
+    ("healthy", "ab"): "its clients are ab",
+    ("healthy", "busy-loop"): "its server is node, its clients are ab",
+    ("healthy", "loss-short"): "40,000 connections are minutes on an emulated processor; netem's variants lose packets there",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """On `kernels`, the truth of `incidents` is read with `change`, for `lacks`."""
+
+    kernels: tuple
+    incidents: tuple
+    lacks: str
+    change: object  # truth -> None
+
+
+DIFFERENCES = ()
+
+
+def adapt(kernel, program, variant, truth):
+    """The truth as this kernel can show it."""
+    for row in DIFFERENCES:
+        if kernel in row.kernels and (program, variant) in row.incidents:
+            row.change(truth)
+    return truth
