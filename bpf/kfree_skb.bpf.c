@@ -4,7 +4,7 @@
  *
  * reason since 5.17, rx_sk since 6.11. Three questions only: did a listener refuse this segment because its accept queue
  * is full, did a firewall on this host eat it (then no socket is known, and the headers tell which connection), and was
- * there no room for it in the receiver's buffer?
+ * there no room for it in the receiver's buffer? On some kernels a fourth: was it answered with an RST?
  * Fires for every dropped packet of every protocol: the reason is tested first, and a budget bounds what is sent.
  */
 #include "tcpwhy.bpf.h"
@@ -81,6 +81,32 @@ static __always_inline void tw_emit_drop(const struct sk_buff *skb, __u32 reason
   tw_submit(record);
 }
 
+/*
+ * Until 6.9 tcp_send_reset is silent about an RST for which there is no socket. The same code drops the segment with
+ * NO_SOCKET after it answered it, and nothing else does (net/ipv4/tcp_ipv4.c tcp_v4_rcv, no_tcp_socket).
+ */
+static __always_inline void tw_emit_reset_without_socket(const struct sk_buff *skb) {
+  struct tw_counters *counters = tw_counters();
+  struct tw_segment segment = {};
+  struct tw_tuple tuple = {};
+  struct tw_reset_sent *record;
+
+  if (!tw_read_segment(skb, &segment, &tuple) || (segment.flags & TW_SEGMENT_RST) || !tw_passes(&tuple) || !counters)
+    return;
+  if (!tw_within_budget()) {
+    counters->limited[TW_KIND_RESET_SENT]++;
+    return;
+  }
+  record = tw_reserve(TW_KIND_RESET_SENT, sizeof(*record));
+  if (!record)
+    return;
+  record->reason = -1;
+  record->trigger = segment;
+  record->socket.tuple = tuple;
+  record->socket.tuple.netns = tw_skb_netns(skb, NULL);
+  tw_submit(record);
+}
+
 SEC("tp_btf/kfree_skb")
 int tw_kfree_skb(__u64 *ctx) {
   const struct sock *rx_sk = NULL;
@@ -97,7 +123,9 @@ int tw_kfree_skb(__u64 *ctx) {
   if (tw_config.drop_has_socket)
     bpf_probe_read_kernel(&rx_sk, sizeof(rx_sk), &ctx[3]);
   bpf_probe_read_kernel(&skb, sizeof(skb), &ctx[0]);
-  if (tw_is_refusal(reason, rx_sk))
+  if (!tw_config.reset_has_reason && tw_config.reason_no_socket && reason == tw_config.reason_no_socket)
+    tw_emit_reset_without_socket(skb);
+  else if (tw_is_refusal(reason, rx_sk))
     tw_emit_drop(skb, reason, rx_sk);
   else if (tw_config.reason_memory && reason == tw_config.reason_memory)
     tw_emit_drop(skb, reason, NULL);

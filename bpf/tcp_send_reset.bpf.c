@@ -37,6 +37,9 @@ int tw_tcp_send_reset(__u64 *ctx) {
 
   if (bpf_probe_read_kernel(&sk, sizeof(sk), &ctx[0]) || bpf_probe_read_kernel(&skb, sizeof(skb), &ctx[1]))
     return 0;
+  /* Kernels without reasons never tell these; kfree_skb does. */
+  if (!sk && !tw_config.reset_has_reason)
+    return 0;
   record = tw_reserve(TW_KIND_RESET_SENT, sizeof(*record));
   if (!record)
     return 0;

@@ -203,12 +203,13 @@ struct tw_synack_retransmit {
   __u32 reserved[2];
 };
 
+#define TW_SEGMENT_RST 4
 /* The segment that made the kernel answer with an RST, or that was dropped. Zero where there was none. */
 struct tw_segment {
   __u32 seq;
   __u32 ack_seq;
   __u32 payload; /* bytes */
-  __u8 flags;    /* FIN 1, SYN 2, RST 4, PSH 8, ACK 16 */
+  __u8 flags;    /* FIN 1, SYN 2, TW_SEGMENT_RST, PSH 8, ACK 16 */
   __u8 valid;
   __u16 reserved;
 };

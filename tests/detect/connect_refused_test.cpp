@@ -118,12 +118,18 @@ TEST(ConnectRefused, AListenerIsThereAndYetAnRstCame) {
 
 TEST(ConnectRefused, WhereTheKernelTellsNoResetsWithoutASocketTheStackIsBelieved) {
   Setting old;
-  old.old_kernel = true;
+  old.old_kernel = old.blind = true;
   EXPECT_EQ(brief(tell(refusals(1, "127.0.0.1:7000", "silently") + "until 4s", old).first(kSlug)),
             "no-listener warning likely unknown");
   const std::string listening = "at 0ms listen srv 127.0.0.1:7000 by nginx[7]\n";
   EXPECT_EQ(tell(listening + refusals(1, "127.0.0.1:7000", "silently") + "until 4s", old).first(kSlug).cause,
             "local-firewall");
+}
+
+TEST(ConnectRefused, AListenerThatWentAwayLaterWasThere) {
+  const std::string listening = "at 0ms listen srv 127.0.0.1:7000 by nginx[7]\n";
+  EXPECT_EQ(brief(tell(listening + refusals(1, "127.0.0.1:7000", "silently") + "at 1s close srv\nuntil 4s").first(kSlug)),
+            "local-firewall warning likely local-firewall");
 }
 
 TEST(ConnectRefused, AnAddressFallbackIsInfo) {

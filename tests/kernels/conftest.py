@@ -28,6 +28,7 @@ def pytest_addoption(parser):
 def runs(request, tmp_path_factory):
     """The kernels' runs, each made when its first test asks."""
     folder = request.config.getoption("--keep") or tmp_path_factory.mktemp("machines")
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     made = {}
 
     def of(kernel):

@@ -15,9 +15,12 @@ struct KernelNames {
   std::map<std::uint32_t, std::string> reset_reasons;  // without SK_RST_REASON_: "TCP_ABORT_ON_CLOSE"
 
   // Whether this kernel tells what its own firewall drops (since 5.17): else one can never be ruled out.
-  [[nodiscard]] bool tells_firewall_drops() const {
+  [[nodiscard]] bool tells_firewall_drops() const { return drops_for("NETFILTER_DROP"); }
+  // ... and an RST that it sends where there is no socket: with reasons (6.10), or by the segment that it drops (5.17).
+  [[nodiscard]] bool tells_resets_without_socket() const { return !reset_reasons.empty() || drops_for("NO_SOCKET"); }
+  [[nodiscard]] bool drops_for(std::string_view name) const {
     return std::any_of(drop_reasons.begin(), drop_reasons.end(),
-                       [](const auto& reason) { return reason.second == "NETFILTER_DROP"; });
+                       [name](const auto& reason) { return reason.second == name; });
   }
   [[nodiscard]] std::string_view drop_reason(std::uint32_t number) const {
     const auto it = drop_reasons.find(number);

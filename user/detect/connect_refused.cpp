@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <deque>
 #include <set>
+#include <utility>
 
 #include "user/detect/detectors.h"
 #include "user/detect/verdicts.h"
@@ -141,11 +142,13 @@ class ConnectRefused final : public core::Detector {
     const core::Listener* gone = scene.facts.gone_listener_at(to, client.tuple.netns);
     const core::Listener* there = scene.facts.listener_at(to, client.tuple.netns);
     if (there && client.reset_received && there->first_seen > client.reset_received->time) there = nullptr;
+    // It is gone by now, and was there when the RST came.
+    if (gone && client.reset_received && gone->ended > client.reset_received->time) there = std::exchange(gone, nullptr);
     // A listener at the very address proves that it is this host's; a wildcard says nothing of it.
     const bool here = to.addr.is_loopback() || stack_refused || (there && there->tuple.local == to) ||
                       (gone && gone->tuple.local == to);
-    // Before 6.10 (no reset reasons) an RST without a socket is not traced: then only a listener speaks against the stack.
-    const bool stack_tells = !scene.facts.names().reset_reasons.empty();
+    // Before 5.17 nobody tells of an RST without a socket: then only a listener speaks against the stack.
+    const bool stack_tells = scene.facts.names().tells_resets_without_socket();
     if (here && !stack_refused && !stack_tells) v.confidence = core::Confidence::likely;
     // A reject rule shows as a dropped SYN, wherever on this host it stands.
     const bool by_rule = !stack_refused && firewall_ate(scene.facts, client.tuple, client.first_seen - 1s);

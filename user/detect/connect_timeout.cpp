@@ -54,7 +54,7 @@ class ConnectTimeout final : public core::Detector {
       v.severity = Severity::critical;
       v.evidence.set("errno", "EADDRNOTAVAIL");
     } else if (err == ECONNREFUSED || err == EHOSTUNREACH || err == ENETUNREACH || err == EACCES || err == EPERM) {
-      judge_icmp(v, *client, err);
+      judge_icmp(v, *client, err, scene);
     }
     return v;
   }
@@ -145,17 +145,17 @@ class ConnectTimeout final : public core::Detector {
   }
 
   // An ICMP error ended it. A reject rule on this host also shows as a dropped segment.
-  static void judge_icmp(core::Verdict& v, const core::Connection& client, int err) {
+  static void judge_icmp(core::Verdict& v, const core::Connection& client, int err, const core::Scene& scene) {
     const bool by_rule_here = v.cause == "dropped-locally";
     if (v.cause == "accept-queue-full") return;
     v.confidence = core::Confidence::certain;
     if (by_rule_here || err == ECONNREFUSED || err == EACCES || err == EPERM ||
         (err == EHOSTUNREACH && client.syn_retransmits == 0)) {
       v.cause = "rejected";
-      if (!by_rule_here) v.culprit = blame_remote(client.tuple.remote);
+      if (!by_rule_here) blame_silence(v, blame_remote(client.tuple.remote), scene.facts);
     } else {
       v.cause = "unreachable";
-      v.culprit = blame(CulpritKind::network);
+      blame_silence(v, blame(CulpritKind::network), scene.facts);
     }
   }
 

@@ -265,7 +265,7 @@ class Reset final : public core::Detector {
     v.evidence.set("unread_bytes", lost.unread);
     v.evidence.set("reply_owed", lost.reply_owed);
     v.evidence.set("sender", "remote");
-    if (c.tuple.remote.addr.is_loopback()) {
+    if (c.tuple.remote.addr.is_loopback() || scene.facts.peer_of(c)) {
       // It must have come from this host, but no socket was seen to send it: a reject rule, or a socket long gone.
       v.culprit = blame(CulpritKind::unknown);
       v.confidence = core::Confidence::unsure;

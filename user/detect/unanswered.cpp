@@ -138,7 +138,8 @@ core::Verdict unanswered_data(const core::Connection& sender, util::BootTime sin
     v.cause = "accept-queue-full";
     v.listener = refusing->id;
     v.culprit = blame_owner(refusing->owners);
-    v.confidence = core::Confidence::certain;
+    // Where the kernel tells each refusal, its own word; else the listener's overflow.
+    v.confidence = scene.facts.peer_of(sender) ? core::Confidence::certain : core::Confidence::likely;
     add_queue(v.evidence, *refusing, scene.facts);
   } else if (firewall_ate(scene.facts, sender.tuple, since - 1s)) {
     dropped_locally(v, sender.tuple, scene);
