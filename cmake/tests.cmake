@@ -39,6 +39,7 @@ foreach(layer IN LISTS layers)
   tcpwhy_test_program(unit_${layer} ${PROJECT_SOURCE_DIR}/tests/unit/${layer} tcpwhy_${layer} fmt::fmt)
 endforeach()
 tcpwhy_test_program(detect_tests ${PROJECT_SOURCE_DIR}/tests/detect tcpwhy_detect tcpwhy_source tcpwhy_recording)
+target_compile_definitions(detect_tests PRIVATE TCPWHY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 
 foreach(folder causes bench golden kernels)
   if(EXISTS ${PROJECT_SOURCE_DIR}/tests/${folder}/CMakeLists.txt)

@@ -5,7 +5,7 @@ import pathlib
 import tempfile
 import unittest
 
-from measure import hold, onset, output
+from measure import hold, onset, output, replay
 
 MS = 1_000_000
 
@@ -74,6 +74,23 @@ class Findings(unittest.TestCase):
                 written.write(b":2}\n")
                 self.assertEqual([line for _, line in lines.new()], [{"a": 2}])
                 self.assertEqual(lines.new(), [])
+
+
+class Replays(unittest.TestCase):
+    def test_rates_are_of_cpu_time_and_what_is_not_known_is_left_empty(self):
+        ours = replay.Result("replay", "tcpwhy report", 3 << 20, events=500_000, connections=1000, lost=0)
+        theirs = replay.Result("replay", "tshark -z expert", 1 << 20, connections=1000)
+        for cpu_s in (0.1, 0.3, 0.2):
+            ours.add((cpu_s, 0.5, 2048))
+            theirs.add((10 * cpu_s, 5, 4096))
+            theirs.against.append(10)
+        rows = [dict(zip(output.REPLAY_COLUMNS, output.replay_row(result.as_json()))) for result in (ours, theirs)]
+        self.assertEqual(rows[0]["events/s of CPU"], "2,500,000")
+        self.assertEqual(rows[0]["B/event"], "6.3")
+        self.assertEqual(rows[0]["connections/s of CPU"], "5,000")
+        self.assertEqual(rows[0]["tshark / tcpwhy"], "")
+        self.assertEqual(rows[1]["tshark / tcpwhy"], "10.0 (10.0 to 10.0)")
+        self.assertEqual(rows[1]["events/s of CPU"] + rows[1]["B/event"] + rows[1]["lost"], "")
 
 
 class IntoAFile(unittest.TestCase):

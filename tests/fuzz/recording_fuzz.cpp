@@ -10,19 +10,34 @@
 using tcpwhy::recording::Bytes;
 using tcpwhy::recording::View;
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const View bytes = std::as_bytes(std::span{data, size});
+namespace {
+
+void read(View bytes, bool from_the_middle) {
   auto reader = tcpwhy::recording::Reader::of(Bytes{bytes.begin(), bytes.end()}, "input");
-  std::size_t unpacked = 0;
+  if (!reader) return;
+  if (from_the_middle) {
+    (*reader)->leave_out_ordinary();
+    (*reader)->skip_until((*reader)->meta().begins_ns + 1'000'000'000);
+  }
   // Small chunks may unpack to much: a few of them say as much as all.
-  while (reader && unpacked < (64U << 20)) {
+  for (std::size_t unpacked = 0; unpacked < (64U << 20);) {
     const auto block = (*reader)->next();
     if (!block) break;
-    unpacked += block->records.size() + 1;
-    tcpwhy::recording::for_each_record(block->records, [](View record) { (void)tcpwhy::abi::decode(record); });
+    unpacked += block->records.size() + block->ordinary.size() + 1;
+    (void)block->visit([](View record) { (void)tcpwhy::abi::decode(record); }, [](std::uint64_t) {});
   }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const View bytes = std::as_bytes(std::span{data, size});
+  read(bytes, false);
+  read(bytes, true);
   // The transposition by itself, and one record by itself.
-  (void)tcpwhy::recording::restore(bytes, static_cast<std::uint32_t>(size > 8 ? size - 8 : size));
+  const auto raw = static_cast<std::uint32_t>(size > 8 ? size - 8 : size);
+  (void)tcpwhy::recording::restore(bytes, raw);
+  (void)tcpwhy::recording::restore_without_ordinary(bytes, raw);
   (void)tcpwhy::abi::decode(bytes);
   return 0;
 }

@@ -106,6 +106,18 @@ def header(record):
     return struct.unpack_from("<QHH", record)
 
 
+STATES = ["CLOSE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
+          "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"]
+
+
+def transition(record):
+    """Of a record of kind 1: id, ports, namespace, from, to, snd_nxt, comm of the owner where it has one."""
+    identity, _addresses, local, remote, netns, before, after = struct.unpack_from("<Q32sHHIBB", record, 16)
+    _, snd_nxt, _, _, pid, _, comm = struct.unpack_from("<IIIIII16s", record, 72)
+    owner = comm.split(b"\0")[0].decode(errors="replace") if pid else ""
+    return identity, local, remote, netns, STATES[before], STATES[after], snd_nxt, owner
+
+
 if __name__ == "__main__":
     for one in read(sys.argv[1])[2]:
         print(header(one)[1], header(one)[0])

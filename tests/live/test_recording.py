@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """record and report: the same findings later, elsewhere, without root; and what is left of a recording that was hurt."""
 import collections
+import datetime
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,7 @@ import pytest
 import recording_reader
 from actor import Actor, reset_incident
 from conftest import causes_path
-from tracer import Tracer, schema_errors
+from tracer import Tracer, event_errors, schema_errors
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
 
@@ -113,8 +115,15 @@ def test_another_reader_agrees(tool, folder):
     summary = json.loads(told[-1])
     names = {"transition": 1, "state": 2, "reset_sent": 5, "reset_received": 6}
     assert {name: summary["events"].get(name, 0) for name in names} == {name: kinds[kind] for name, kind in names.items()}
-    shown = collections.Counter(json.loads(line).get("event") for line in told[:-1])
+    events = [value for value in map(json.loads, told) if value["schema"] == "tcpwhy.event/1"]
+    shown = collections.Counter(event["event"] for event in events)
     assert shown["transition"] == kinds[1]
+    assert [error for event in events for error in event_errors(event)] == []
+    # Field by field, in the stream's order.
+    transitions = [recording_reader.transition(record) for record in records if recording_reader.header(record)[1] == 1]
+    assert transitions == [(event["id"], event["local"]["port"], event["remote"]["port"], event["netns"], event["from"],
+                            event["to"], event["values"]["snd_nxt"], event.get("owner", {}).get("comm", ""))
+                           for event in events if event["event"] == "transition"]
 
 
 def test_since_and_until(tool, folder):
@@ -179,17 +188,30 @@ def test_what_if(tool, folder):
     assert '"finding"' not in elsewhere
 
 
-def test_kill_9_loses_the_last_second_at_most(tool, folder):
-    for turn in range(4):
+@pytest.mark.parametrize("busy", [False, True])
+def test_kill_9_loses_the_last_second_at_most(tool, folder, busy):
+    """At ten random moments on a quiet host, at ten under load: until a second before the kill, all is there."""
+    seed = 20 + busy
+    moments = random.Random(seed)
+    for turn in range(10):
         file = folder / f"killed-{turn}"
         with Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
             resets()
-            time.sleep(1.2 + 0.13 * turn)
+            load = subprocess.Popen(["nice", str(causes_path().parent / "bench" / "churn"), "--connections", "1000000"],
+                                    stdout=subprocess.DEVNULL) if busy else None
+            time.sleep(1.6 + moments.random())
+            killed = time.time()
             recorder.stop(signal.SIGKILL)
+            if load:
+                load.kill()
+                load.wait()
         told = report(tool, file, "--format", "json")
-        assert told.returncode == 4, told.stderr
-        assert "no end" in told.stderr
-        assert any(json.loads(line).get("finding") == "reset" for line in told.stdout.splitlines()), told.stdout
+        assert told.returncode == 4 and "no end" in told.stderr, (seed, turn, told.stderr)
+        lines = [json.loads(line) for line in told.stdout.splitlines()]
+        assert any(line.get("finding") == "reset" for line in lines), (seed, turn, told.stdout)
+        ended = datetime.datetime.fromisoformat(lines[-1]["ended"].replace("Z", "+00:00")).timestamp()
+        # The half second is for a machine that is slow to run the writer.
+        assert killed - 1.5 < ended < killed + 0.1, (seed, turn, killed, ended)
 
 
 @pytest.fixture

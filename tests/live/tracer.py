@@ -32,6 +32,15 @@ def schema_errors(line):
     return found
 
 
+EVENT_VALIDATOR = jsonschema.Draft202012Validator(
+    json.loads((pathlib.Path(__file__).parent / "contract" / "event.schema.json").read_text()))
+
+
+def event_errors(value):
+    """What is wrong with an object of --events --format json, in words."""
+    return [f"{'/'.join(map(str, e.absolute_path)) or 'event'}: {e.message[:300]}" for e in EVENT_VALIDATOR.iter_errors(value)]
+
+
 class Output:
     """What a run of `tcpwhy trace --format json` said: its lines and its exit code."""
 

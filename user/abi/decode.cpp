@@ -280,13 +280,15 @@ std::string_view peek_kind(std::span<const std::byte> record) {
   return kind_name(header.kind);
 }
 
-std::string_view name_of(const Event& event) {
+std::string_view name_of(const Event& event) { return name_of(event.body.index()); }
+
+std::string_view name_of(std::size_t index) {
   // In the order of Event::body.
-  static constexpr std::array<std::string_view, std::variant_size_v<decltype(Event::body)>> kNames{
+  static constexpr std::array<std::string_view, kEventKinds> kNames{
       "tick", "transition", "state",  "retransmit", "synack_retransmit", "reset_sent", "reset_received", "socket_error",
       "drop", "seed",       "sample", "lost",       "seed_end",          "sweep_end",  "process",        "limited",
       "host", "mib"};
-  return kNames[event.body.index()];
+  return kNames.at(index);
 }
 
 util::Result<Event> decode(std::span<const std::byte> record) {

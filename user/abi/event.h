@@ -275,8 +275,13 @@ struct Event {
 // receiver); absent where it is about none.
 std::optional<Tuple> tuple_of(const Event& event);
 
+inline constexpr std::size_t kEventKinds = std::variant_size_v<decltype(Event::body)>;
+inline constexpr std::size_t kTransitionIndex = 1;  // in Event::body
+static_assert(std::is_same_v<std::variant_alternative_t<kTransitionIndex, decltype(Event::body)>, Transition>);
+
 // "state", "retransmit", ...: the names of kinds in the summary, the events and the losses.
 std::string_view name_of(const Event& event);
+std::string_view name_of(std::size_t index);  // in Event::body
 std::string_view kind_name(std::uint32_t kind);
 
 }  // namespace tcpwhy::abi

@@ -18,6 +18,10 @@ std::optional<RecordHeader> peek_header(std::span<const std::byte> bytes) {
   return RecordHeader{header.time_ns, header.kind, header.size};
 }
 
+bool is_ordinary(std::uint16_t kind, std::uint16_t size) {
+  return kind == TW_KIND_TRANSITION && size >= sizeof(tw_transition);
+}
+
 bool ends_seed(std::span<const std::byte> record) {
   tw_seed_end end;
   const auto header = peek_header(record);

@@ -25,6 +25,9 @@ struct RecordHeader {
 // where that size is less than a header's.
 std::optional<RecordHeader> peek_header(std::span<const std::byte> bytes);
 
+// A transition, whole: of those a stream may hold many, and detectors never see one.
+bool is_ordinary(std::uint16_t kind, std::uint16_t size);
+
 // The record that ends the walk over what was there at the start.
 bool ends_seed(std::span<const std::byte> record);
 bool is_tick(std::span<const std::byte> record);

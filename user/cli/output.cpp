@@ -6,7 +6,7 @@
 
 #include <iostream>
 
-#include "user/core/event_text.h"
+#include "user/core/event_view.h"
 #include "user/sink/json.h"
 #include "user/sink/text.h"
 
@@ -35,10 +35,9 @@ core::Outlets outlets_of(const OutputOptions& options, sink::Sink& sink, const c
   };
   outlets.tick = [&sink](util::BootTime now) { sink.tick(now); };
   if (options.events)
-    outlets.event = [&sink, &names, &filter, since](const abi::Event& event) {
+    outlets.event = [&sink, &names, &filter, since, json = options.format == Format::json](const abi::Event& event) {
       if (event.time < since || !filter.passes(event)) return;
-      const std::string line = core::event_text(event, names);
-      if (!line.empty()) sink.event(event.time, std::string{abi::name_of(event)}, line);
+      if (const auto view = core::event_view(event, names, json)) sink.event(*view);
     };
   return outlets;
 }

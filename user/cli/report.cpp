@@ -103,10 +103,15 @@ class Replay {
       if (block->type == recording::ChunkType::seed && !with_seed) continue;
       if (block->lost_before > 0) lose(block->lost_before, block->time_ns);
       std::uint32_t fed = 0;
-      const bool whole = recording::for_each_record(block->records, [&](recording::View record) {
-        feed(record);
-        fed += 1;
-      });
+      const bool whole = block->visit(
+          [&](recording::View record) {
+            feed(record);
+            fed += 1;
+          },
+          [&](std::uint64_t time_ns) {
+            feed_ordinary(time_ns);
+            fed += 1;
+          });
       if (!whole) {
         torn_ += 1;
         lose(std::max(block->count, fed + 1) - fed, block->time_ns);
@@ -123,10 +128,16 @@ class Replay {
   [[nodiscard]] bool stopped() const { return over_; }
 
  private:
+  bool is_over(std::uint64_t time_ns) {
+    if (until_ != util::BootTime{} && util::boot_time(time_ns) > until_) over_ = true;
+    return over_;
+  }
   void feed(recording::View record) {
     const auto header = abi::peek_header(record);
-    if (until_ != util::BootTime{} && header && util::boot_time(header->time_ns) > until_) over_ = true;
-    if (!over_) pipeline_.feed(record);
+    if (!is_over(header ? header->time_ns : 0)) pipeline_.feed(record);
+  }
+  void feed_ordinary(std::uint64_t time_ns) {
+    if (!is_over(time_ns)) pipeline_.feed_ordinary(util::boot_time(time_ns));
   }
   void lose(std::uint32_t count, std::uint64_t time_ns) {
     lost_ += count;
@@ -153,6 +164,7 @@ Replay replay_all(const Readers& readers, core::Pipeline& pipeline, const Span& 
     Reader& reader = *readers[i];
     if (span.since > util::BootTime{kBefore})
       reader.skip_until(static_cast<std::uint64_t>((span.since - kBefore).time_since_epoch().count()));
+    if (!pipeline.shows_events()) reader.leave_out_ordinary();
     const bool joined = i > 0 && reader.meta().piece == readers[i - 1]->meta().piece + 1;
     if (i > 0 && !joined) replay.gap(reader.meta().begins_ns);
     if (!replay.run(reader, !joined, bytes, progress)) break;

@@ -96,7 +96,7 @@ std::size_t PairHash::operator()(const PairKey& key) const {
 }
 
 void Facts::apply(const abi::Event& event) {
-  now_ = std::max(now_, event.time);
+  advance(event.time);
   std::visit([this](const auto& body) { on(body); }, event.body);
 }
 

@@ -68,6 +68,8 @@ class Facts {
   Facts(KernelNames names, std::size_t max_connections) : names_(std::move(names)), max_connections_(max_connections) {}
 
   void apply(const abi::Event& event);
+  // All that a transition is to the facts.
+  void advance(util::BootTime time) { now_ = std::max(now_, time); }
 
   [[nodiscard]] util::BootTime now() const { return now_; }
   [[nodiscard]] const KernelNames& names() const { return names_; }

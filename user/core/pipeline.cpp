@@ -2,6 +2,7 @@
 #include "user/core/pipeline.h"
 
 #include "user/abi/decode.h"
+#include "user/abi/header.h"
 
 namespace tcpwhy::core {
 
@@ -13,27 +14,36 @@ Pipeline::Pipeline(Settings settings, std::vector<std::unique_ptr<Detector>> det
       outlets_(std::move(outlets)) {}
 
 void Pipeline::feed(std::span<const std::byte> record) {
+  const std::optional<abi::RecordHeader> header = abi::peek_header(record);
+  if (!shows_events() && header && abi::is_ordinary(header->kind, header->size))
+    return feed_ordinary(util::boot_time(header->time_ns));
   const util::Result<abi::Event> event = abi::decode(record);
   if (!event) {
     unreadable_ += 1;
     return;
   }
-  const std::string_view kind = abi::name_of(*event);
-  const auto count = counts_.find(kind);
-  if (count == counts_.end())
-    counts_.emplace(kind, 1);
-  else
-    count->second += 1;
-  if (started_ == util::BootTime{}) started_ = event->time;
-
+  note(event->body.index(), event->time);
   facts_.apply(*event);
   if (outlets_.event) outlets_.event(*event);
   if (std::holds_alternative<abi::Transition>(event->body)) return;
   if (const auto* limited = std::get_if<abi::Limited>(&event->body))
-    counts_[std::string{limited->kind} + "_left_out"] += limited->count;
+    left_out_[std::string{limited->kind}] += limited->count;
   Scene scene{facts_, book_, settings_.identity.wall};
   for (const auto& detector : detectors_) detector->on_event(*event, scene);
-  if (!std::holds_alternative<abi::Tick>(event->body)) return;
+  if (std::holds_alternative<abi::Tick>(event->body)) tick(scene);
+}
+
+void Pipeline::feed_ordinary(util::BootTime time) {
+  note(abi::kTransitionIndex, time);
+  facts_.advance(time);
+}
+
+void Pipeline::note(std::size_t kind, util::BootTime time) {
+  counts_[kind] += 1;
+  if (started_ == util::BootTime{}) started_ = time;
+}
+
+void Pipeline::tick(Scene& scene) {
   for (const auto& detector : detectors_) detector->on_tick(scene);
   const std::vector<Finding> findings = book_.settle();
   if (!findings.empty()) outlets_.findings(findings);
@@ -49,9 +59,13 @@ Summary Pipeline::summary() const {
   Summary s;
   s.started = started_;
   s.ended = facts_.now();
-  for (const auto& [kind, count] : counts_)
-    if (kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" && kind != "limited")
-      s.events[kind] = count;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    const std::string_view kind = abi::name_of(i);
+    if (counts_[i] > 0 && kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" &&
+        kind != "limited")
+      s.events[std::string{kind}] = counts_[i];
+  }
+  for (const auto& [kind, count] : left_out_) s.events[kind + "_left_out"] = count;
   if (unreadable_) s.events["unreadable"] = unreadable_;
   s.events_lost = facts_.lost_total();
   s.connections = facts_.connections_total();

@@ -2,10 +2,13 @@
 // The one-way flow: record -> decode -> facts -> detectors -> book -> sinks. The same for a live run and a replay.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "user/core/book.h"
@@ -25,6 +28,9 @@ class Pipeline {
 
   // One record. What cannot be read is counted, never fatal.
   void feed(std::span<const std::byte> record);
+  // A transition of which nothing is known but its time: what feed() makes of one where nobody looks at events.
+  void feed_ordinary(util::BootTime time);
+  [[nodiscard]] bool shows_events() const { return outlets_.event != nullptr; }
   // Closes what is open and gives the last findings.
   void finish();
 
@@ -35,12 +41,16 @@ class Pipeline {
   [[nodiscard]] const Facts& facts() const { return facts_; }
 
  private:
+  void note(std::size_t kind, util::BootTime time);
+  void tick(Scene& scene);
+
   Settings settings_;
   Facts facts_;
   Book book_;
   std::vector<std::unique_ptr<Detector>> detectors_;
   Outlets outlets_;
-  std::map<std::string, std::uint64_t, std::less<>> counts_;
+  std::array<std::uint64_t, abi::kEventKinds> counts_{};
+  std::map<std::string, std::uint64_t> left_out_;  // by kind, by a rate limit of the kernel side
   std::uint64_t unreadable_ = 0;
   util::BootTime started_{};
 };

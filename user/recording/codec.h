@@ -13,6 +13,18 @@ Bytes transpose(View records);
 // The inverse; `raw` is how long the records were. An error where the bytes contradict themselves.
 util::Result<Bytes> restore(View transposed, std::uint32_t raw);
 
+// A transition of which only the time was restored.
+struct Ordinary {
+  std::uint64_t time_ns = 0;
+  std::size_t before = 0;  // the byte of `records` that it stands before
+};
+struct Restored {
+  Bytes records;
+  std::vector<Ordinary> ordinary;
+};
+// The same, but for transitions: their other columns are not even looked at.
+util::Result<Restored> restore_without_ordinary(View transposed, std::uint32_t raw);
+
 // With zstd; an error where zstd gives one, or where the result is not `unpacked` bytes long.
 util::Result<Bytes> compress(View bytes, int level);
 util::Result<Bytes> decompress(View bytes, std::uint32_t unpacked);

@@ -13,6 +13,7 @@
 
 #include "user/abi/header.h"
 #include "user/recording/codec.h"
+#include "user/recording/index.h"
 
 namespace tcpwhy::recording {
 namespace {
@@ -22,7 +23,8 @@ constexpr std::size_t kReadBytes = 1U << 20;
 // A window that moves over the input; holds no more than is looked at.
 class Window {
  public:
-  explicit Window(int fd) : fd_(fd) {}
+  // A file that has a size can be looked at anywhere.
+  Window(int fd, bool has_size) : fd_(fd), has_size_(has_size) {}
   explicit Window(Bytes bytes) : bytes_(std::move(bytes)), all_(true) {}
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
@@ -35,13 +37,45 @@ class Window {
     while (!all_ && bytes_.size() - start_ < count) fill(count);
     return View{bytes_}.subspan(start_, std::min(count, bytes_.size() - start_));
   }
+  // The `count` bytes, or fewer, that are `distance` ahead.
+  View peek_ahead(std::size_t distance, std::size_t count) {
+    if (!has_size_ || bytes_.size() - start_ >= distance + count) {
+      const View all = peek(distance + count);
+      return all.subspan(std::min(distance, all.size()));
+    }
+    return read_at(offset_ + distance, count);
+  }
+  // Those at this place of the input; none where it cannot be looked at anywhere.
+  View read_at(std::uint64_t offset, std::size_t count) {
+    if (fd_ < 0) {  // all of it is here
+      const std::uint64_t at = std::min<std::uint64_t>(offset - (offset_ - start_), bytes_.size());
+      return View{bytes_}.subspan(at, std::min<std::size_t>(count, bytes_.size() - at));
+    }
+    if (!has_size_) return {};
+    aside_.resize(count);
+    ssize_t got = 0;
+    do got = ::pread(fd_, aside_.data(), count, static_cast<off_t>(offset));
+    while (got < 0 && errno == EINTR);
+    return View{aside_}.first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  }
+  // Within what is there.
   void skip(std::size_t count) {
+    if (has_size_ && count > bytes_.size() - start_) return go_to(offset_ + count);
     start_ += count;
     offset_ += count;
     if (start_ >= kReadBytes && !all_) {
       bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(start_));
       start_ = 0;
     }
+  }
+  // Forward, to a place that read_at() has shown to be there.
+  void go_to(std::uint64_t offset) {
+    if (offset - offset_ <= bytes_.size() - start_) return skip(static_cast<std::size_t>(offset - offset_));
+    if (::lseek(fd_, static_cast<off_t>(offset), SEEK_SET) < 0) error_ = errno;
+    bytes_.clear();
+    start_ = 0;
+    offset_ = offset;
+    all_ = error_ != 0;
   }
   [[nodiscard]] std::uint64_t offset() const { return offset_; }
   [[nodiscard]] int error() const { return error_; }
@@ -60,7 +94,9 @@ class Window {
   }
 
   int fd_ = -1;
+  bool has_size_ = false;
   Bytes bytes_;
+  Bytes aside_;
   std::size_t start_ = 0;
   std::uint64_t offset_ = 0;
   int error_ = 0;
@@ -77,7 +113,11 @@ class FileReader final : public Reader {
   util::Status begin();
   const Meta& meta() const override { return meta_; }
   std::optional<Block> next() override;
-  void skip_until(std::uint64_t time_ns) override { skip_until_ = time_ns; }
+  void skip_until(std::uint64_t time_ns) override {
+    skip_until_ = time_ns;
+    index_ = read_index();
+  }
+  void leave_out_ordinary() override { only_times_ = true; }
   const std::optional<End>& end() const override { return end_; }
   const std::vector<std::string>& problems() const override { return problems_; }
   const std::string& name() const override { return name_; }
@@ -87,10 +127,17 @@ class FileReader final : public Reader {
  private:
   // The next chunk whose header is sound; what is no chunk before it is said.
   bool find_chunk(ChunkHeader& header);
-  // Its payload as it was before compression and transposition; nothing where it is damaged, which is said.
-  std::optional<Bytes> payload_of(const ChunkHeader& header, std::uint64_t offset);
+  // Its records, or another payload, as it was before compression and transposition; nothing where it is damaged, which
+  // is said.
+  std::optional<Restored> payload_of(const ChunkHeader& header, std::uint64_t offset);
+  [[nodiscard]] util::Result<Restored> unpacked(const ChunkHeader& header, View payload) const;
   std::optional<Block> block_of(const ChunkHeader& header);
+  // Where the file is whole and can be looked at anywhere.
+  std::optional<Index> read_index();
+  // Whether it went from this chunk to a later one, as INDEX told it.
+  bool jump();
   bool is_left_out(const ChunkHeader& header);
+  void pass_over(const ChunkHeader& header);
   void read_end(const ChunkHeader& header);
   void finish();
   void cut_short();
@@ -108,6 +155,8 @@ class FileReader final : public Reader {
   std::optional<End> end_;
   std::vector<std::string> problems_;
   std::uint64_t skip_until_ = 0;
+  bool only_times_ = false;  // of transitions
+  std::optional<Index> index_;
   std::uint32_t hole_ = 0;  // in front of the next block
   bool over_ = false;
 };
@@ -135,10 +184,10 @@ util::Status FileReader::begin() {
   if (!found || header.type != static_cast<std::uint16_t>(ChunkType::meta))
     return util::Error{fmt::format("{} has no META that can be read: nothing in it can be judged", name_), EBADMSG, ""};
   const std::uint64_t offset = window_->offset();
-  const std::optional<Bytes> payload = payload_of(header, offset);
+  const std::optional<Restored> payload = payload_of(header, offset);
   if (!payload)
     return util::Error{fmt::format("{} has no META that can be read: {}", name_, problems_.back()), EBADMSG, ""};
-  util::Result<Meta> meta = parse_meta(text_of(*payload));
+  util::Result<Meta> meta = parse_meta(text_of(payload->records));
   if (!meta) return std::move(meta.error()).within(name_);
   meta_ = std::move(*meta);
   return util::Done{};
@@ -170,7 +219,7 @@ bool FileReader::find_chunk(ChunkHeader& header) {
   return false;
 }
 
-std::optional<Bytes> FileReader::payload_of(const ChunkHeader& h, std::uint64_t offset) {
+std::optional<Restored> FileReader::payload_of(const ChunkHeader& h, std::uint64_t offset) {
   const View whole = window_->peek(kChunkHeaderBytes + h.stored);
   if (whole.size() < kChunkHeaderBytes + h.stored) {
     problem(offset, fmt::format("the file is cut short in the middle of a chunk of {} bytes", h.stored));
@@ -184,36 +233,77 @@ std::optional<Bytes> FileReader::payload_of(const ChunkHeader& h, std::uint64_t 
     window_->skip(kChunkHeaderBytes + h.stored);
     return std::nullopt;
   }
-  util::Result<Bytes> bytes = (h.flags & kCompressed) != 0 ? decompress(payload, h.unpacked)
-                                                           : util::Result<Bytes>{Bytes{payload.begin(), payload.end()}};
+  util::Result<Restored> restored = unpacked(h, payload);
   window_->skip(kChunkHeaderBytes + h.stored);
-  if (bytes && (h.flags & kTransposed) != 0) bytes = restore(*bytes, h.raw);
-  if (bytes) return std::move(*bytes);
-  problem(offset, bytes.error().what + "; the chunk was skipped");
+  if (restored) return std::move(*restored);
+  problem(offset, restored.error().what + "; the chunk was skipped");
   return std::nullopt;
 }
 
+util::Result<Restored> FileReader::unpacked(const ChunkHeader& h, View payload) const {
+  util::Result<Bytes> bytes = (h.flags & kCompressed) != 0 ? decompress(payload, h.unpacked)
+                                                           : util::Result<Bytes>{Bytes{payload.begin(), payload.end()}};
+  if (!bytes) return std::move(bytes.error());
+  if ((h.flags & kTransposed) != 0 && only_times_) return restore_without_ordinary(*bytes, h.raw);
+  if ((h.flags & kTransposed) != 0) bytes = restore(*bytes, h.raw);
+  if (!bytes) return std::move(bytes.error());
+  return Restored{std::move(*bytes), {}};
+}
+
 std::optional<Block> FileReader::block_of(const ChunkHeader& h) {
-  Block block{static_cast<ChunkType>(h.type),          window_->offset(), h.time_ns,
-              h.lost_before + std::exchange(hole_, 0), h.records,         {}};
-  std::optional<Bytes> records = payload_of(h, block.offset);
-  if (!records) {
+  Block block;
+  block.type = static_cast<ChunkType>(h.type);
+  block.offset = window_->offset();
+  block.time_ns = h.time_ns;
+  block.lost_before = h.lost_before + std::exchange(hole_, 0);
+  std::optional<Restored> restored = payload_of(h, block.offset);
+  if (!restored) {
     // What was in it is missing: a replay must know.
     block.lost_before += std::max<std::uint32_t>(h.records, 1);
-    block.count = 0;
     return block;
   }
-  block.records = std::move(*records);
+  block.count = h.records;
+  block.records = std::move(restored->records);
+  block.ordinary = std::move(restored->ordinary);
   return block;
+}
+
+std::optional<Index> FileReader::read_index() {
+  if (size_ < kTrailerBytes) return std::nullopt;
+  const auto at = index_offset(window_->read_at(size_ - kTrailerBytes, kTrailerBytes));
+  if (!at || *at > size_) return std::nullopt;
+  ChunkHeader header;
+  const View head = window_->read_at(*at, kChunkHeaderBytes);
+  if (head.size() < kChunkHeaderBytes || !get_chunk_header(head, header) ||
+      header.type != static_cast<std::uint16_t>(ChunkType::index))
+    return std::nullopt;
+  const View payload = window_->read_at(*at + kChunkHeaderBytes, header.stored);
+  if (payload.size() != header.stored || !fits(payload, header.payload_crc)) return std::nullopt;
+  return Index::parse(payload, *at);
+}
+
+bool FileReader::jump() {
+  if (!index_) return false;
+  const auto entry = index_->first_from(window_->offset(), skip_until_);
+  if (entry && entry->offset == window_->offset()) return false;
+  ChunkHeader there;
+  const View head = entry ? window_->read_at(entry->offset, kChunkHeaderBytes) : View{};
+  if (head.size() < kChunkHeaderBytes || !get_chunk_header(head, there) || there.time_ns != entry->time_ns ||
+      there.type != static_cast<std::uint16_t>(entry->type)) {
+    // What is there began before the time, so all before it ended before. If INDEX said wrong:
+    index_.reset();  // it is of another file, or the file is damaged: chunk by chunk, then
+    return false;
+  }
+  window_->go_to(entry->offset);
+  return true;
 }
 
 // A chunk ends where the next begins.
 bool FileReader::is_left_out(const ChunkHeader& h) {
   if (skip_until_ == 0 || h.type != static_cast<std::uint16_t>(ChunkType::events)) return false;
-  const View ahead = window_->peek(2 * kChunkHeaderBytes + h.stored);
+  const View ahead = window_->peek_ahead(kChunkHeaderBytes + h.stored, kChunkHeaderBytes);
   ChunkHeader next;
-  return ahead.size() == 2 * kChunkHeaderBytes + h.stored &&
-         get_chunk_header(ahead.subspan(kChunkHeaderBytes + h.stored), next) && next.time_ns != 0 &&
+  return ahead.size() == kChunkHeaderBytes && get_chunk_header(ahead, next) && next.time_ns != 0 &&
          next.time_ns < skip_until_;
 }
 
@@ -231,33 +321,35 @@ std::optional<Block> FileReader::next() {
     if (header.type == static_cast<std::uint16_t>(ChunkType::seed) ||
         header.type == static_cast<std::uint16_t>(ChunkType::events)) {
       if (!is_left_out(header)) return block_of(header);
+      if (jump()) continue;
     } else if (header.type > static_cast<std::uint16_t>(ChunkType::end) && (header.flags & kRequired) != 0) {
       problem(
           window_->offset(),
           fmt::format("a chunk of unknown type {} that one cannot do without: made by a later version?", header.type));
     }
-    if (window_->peek(kChunkHeaderBytes + header.stored).size() < kChunkHeaderBytes + header.stored) {
-      problem(window_->offset(), "the file is cut short in the middle of a chunk");
-      window_->skip(window_->peek(kChunkHeaderBytes + header.stored).size());
-    } else {
-      window_->skip(kChunkHeaderBytes + header.stored);
-    }
+    pass_over(header);
   }
   return std::nullopt;
+}
+
+// Only that it is there, to its last byte.
+void FileReader::pass_over(const ChunkHeader& header) {
+  const std::size_t length = kChunkHeaderBytes + header.stored;
+  if (!window_->peek_ahead(length - 1, 1).empty()) return window_->skip(length);
+  problem(window_->offset(), "the file is cut short in the middle of a chunk");
+  window_->skip(window_->peek(length).size());
 }
 
 void FileReader::read_end(const ChunkHeader& header) {
   over_ = true;
   const std::uint64_t offset = window_->offset();
-  const std::optional<Bytes> payload = payload_of(header, offset);
+  const std::optional<Restored> payload = payload_of(header, offset);
   if (!payload) return;
-  util::Result<End> end = parse_end(text_of(*payload));
+  util::Result<End> end = parse_end(text_of(payload->records));
   if (!end) return problem(offset, end.error().what);
   end_ = *end;
   const View trailer = window_->peek(kTrailerBytes);
-  const bool sound = trailer.size() == kTrailerBytes &&
-                     std::memcmp(trailer.data() + 8, kTrailerMagic.data(), kTrailerMagic.size()) == 0 &&
-                     fits(trailer.first(12), get<std::uint32_t>(trailer.subspan(12)));
+  const bool sound = index_offset(trailer).has_value();
   if (!sound) problem(window_->offset(), "the last bytes, which say where the index is, are damaged or missing");
   window_->skip(trailer.size());
   if (const View more = window_->peek(1); sound && !more.empty())
@@ -282,29 +374,19 @@ util::Result<std::unique_ptr<Reader>> make(std::unique_ptr<Window> window, const
 }  // namespace
 
 util::Result<std::unique_ptr<Reader>> Reader::open(const std::string& path) {
-  if (path == "-") return make(std::make_unique<Window>(STDIN_FILENO), "standard input", 0);
+  if (path == "-") return make(std::make_unique<Window>(STDIN_FILENO, false), "standard input", 0);
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return util::Error{fmt::format("cannot open {}: {}", path, std::strerror(errno)), errno,
                        "name recordings that were made by tcpwhy record -o FILE"};
   struct stat status {};
   const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-  return make(std::make_unique<Window>(fd), path, regular ? static_cast<std::uint64_t>(status.st_size) : 0);
+  return make(std::make_unique<Window>(fd, regular), path, regular ? static_cast<std::uint64_t>(status.st_size) : 0);
 }
 
 util::Result<std::unique_ptr<Reader>> Reader::of(Bytes bytes, const std::string& name) {
   const std::uint64_t size = bytes.size();
   return make(std::make_unique<Window>(std::move(bytes)), name, size);
-}
-
-bool for_each_record(View records, const std::function<void(View)>& visit) {
-  while (!records.empty()) {
-    const auto header = abi::peek_header(records);
-    if (!header) return false;
-    visit(records.first(header->size));
-    records = records.subspan(header->size);
-  }
-  return true;
 }
 
 }  // namespace tcpwhy::recording

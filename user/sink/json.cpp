@@ -38,6 +38,7 @@ class Writer {
   explicit Writer(const core::RunIdentity& run) : run_(run) {}
 
   [[nodiscard]] Json finding(const core::Finding& finding) const;
+  [[nodiscard]] Json event(const core::EventView& event) const;
   [[nodiscard]] Json summary(const core::Summary& summary) const;
   [[nodiscard]] std::string time(util::BootTime time) const { return util::rfc3339(time, run_.wall); }
 
@@ -193,6 +194,31 @@ Json Writer::finding(const core::Finding& finding) const {
   return object;
 }
 
+Json Writer::event(const core::EventView& event) const {
+  Json object = {{"schema", "tcpwhy.event/1"}, {"host", run_.host}, {"time", time(event.time)}, {"event", event.kind}};
+  if (event.connection) {
+    object["local"] = endpoint_json(event.connection->local);
+    object["remote"] = endpoint_json(event.connection->remote);
+    if (event.connection->netns != 0) {
+      object["netns"] = event.connection->netns;
+    }
+  }
+  if (event.id != 0) {
+    object["id"] = event.id;
+  }
+  for (const auto& [key, state] : {std::pair{"state", event.state}, {"from", event.from}, {"to", event.to}}) {
+    if (!state.empty()) {
+      object[key] = state;
+    }
+  }
+  if (event.owner) {
+    object["owner"] = owner(event.owner);
+  }
+  object["values"] = evidence_json(event.values);
+  object["line"] = event.line;
+  return object;
+}
+
 Json counts_json(const std::map<std::string, std::uint64_t>& counts) {
   Json object = Json::object();
   for (const auto& [name, count] : counts) {
@@ -229,13 +255,7 @@ void JsonSink::findings(const std::vector<core::Finding>& batch) {
   }
 }
 
-void JsonSink::event(util::BootTime time, const std::string& kind, const std::string& line) {
-  write_line(out_, {{"schema", "tcpwhy.event/1"},
-                    {"host", run_.host},
-                    {"time", Writer{run_}.time(time)},
-                    {"event", kind},
-                    {"line", line}});
-}
+void JsonSink::event(const core::EventView& event) { write_line(out_, Writer{run_}.event(event)); }
 
 void JsonSink::summary(const core::Summary& summary) { write_line(out_, Writer{run_}.summary(summary)); }
 

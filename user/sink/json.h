@@ -18,7 +18,7 @@ class JsonSink : public Sink {
   JsonSink(std::ostream& out, core::RunIdentity run, core::Severity minimum = core::Severity::info);
 
   void findings(const std::vector<core::Finding>& batch) override;
-  void event(util::BootTime time, const std::string& kind, const std::string& line) override;
+  void event(const core::EventView& event) override;
   void summary(const core::Summary& summary) override;
 
  private:

@@ -2,8 +2,7 @@
 // Where findings go. A sink prints what it is given, in the order given; it judges nothing and reads no clock.
 #pragma once
 
-#include <string>
-
+#include "user/core/event_view.h"
 #include "user/core/finding.h"
 
 namespace tcpwhy::sink {
@@ -15,8 +14,8 @@ class Sink {
   virtual void findings(const std::vector<core::Finding>& batch) = 0;
   // That moment is over, whether or not it had findings.
   virtual void tick(util::BootTime) {}
-  // One line for one event, already in words (--events).
-  virtual void event(util::BootTime time, const std::string& kind, const std::string& line) = 0;
+  // One line for one event (--events).
+  virtual void event(const core::EventView& event) = 0;
   virtual void summary(const core::Summary& summary) = 0;
 };
 

@@ -199,8 +199,9 @@ void TextSink::findings(const Batch& batch) {
 
 void TextSink::tick(util::BootTime now) { flood_lines(now, false); }
 
-void TextSink::event(util::BootTime time, const std::string& kind, const std::string& line) {
-  const std::string text = fmt::format("{}  {:<18}  {}", util::clock_time(time, run_.wall), kind, line);
+void TextSink::event(const core::EventView& event) {
+  const std::string text =
+      fmt::format("{}  {:<18}  {}", util::clock_time(event.time, run_.wall), event.kind, event.line);
   write(paint(kDim, util::printable(text)) + '\n');
 }
 

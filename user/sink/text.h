@@ -31,7 +31,7 @@ class TextSink : public Sink {
 
   void findings(const std::vector<core::Finding>& batch) override;
   void tick(util::BootTime now) override;
-  void event(util::BootTime time, const std::string& kind, const std::string& line) override;
+  void event(const core::EventView& event) override;
   void summary(const core::Summary& summary) override;
 
  private:

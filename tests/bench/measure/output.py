@@ -36,7 +36,7 @@ class Table:
 
 # ------------------------------------------------------------------------------------------------------------ loads in pairs
 
-PAIRS_COLUMNS = ("load", "tool", "against none", "ns/state change", "ns/unit", "events", "lost", "CPU s", "CPU", "peak MiB")
+PAIRS_COLUMNS = ("load", "tool", "against none", "ns/state change", "ns/unit", "events", "lost", "B/event", "CPU s", "CPU", "peak MiB")
 
 
 def pairs_row(result):
@@ -51,6 +51,7 @@ def pairs_row(result):
         figure(bpf["ns_per_unit"], "{:,.1f}" if bpf["ns_per_unit"] < 100 else "{:,.0f}") if bpf else "",
         figure(result["events"]),
         figure(result["events_lost"]),
+        figure(result.get("bytes_per_event"), "{:.1f}"),
         figure(result["cpu_s"], "{:.2f}"),
         figure(result["cpu_share"], "{:.1%}"),
         mib(result["peak_kib"]),
@@ -139,9 +140,40 @@ def onset_table(results):
     return Table(says, ONSET_COLUMNS, 2, list(map(onset_row, results)))
 
 
+# -------------------------------------------------------------------------------------------------------------------- replays
+
+REPLAY_COLUMNS = ("what", "tool", "tshark / tcpwhy", "events", "file MiB", "B/event", "lost", "CPU s", "events/s of CPU",
+                  "connections/s of CPU", "wall s", "peak MiB")
+
+
+def replay_row(result):
+    cpu_s = result["cpu_s"]["median"]
+    events, connections = result["events"], result["connections"]
+    return (
+        result["load"],
+        result["tool"],
+        spread(result["against_tcpwhy"], "{:.1f}") if result["against_tcpwhy"] else "",
+        figure(events),
+        figure(result["file_bytes"] / 2**20, "{:,.1f}"),
+        figure(result["file_bytes"] / events if events else None, "{:.1f}"),
+        figure(result["lost"]),
+        spread(result["cpu_s"], "{:.2f}"),
+        figure(events / cpu_s if events else None),
+        figure(connections / cpu_s if connections else None),
+        figure(result["wall_s"]["median"], "{:.2f}"),
+        mib(result["peak_kib"]),
+    )
+
+
+def replay_table(results):
+    says = ("Recordings, reported: of a churn load, beside tshark on a capture of the same connections, in turns (its CPU time "
+            "by that of tcpwhy in the same pair); the same events many times over; and a second of a large file.")
+    return Table(says, REPLAY_COLUMNS, 2, list(map(replay_row, results)))
+
+
 # ----------------------------------------------------------------------------------------------------------------- documents
 
-TABLES = {"pairs": pairs_table, "hold": hold_table, "onset": onset_table}
+TABLES = {"pairs": pairs_table, "hold": hold_table, "onset": onset_table, "replay": replay_table}
 
 
 def document(results, failures, command, pairs, packages):

@@ -169,6 +169,10 @@ class Result:
     def events(self):
         return self.counted.events if self.counted else None
 
+    def bytes_per_event(self):
+        found = [usage.file_bytes / usage.events for usage in self.usages if usage.file_bytes and usage.events]
+        return statistics.median(found) if found else None
+
     def lost(self):
         known = [usage.lost for usage in [*self.usages, self.counted] if usage and usage.lost is not None]
         return sum(known) if known else None
@@ -193,6 +197,7 @@ class Result:
             },
             "events": self.events(),
             "events_lost": self.lost(),
+            "bytes_per_event": self.bytes_per_event(),
             "cpu_s": self.cpu_s(),
             "cpu_share": self.cpu_share(),
             "peak_kib": self.peak_kib(),
@@ -217,6 +222,14 @@ class Bench:
             self.results.append(result)
             if result.problem:
                 self._failed(f"{what}: {result.problem}")
+        except BenchError as error:
+            self._failed(f"{what}: {error}")
+
+    def measure_each(self, what, steps):
+        """Adds the results that steps() yields."""
+        try:
+            for result in steps(self._folder):
+                self.results.append(result)
         except BenchError as error:
             self._failed(f"{what}: {error}")
 

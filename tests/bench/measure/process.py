@@ -71,9 +71,9 @@ def stop(process):
     return None
 
 
-def run_load(command, cpu=None):
+def run_load(command, cpu=None, netns_of=None):
     """Runs a load generator to its end and returns what it printed."""
-    process = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cpu=cpu)
+    process = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cpu=cpu, netns_of=netns_of)
     try:
         out, err = process.communicate(timeout=RUN_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -87,14 +87,20 @@ def run_load(command, cpu=None):
     return out.decode()
 
 
-def cpu_of_run(command, netns_of):
-    """Runs `command` to its end, its output thrown away; the seconds of CPU that it took."""
+def measured_run(command, netns_of=None):
+    """Runs `command` to its end, its output thrown away; (seconds of CPU, of the clock, peak KiB)."""
+    started = time.monotonic()
     process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, netns_of=netns_of)
     usage = reap(process, RUN_TIMEOUT_S)
     if usage is None or process.returncode != 0:
         stop(process)
         raise BenchError(f"{' '.join(command)} failed ({process.returncode})")
-    return usage.ru_utime + usage.ru_stime
+    return usage.ru_utime + usage.ru_stime, time.monotonic() - started, usage.ru_maxrss
+
+
+def cpu_of_run(command, netns_of):
+    """The same, but only the CPU."""
+    return measured_run(command, netns_of)[0]
 
 
 def tail(text):

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
 import tempfile
 import time
 
@@ -22,6 +23,7 @@ class Tool:
     says_attached: str = ""  # a word on stderr once all is live; without one, its programs are looked for
     summarizes: bool = False  # the last line of its stdout is a tcpwhy.summary/1; else each line is an event
     header_lines: int = 0
+    recording: str = ""  # a file that it makes, whose events are what it reported
 
 
 BPFTRACE_PROGRAM = """
@@ -32,13 +34,15 @@ tracepoint:sock:inet_sock_set_state {
 """
 
 
+def recorder(tcpwhy, path):
+    return Tool("record", (tcpwhy, "record", "-o", path, "--force"), says_attached="attached", recording=path)
+
+
 def all_tools(tcpwhy):
     rows = (
         Tool("none"),
         Tool("tcpwhy", (tcpwhy, "trace", "--format", "json"), says_attached="attached", summarizes=True),
-        # What it prints is the recording; scripts/bench counts no lines of it.
-        Tool("record", (tcpwhy, "record", "-o", os.path.join(tempfile.gettempdir(), "tcpwhy-bench.tcpwhy"), "--force"),
-             says_attached="attached"),
+        recorder(tcpwhy, os.path.join(tempfile.gettempdir(), "tcpwhy-bench.tcpwhy")),
         Tool("tcpstates", ("tcpstates",), package="libbpf-tools", header_lines=1),
         Tool("bpftrace", ("bpftrace", "-e", BPFTRACE_PROGRAM), package="bpftrace", header_lines=1),
     )
@@ -55,6 +59,7 @@ class Usage:
     attach_ms: float = 0.0
     events: int | None = None
     lost: int | None = None
+    file_bytes: int | None = None  # of a recording
     worst: str | None = None  # of tcpwhy: the worst severity that it found in this healthy load
 
 
@@ -105,8 +110,11 @@ class Tracer:
             raise BenchError(f"{self._tool.name} did not end well ({self._process.returncode}): {tail(self.errors())}")
         cpu_s = max(0.0, usage.ru_utime + usage.ru_stime - self._cpu_at_start_s)
         result = Usage(cpu_s=cpu_s, wall_s=wall_s, peak_kib=peak_kib, attach_ms=self.attach_ms)
-        if self._tool.summarizes:
-            self._read_summary(result)
+        if self._tool.recording:
+            self._read_recording(result)
+        elif self._tool.summarizes:
+            with open(self.stdout_path, encoding="utf-8") as lines:
+                self._read_summary(lines, result)
         else:
             self._count_lines(result)
         return result
@@ -116,16 +124,24 @@ class Tracer:
             return self._tool.says_attached.encode() in self.errors()
         return is_attached(self.pid)
 
-    def _read_summary(self, result):
+    def _read_recording(self, result):
+        """What is in it, as `report` counts it; and it is gone."""
+        command = [self._tool.command[0], "report", self._tool.recording, "--format", "json", "--severity", "critical"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BenchError(f"the recording cannot be read: {tail(done.stderr.encode())}")
+        self._read_summary(done.stdout.splitlines(), result)
+        result.file_bytes = os.stat(self._tool.recording).st_size
+
+    def _read_summary(self, lines, result):
         summary = None
-        with open(self.stdout_path, encoding="utf-8") as lines:
-            for line in lines:
-                if '"tcpwhy.summary/1"' in line:
-                    summary = json.loads(line)
+        for line in lines:
+            if '"tcpwhy.summary/1"' in line:
+                summary = json.loads(line)
         if summary is None:
             raise BenchError(f"{self._tool.name} printed no summary: {tail(self.errors())}")
         result.events = sum(summary["events"].values())
-        result.lost = summary["events_lost"]
+        result.lost = summary["events_lost"] + summary["recorder_lost"]
         result.worst = summary["worst"]
 
     def _count_lines(self, result):

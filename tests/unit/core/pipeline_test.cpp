@@ -71,6 +71,31 @@ TEST(Pipeline, DetectorsSeeEventsThenTicksAndNeverOrdinaryTransitions) {
   EXPECT_EQ(run.ticks, std::vector{util::boot_time(7)});
 }
 
+// Where nobody looks at events they are counted and move the clock: no more, but no less.
+TEST(Pipeline, OrdinaryTransitionsCountTheSameWithoutBeingRead) {
+  Pipeline shown{{}, {}, {[](const auto&) {}, [](const abi::Event&) {}}};
+  Pipeline fed{{}, {}, {[](const auto&) {}, {}}};
+  Pipeline told{{}, {}, {[](const auto&) {}, {}}};
+  EXPECT_TRUE(shown.shows_events());
+  EXPECT_FALSE(fed.shows_events());
+  for (const std::uint64_t time : {5, 9, 7}) {
+    const Bytes record = bytes_of(tw_transition{}, TW_KIND_TRANSITION, time);
+    shown.feed(record);
+    fed.feed(record);
+    told.feed_ordinary(util::boot_time(time));
+  }
+  for (Pipeline* pipeline : {&shown, &fed, &told}) {
+    const Summary s = pipeline->summary();
+    EXPECT_EQ(s.events.at("transition"), 3U);
+    EXPECT_EQ(s.started, util::boot_time(5));
+    EXPECT_EQ(s.ended, util::boot_time(9));
+    Bytes cut = bytes_of(tw_transition{}, TW_KIND_TRANSITION, 10);
+    cut.resize(cut.size() - 1);
+    pipeline->feed(cut);
+    EXPECT_EQ(pipeline->unreadable(), 1U);
+  }
+}
+
 TEST(Pipeline, TheSummaryCountsEventsByKindAndNotTheClock) {
   Witnessed run;
   run.pipeline.feed(bytes_of(tw_state{}, TW_KIND_STATE, 1'000'000'000));

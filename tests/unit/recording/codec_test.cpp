@@ -19,6 +19,70 @@ TEST(Transposition, GivesBackWhatItWasGiven) {
   }
 }
 
+// The times of transitions, and where in the stream; all else as it was.
+TEST(Transposition, WithoutOrdinaryLifeTheRestIsAsItWas) {
+  const Bytes records = busy(300);
+  Block expected;
+  for_each_record(records, [&](View record) {
+    const auto header = abi::peek_header(record);
+    if (header->kind == TW_KIND_TRANSITION)
+      expected.ordinary.push_back({header->time_ns, expected.records.size()});
+    else
+      expected.records.insert(expected.records.end(), record.begin(), record.end());
+  });
+  const auto back = restore_without_ordinary(transpose(records), static_cast<std::uint32_t>(records.size()));
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->records, expected.records);
+  ASSERT_EQ(back->ordinary.size(), expected.ordinary.size());
+  for (std::size_t i = 0; i < back->ordinary.size(); ++i) {
+    EXPECT_EQ(back->ordinary[i].time_ns, expected.ordinary[i].time_ns);
+    EXPECT_EQ(back->ordinary[i].before, expected.ordinary[i].before);
+  }
+  // A block gives them in the order of the stream.
+  Block block;
+  block.records = back->records;
+  block.ordinary = back->ordinary;
+  std::vector<std::uint64_t> times, visited;
+  for_each_record(records, [&](View record) { times.push_back(abi::peek_header(record)->time_ns); });
+  EXPECT_TRUE(block.visit([&](View record) { visited.push_back(abi::peek_header(record)->time_ns); },
+                          [&](std::uint64_t time) { visited.push_back(time); }));
+  EXPECT_EQ(visited, times);
+}
+
+// One that is cut is no transition: whoever reads it must say so.
+TEST(Transposition, ATransitionThatIsCutIsNotOrdinary) {
+  Bytes records(48);
+  const tw_header header{.time_ns = 7, .kind = TW_KIND_TRANSITION, .size = 48, .cpu = 0, .reserved = 0};
+  std::memcpy(records.data(), &header, sizeof(header));
+  const auto back = restore_without_ordinary(transpose(records), 48);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->records, records);
+  EXPECT_TRUE(back->ordinary.empty());
+}
+
+TEST(Transposition, ARecordOfAnotherKindThanItsGroupIsAContradiction) {
+  const Bytes records = busy(20);
+  Bytes shaped = transpose(records);
+  shaped[4] ^= std::byte{1};  // the kind of the first group
+  EXPECT_FALSE(restore(shaped, static_cast<std::uint32_t>(records.size())));
+}
+
+TEST(Transposition, OfSizesThatAreNoMultipleOfEight) {
+  std::mt19937 random{9};
+  Bytes records;
+  for (int i = 0; i < 300; ++i) {
+    const auto size = static_cast<std::uint16_t>(16 + random() % 90);
+    const tw_header header{.time_ns = random(), .kind = 200, .size = size, .cpu = 1, .reserved = 0};
+    const std::size_t at = records.size();
+    records.resize(at + size);
+    for (std::size_t b = at; b < records.size(); ++b) records[b] = static_cast<std::byte>(random() % 3);
+    std::memcpy(records.data() + at, &header, sizeof(header));
+  }
+  const auto back = restore(transpose(records), static_cast<std::uint32_t>(records.size()));
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(*back, records);
+}
+
 TEST(Transposition, OfRecordsThatAreHeadersOnly) {
   Bytes records;
   for (std::uint64_t i = 0; i < 5; ++i) add(records, tw_tick{}, TW_KIND_TICK, 10 - i);

@@ -156,9 +156,27 @@ TEST_F(JsonLines, ShowsEverySeverityUnlessAsked) {
 }
 
 TEST_F(JsonLines, Events) {
-  sink_.event(moment(1), "retransmit", "5 bytes");
+  core::EventView event;
+  event.time = moment(1);
+  event.kind = "limited";
+  event.line = "5 events";
+  sink_.event(event);
   EXPECT_EQ(take(), Json::parse(R"({"schema": "tcpwhy.event/1", "host": "web1", "time": "2026-03-01T12:00:01.000000Z",
-                                    "event": "retransmit", "line": "5 bytes"})"));
+                                    "event": "limited", "values": {}, "line": "5 events"})"));
+  event.connection.emplace();
+  event.connection->local = {*util::parse_address("10.0.0.1"), 50000};
+  event.connection->remote = {*util::parse_address("10.0.0.9"), 80};
+  event.connection->netns = 7;
+  event.id = 99;
+  event.from = "SYN_SENT";
+  event.to = "ESTABLISHED";
+  event.owner = core::Process{.pid = 4410, .comm = "curl"};
+  event.values.set("rto_ms", 208);
+  sink_.event(event);
+  EXPECT_EQ(take(), Json::parse(R"({"schema": "tcpwhy.event/1", "host": "web1", "time": "2026-03-01T12:00:01.000000Z",
+    "event": "limited", "local": {"addr": "10.0.0.1", "port": 50000}, "remote": {"addr": "10.0.0.9", "port": 80},
+    "netns": 7, "id": 99, "from": "SYN_SENT", "to": "ESTABLISHED",
+    "owner": {"pid": 4410, "comm": "curl", "host": "web1"}, "values": {"rto_ms": 208}, "line": "5 events"})"));
 }
 
 TEST_F(JsonLines, Summary) {

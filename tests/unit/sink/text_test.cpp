@@ -270,7 +270,10 @@ TEST_F(Text, AProcessNameCannotDriveTheTerminal) {
   finding.words.summary = "\x1b]0;owned\x07[2112] does not accept\n12:00:00 CLOSED all is well";
   finding.words.advice = {"look at \r\t\x7f\xff"};
   sink_.findings({finding});
-  sink_.event(moment(1), "sta\x1bte", "co\x1b[2Jmm\n");
+  core::EventView event;
+  event.kind = "sta\x1bte";
+  event.line = "co\x1b[2Jmm\n";
+  sink_.event(event);
   for (const char c : take()) {
     EXPECT_TRUE(static_cast<unsigned char>(c) >= 0x20 || c == '\n');
     EXPECT_NE(c, '\x7f');
@@ -278,7 +281,11 @@ TEST_F(Text, AProcessNameCannotDriveTheTerminal) {
 }
 
 TEST_F(Text, EventsAreOneLineEach) {
-  sink_.event(moment(594.954), "retransmit", "curl[4410] 127.0.0.1:49186 -> 127.0.0.1:8080 5 bytes");
+  core::EventView event;
+  event.time = moment(594.954);
+  event.kind = "retransmit";
+  event.line = "curl[4410] 127.0.0.1:49186 -> 127.0.0.1:8080 5 bytes";
+  sink_.event(event);
   EXPECT_EQ(take(), "12:09:54.954  retransmit          curl[4410] 127.0.0.1:49186 -> 127.0.0.1:8080 5 bytes\n");
 }
 
