@@ -15,15 +15,12 @@ import machine
 import truth as truths
 from tracer import Output
 
-WORKERS = 6
+WORKERS = 8
 # These fill the machine, or change what is one for all of it: made alone, after the others.
-ALONE = {("healthy", "loss-bulk"), ("i3", "memory")}
-TAIL_S = 3
-BOOT_LIMIT_S = 60
-# For the slowest incident, and for each of the others its share.
-INCIDENT_LIMIT_S = 240
-SHARE_S = 15
-# A path of netem's has no incident to be told.
+ALONE = {("healthy", "ab"), ("healthy", "loss-bulk"), ("i3", "memory")}
+# To boot, to verify, and for the slowest incident; then for each incident its share.
+BASE_LIMIT_S = 240
+SHARE_S = 12
 PROGRAMS = ("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10", "resets", "connect", "healthy", "traps", "netem")
 
 
@@ -62,13 +59,25 @@ class Made:
         return dict(json.loads(self.truth_out.splitlines()[-1]), began=self.began, over=self.over)
 
 
-def read_made(packed):
+def unpack(packed):
+    """{file: text} of a tar in base64."""
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as tar:
-        files = {pathlib.PurePath(member.name).name: tar.extractfile(member).read().decode("utf-8", "replace")
-                 for member in tar.getmembers() if member.isfile()}
+        return {pathlib.PurePath(member.name).name: tar.extractfile(member).read().decode("utf-8", "replace")
+                for member in tar.getmembers() if member.isfile()}
+
+
+def read_output(packed):
+    files = unpack(packed)
+    return Output(files["said"].splitlines(), files["err"].splitlines(), int(files["rc"]))
+
+
+def read_made(packed, outputs):
+    files = unpack(packed)
+    group = files["group"].strip()
+    if group not in outputs:
+        raise AssertionError("the machine ended before it handed out what the tracer said")
     began, over = map(float, files["times"].split())
-    output = Output(files["said"].splitlines(), files["err"].splitlines(), int(files["rc"]))
-    return Made(int(files["truth.rc"]), files["truth"], files["truth.err"], began, over, output)
+    return Made(int(files["truth.rc"]), files["truth"], files["truth.err"], began, over, outputs[group])
 
 
 VERIFY = """tcpwhy trace >/tmp/said 2>/tmp/err & sleep 1
@@ -79,15 +88,22 @@ kill -INT %1
 wait"""
 
 
+def groups(chosen):
+    """[(workers, arguments of the tool, incidents)]: those that one tracer can watch together."""
+    out = {}
+    for one in chosen:
+        arguments = tuple(truths.arguments(machine.causes_path(), *one))
+        out.setdefault((1 if one in ALONE else WORKERS, arguments), []).append(one)
+    return [(workers, arguments, rows) for (workers, arguments), rows in
+            sorted(out.items(), key=lambda item: (-item[0][0], item[0][1]))]
+
+
 def job(chosen):
     """The shell commands that make the incidents."""
-    together = [one for one in chosen if one not in ALONE]
-    alone = [one for one in chosen if one in ALONE]
     commands = [VERIFY]
-    for workers, rows in ((WORKERS, together), (1, alone)):
-        if rows:
-            text = "\n".join(" ".join([f"{p}-{v}", p, v, str(TAIL_S), *truths.arguments(machine.causes_path(), p, v)]) for p, v in rows)
-            commands.append(f"incidents {workers} <<'ROWS'\n{text}\nROWS")
+    for number, (workers, arguments, rows) in enumerate(groups(chosen)):
+        text = "\n".join(" ".join(row) for row in rows)
+        commands.append(f"incidents {workers} group{number} {' '.join(arguments)} <<'ROWS'\n{text}\nROWS")
     return "\n".join(commands)
 
 
@@ -98,9 +114,10 @@ class Run:
         self.failure = None
         self.verified = None  # {program: instructions}; None where it was not told
         self._made = {}
+        self._outputs = {}
         kernel = kernels.fetch(name)
         said = pathlib.Path(folder) / f"{name}.said"
-        limit_s = BOOT_LIMIT_S + INCIDENT_LIMIT_S + SHARE_S * len(chosen)
+        limit_s = BASE_LIMIT_S + SHARE_S * len(chosen)
         files = {"bin/verified": machine.ROOT / "build" / "tests" / "kernels" / "verified"}
         with machine.Machine(kernel, job(chosen), files, said) as vm:
             try:
@@ -108,10 +125,15 @@ class Run:
             except (TimeoutError, RuntimeError) as error:
                 self.failure = str(error)
             (pathlib.Path(folder) / f"{name}.console").write_text(vm.tail(1000))
-        for line in said.read_text(errors="replace").splitlines():
+        self.read(said.read_text(errors="replace"))
+
+    def read(self, said):
+        for line in said.splitlines():
             words = line.split()
             if len(words) == 3 and words[0] == "incident":
                 self._made[words[1]] = words[2]
+            elif len(words) == 3 and words[0] == "tracer":
+                self._outputs[words[1]] = read_output(words[2])
             elif words[:1] == ["verified"]:
                 self.verified = self.verified or {}
                 self.verified |= {words[1]: int(words[2])} if len(words) == 3 else {}
@@ -120,7 +142,7 @@ class Run:
         packed = self._made.get(f"{program}-{variant}")
         if packed is None:
             raise AssertionError(f"the machine ended before it handed this incident out: {self.failure or 'no reason given'}")
-        return read_made(packed)
+        return read_made(packed, self._outputs)
 
 
 def failure_of(kernel, run, program, variant):
