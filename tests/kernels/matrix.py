@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 
 import expected
+import initramfs
 import kernels
 import machine
 import truth as truths
@@ -115,17 +116,24 @@ class Run:
         self.verified = None  # {program: instructions}; None where it was not told
         self._made = {}
         self._outputs = {}
-        kernel = kernels.fetch(name)
-        said = pathlib.Path(folder) / f"{name}.said"
-        limit_s = BASE_LIMIT_S + SHARE_S * len(chosen)
+        folder = pathlib.Path(folder)
+        said = folder / f"{name}.said"
+        said.unlink(missing_ok=True)
+        try:
+            self._boot(kernels.fetch(name), chosen, said, folder / f"{name}.console")
+        except (kernels.KernelError, initramfs.ImageError, TimeoutError, RuntimeError) as error:
+            self.failure = str(error)
+        if said.exists():
+            self.read(said.read_text(errors="replace"))
+
+    @staticmethod
+    def _boot(kernel, chosen, said, console):
         files = {"bin/verified": machine.ROOT / "build" / "tests" / "kernels" / "verified"}
         with machine.Machine(kernel, job(chosen), files, said) as vm:
             try:
-                vm.run(limit_s)
-            except (TimeoutError, RuntimeError) as error:
-                self.failure = str(error)
-            (pathlib.Path(folder) / f"{name}.console").write_text(vm.tail(1000))
-        self.read(said.read_text(errors="replace"))
+                vm.run(BASE_LIMIT_S + SHARE_S * len(chosen))
+            finally:
+                console.write_text(vm.tail(1000))
 
     def read(self, said):
         for line in said.splitlines():

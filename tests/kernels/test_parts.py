@@ -115,3 +115,14 @@ def test_incidents_of_one_tracer_share_its_arguments():
         for program, variant in rows:
             assert tuple(truths.arguments(machine.causes_path(), program, variant)) == arguments
             assert workers == 1 or (program, variant) not in matrix.ALONE
+
+
+def test_a_kernel_that_cannot_be_had_fails_every_incident_with_its_reason(tmp_path, monkeypatch):
+    def fetch(_):
+        raise kernels.KernelError("no network")
+
+    monkeypatch.setattr(kernels, "fetch", fetch)
+    run = matrix.Run("6.1", [("i1", "ipv4")], tmp_path)
+    assert run.verified is None
+    with pytest.raises(AssertionError, match="no network"):
+        run.made("i1", "ipv4")
