@@ -11,7 +11,7 @@ import initramfs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CPUS = 2
-MEMORY_MIB = 2048
+MEMORY_MIB = 4096  # tcp_mem is a share of it
 
 
 def causes_path():

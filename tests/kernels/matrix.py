@@ -16,12 +16,14 @@ import machine
 import truth as truths
 from tracer import Output
 
-WORKERS = 8
-# These fill the machine, or change what is one for all of it: made alone, after the others.
-ALONE = {("healthy", "ab"), ("healthy", "loss-bulk"), ("i3", "memory")}
+WORKERS = 4
+# These fill the machine, need its processors, or change what is one for all of it: made alone, after the others.
+ALONE_PROGRAMS = ("i2", "i3", "i8")
+ALONE = {("healthy", "ab"), ("healthy", "loss-bulk")}
+TAIL_S = 3
 # To boot, to verify, and for the slowest incident; then for each incident its share.
 BASE_LIMIT_S = 240
-SHARE_S = 12
+SHARE_S = 20
 PROGRAMS = ("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10", "resets", "connect", "healthy", "traps", "netem")
 
 
@@ -60,25 +62,13 @@ class Made:
         return dict(json.loads(self.truth_out.splitlines()[-1]), began=self.began, over=self.over)
 
 
-def unpack(packed):
-    """{file: text} of a tar in base64."""
+def read_made(packed):
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as tar:
-        return {pathlib.PurePath(member.name).name: tar.extractfile(member).read().decode("utf-8", "replace")
-                for member in tar.getmembers() if member.isfile()}
-
-
-def read_output(packed):
-    files = unpack(packed)
-    return Output(files["said"].splitlines(), files["err"].splitlines(), int(files["rc"]))
-
-
-def read_made(packed, outputs):
-    files = unpack(packed)
-    group = files["group"].strip()
-    if group not in outputs:
-        raise AssertionError("the machine ended before it handed out what the tracer said")
+        files = {pathlib.PurePath(member.name).name: tar.extractfile(member).read().decode("utf-8", "replace")
+                 for member in tar.getmembers() if member.isfile()}
     began, over = map(float, files["times"].split())
-    return Made(int(files["truth.rc"]), files["truth"], files["truth.err"], began, over, outputs[group])
+    output = Output(files["said"].splitlines(), files["err"].splitlines(), int(files["rc"]))
+    return Made(int(files["truth.rc"]), files["truth"], files["truth.err"], began, over, output)
 
 
 VERIFY = """tcpwhy trace >/tmp/said 2>/tmp/err & sleep 1
@@ -89,22 +79,15 @@ kill -INT %1
 wait"""
 
 
-def groups(chosen):
-    """[(workers, arguments of the tool, incidents)]: those that one tracer can watch together."""
-    out = {}
-    for one in chosen:
-        arguments = tuple(truths.arguments(machine.causes_path(), *one))
-        out.setdefault((1 if one in ALONE else WORKERS, arguments), []).append(one)
-    return [(workers, arguments, rows) for (workers, arguments), rows in
-            sorted(out.items(), key=lambda item: (-item[0][0], item[0][1]))]
-
-
 def job(chosen):
     """The shell commands that make the incidents."""
+    alone = [one for one in chosen if one in ALONE or one[0] in ALONE_PROGRAMS]
+    together = [one for one in chosen if one not in alone]
     commands = [VERIFY]
-    for number, (workers, arguments, rows) in enumerate(groups(chosen)):
-        text = "\n".join(" ".join(row) for row in rows)
-        commands.append(f"incidents {workers} group{number} {' '.join(arguments)} <<'ROWS'\n{text}\nROWS")
+    for workers, rows in ((WORKERS, together), (1, alone)):
+        if rows:
+            text = "\n".join(" ".join([f"{p}-{v}", p, v, str(TAIL_S), *truths.arguments(machine.causes_path(), p, v)]) for p, v in rows)
+            commands.append(f"incidents {workers} <<'ROWS'\n{text}\nROWS")
     return "\n".join(commands)
 
 
@@ -115,7 +98,6 @@ class Run:
         self.failure = None
         self.verified = None  # {program: instructions}; None where it was not told
         self._made = {}
-        self._outputs = {}
         folder = pathlib.Path(folder)
         said = folder / f"{name}.said"
         said.unlink(missing_ok=True)
@@ -140,8 +122,6 @@ class Run:
             words = line.split()
             if len(words) == 3 and words[0] == "incident":
                 self._made[words[1]] = words[2]
-            elif len(words) == 3 and words[0] == "tracer":
-                self._outputs[words[1]] = read_output(words[2])
             elif words[:1] == ["verified"]:
                 self.verified = self.verified or {}
                 self.verified |= {words[1]: int(words[2])} if len(words) == 3 else {}
@@ -150,7 +130,7 @@ class Run:
         packed = self._made.get(f"{program}-{variant}")
         if packed is None:
             raise AssertionError(f"the machine ended before it handed this incident out: {self.failure or 'no reason given'}")
-        return read_made(packed, self._outputs)
+        return read_made(packed)
 
 
 def failure_of(kernel, run, program, variant):

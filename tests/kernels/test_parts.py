@@ -10,9 +10,7 @@ import pytest
 
 import initramfs
 import kernels
-import machine
 import matrix
-import truth as truths
 
 
 class FakeApt:
@@ -87,34 +85,18 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path):
     assert listed.stdout.split() == ["bin", "bin/one", "bin/two"]
 
 
-def packed(files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+def test_what_is_handed_out_is_read():
+    files = {"truth": '{"silent": true}\n', "truth.err": "", "truth.rc": "0\n", "said": "a\nb\n", "err": "attached\n", "rc": "0\n",
+             "times": "10.50 12.25\n"}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for name, text in files.items():
             member = tarfile.TarInfo(f"./{name}")
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
-    return base64.b64encode(out.getvalue()).decode()
-
-
-def test_what_is_handed_out_is_read():
-    outputs = {"group0": matrix.read_output(packed({"said": "a\nb\n", "err": "attached\n", "rc": "0\n"}))}
-    incident = {"truth": '{"silent": true}\n', "truth.err": "", "truth.rc": "0\n", "times": "10.50 12.25\n", "group": "group0\n"}
-    made = matrix.read_made(packed(incident), outputs)
+    made = matrix.read_made(base64.b64encode(packed.getvalue()).decode())
     assert made.output.out == ["a", "b"] and made.output.rc == 0
     assert made.truth() == {"silent": True, "began": 10.5, "over": 12.25}
-    with pytest.raises(AssertionError, match="before it handed out what the tracer said"):
-        matrix.read_made(packed(incident), {})
-
-
-def test_incidents_of_one_tracer_share_its_arguments():
-    chosen = matrix.incidents()
-    made = matrix.groups(chosen)
-    assert sorted(row for _, _, rows in made for row in rows) == sorted(chosen)
-    for workers, arguments, rows in made:
-        for program, variant in rows:
-            assert tuple(truths.arguments(machine.causes_path(), program, variant)) == arguments
-            assert workers == 1 or (program, variant) not in matrix.ALONE
 
 
 def test_a_kernel_that_cannot_be_had_fails_every_incident_with_its_reason(tmp_path, monkeypatch):
