@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 
+import expected
 import initramfs
 import kernels
 import matrix
@@ -108,3 +109,10 @@ def test_a_kernel_that_cannot_be_had_fails_every_incident_with_its_reason(tmp_pa
     assert run.verified is None
     with pytest.raises(AssertionError, match="no network"):
         run.made("i1", "ipv4")
+
+
+def test_a_difference_holds_on_its_kernels_only():
+    truth = {"expect": [{"finding": "stall-unacked", "cause": "accept-queue-full", "story": "a", "owner_pid": 7}]}
+    assert expected.adapt("6.12", "i1", "cookies", truth)["expect"][0]["cause"] == "accept-queue-full"
+    assert expected.adapt("6.1", "i1", "cookies", truth)["expect"] == [
+        {"finding": "stall-unacked", "cause": "unknown", "owner_pid": 7}]
