@@ -4,14 +4,10 @@ import dataclasses
 
 # (program, variant): why no virtual machine makes it.
 LEFT_OUT = {
-    ("i3", "memory"): "its server is Debian's lighttpd",
-    ("i5", "fastcgi"): "its server is Debian's lighttpd",
-    ("i5", "fastcgi-unread"): "its server is Debian's lighttpd",
-    ("i7", "busy"): "its server is node, its clients are ab",
-    ("i7", "busy-upload"): "its server is node, its clients are ab",
-    ("i7", "stopped"): "its server is node, its clients are ab",
-    ("healthy", "ab"): "its clients are ab",
-    ("healthy", "busy-loop"): "its server is node, its clients are ab",
+    ("i7", "busy"): "its server is node, a program of 100 MB",
+    ("i7", "busy-upload"): "its server is node, a program of 100 MB",
+    ("i7", "stopped"): "its server is node, a program of 100 MB",
+    ("healthy", "busy-loop"): "its server is node, a program of 100 MB",
     ("healthy", "loss-short"): "40,000 connections are minutes on an emulated processor; netem's variants lose packets there",
 }
 
@@ -26,7 +22,26 @@ class Difference:
     change: object  # truth -> None
 
 
-DIFFERENCES = ()
+# What only a known cause can say: who, where in the story, and what was seen at the other end.
+BY_CAUSE = ("culprit", "peer_pid", "story", "role")
+
+
+def cause_unknown(finding):
+    """The finding opens as it should, without the cause and all that follows from it."""
+    def change(truth):
+        for wanted in truth["expect"]:
+            if wanted["finding"] == finding:
+                wanted["cause"] = "unknown"
+                for key in BY_CAUSE:
+                    wanted.pop(key, None)
+    return change
+
+
+DIFFERENCES = (
+    Difference(("6.1",), (("i1", "cookies"),),
+               "kfree_skb's receiving socket (6.11): with SYN cookies there is no request either that would tell of the full queue",
+               cause_unknown("stall-unacked")),
+)
 
 
 def adapt(kernel, program, variant, truth):

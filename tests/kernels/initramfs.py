@@ -10,7 +10,7 @@ import subprocess
 
 GUEST = pathlib.Path(__file__).resolve().parent / "guest"
 # What the causes run.
-PROGRAMS = ("ip", "tc", "nft", "ss", "bpftool")
+PROGRAMS = ("ip", "tc", "nft", "ss", "bpftool", "lighttpd", "ab")
 # What the machine itself and the causes need, whatever of it is not built in.
 MODULES = (
     "virtio_pci", "virtio_console",

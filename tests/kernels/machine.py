@@ -11,7 +11,7 @@ import initramfs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CPUS = 2
-MEMORY_MIB = 2048
+MEMORY_MIB = 4096  # tcp_mem is a share of it
 
 
 def causes_path():
@@ -62,7 +62,8 @@ class Machine:
         interactive = self._job is None
         # Through a file, not a pipe: what was said before a machine hung is there all the same.
         said = self._output or self._folder / "said"
-        return ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", str(CPUS), "-m", str(MEMORY_MIB),
+        # Whatever ends us ends the machine.
+        return ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", str(CPUS), "-m", str(MEMORY_MIB),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
                 "-serial", "stdio" if interactive else f"file:{self.console}",
                 "-device", "virtio-serial-pci",

@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 
+import expected
 import initramfs
 import kernels
 import matrix
@@ -97,3 +98,21 @@ def test_what_is_handed_out_is_read():
     made = matrix.read_made(base64.b64encode(packed.getvalue()).decode())
     assert made.output.out == ["a", "b"] and made.output.rc == 0
     assert made.truth() == {"silent": True, "began": 10.5, "over": 12.25}
+
+
+def test_a_kernel_that_cannot_be_had_fails_every_incident_with_its_reason(tmp_path, monkeypatch):
+    def fetch(_):
+        raise kernels.KernelError("no network")
+
+    monkeypatch.setattr(kernels, "fetch", fetch)
+    run = matrix.Run("6.1", [("i1", "ipv4")], tmp_path)
+    assert run.verified is None
+    with pytest.raises(AssertionError, match="no network"):
+        run.made("i1", "ipv4")
+
+
+def test_a_difference_holds_on_its_kernels_only():
+    truth = {"expect": [{"finding": "stall-unacked", "cause": "accept-queue-full", "story": "a", "owner_pid": 7}]}
+    assert expected.adapt("6.12", "i1", "cookies", truth)["expect"][0]["cause"] == "accept-queue-full"
+    assert expected.adapt("6.1", "i1", "cookies", truth)["expect"] == [
+        {"finding": "stall-unacked", "cause": "unknown", "owner_pid": 7}]
