@@ -2,12 +2,15 @@
 /*
  * skb:kfree_skb, TP_PROTO(struct sk_buff *skb, void *location[, enum skb_drop_reason reason[, const struct sock *rx_sk]])
  *
- * reason since 5.17, rx_sk since 6.11. Three questions only: did a listener refuse this segment because its accept queue
+ * reason since 5.17, rx_sk since 6.11. Few questions only: did a listener refuse this segment because its accept queue
  * is full, did a firewall on this host eat it (then no socket is known, and the headers tell which connection), and was
- * there no room for it in the receiver's buffer?
+ * there no room for it in the receiver's buffer? Before 6.10 a fourth: was there no socket for it, so that a reset answered
+ * it which tcp_send_reset does not trace?
  * Fires for every dropped packet of every protocol: the reason is tested first, and a budget bounds what is sent.
  */
 #include "tcpwhy.bpf.h"
+
+#define TW_SEGMENT_RST 4 /* tw_segment.flags */
 
 static __always_inline int tw_within_budget(void) {
   __u64 second = bpf_ktime_get_boot_ns() / 1000000000ULL;
@@ -81,6 +84,27 @@ static __always_inline void tw_emit_drop(const struct sk_buff *skb, __u32 reason
   tw_submit(record);
 }
 
+/*
+ * tcp_v4_rcv() and tcp_v6_rcv() answer what has no socket with a reset, then free it for that reason; a reset is never
+ * answered. What tcp_send_reset would have told since 6.10 is made of the segment.
+ */
+static __always_inline void tw_emit_reset_without_socket(const struct sk_buff *skb) {
+  struct tw_segment segment = {};
+  struct tw_reset_sent *record;
+  struct tw_tuple tuple = {};
+
+  if (!tw_read_segment(skb, &segment, &tuple) || (segment.flags & TW_SEGMENT_RST) || !tw_passes(&tuple))
+    return;
+  record = tw_reserve(TW_KIND_RESET_SENT, sizeof(*record));
+  if (!record)
+    return;
+  record->reason = -1;
+  record->trigger = segment;
+  record->socket.tuple = tuple;
+  record->socket.tuple.netns = tw_skb_netns(skb, NULL);
+  tw_submit(record);
+}
+
 SEC("tp_btf/kfree_skb")
 int tw_kfree_skb(__u64 *ctx) {
   const struct sock *rx_sk = NULL;
@@ -103,5 +127,7 @@ int tw_kfree_skb(__u64 *ctx) {
     tw_emit_drop(skb, reason, NULL);
   else if (tw_config.reason_netfilter && reason == tw_config.reason_netfilter)
     tw_emit_drop(skb, reason, NULL);
+  else if (!tw_config.reset_has_reason && tw_config.reason_no_socket && reason == tw_config.reason_no_socket)
+    tw_emit_reset_without_socket(skb);
   return 0;
 }

@@ -30,7 +30,7 @@ constexpr std::array kFeatures{
     Feature{"tw_sweep", kIterator, "bpf_sk_storage_map", 0, "5.9",
             "listeners and stalled senders are seen only at events: what is quiet goes unseen"},
     Feature{"", kTracepoint, "tcp_send_reset", 3, "6.10",
-            "the kernel's reason for a reset, and resets for which no socket exists, are not told"},
+            "the kernel's reason for a reset is not told, nor, before 5.17, a reset for which no socket exists"},
     Feature{"", kTracepoint, "tcp_retransmit_skb", 3, "6.17", "retransmits that could not be sent are not told apart"},
     Feature{"", kTracepoint, "kfree_skb", 4, "6.11", "segments refused by a full listener are not seen"},
 };
