@@ -35,7 +35,7 @@ constexpr std::array kFeatures{
     Feature{"", kFunction, kCookiesInTracing, 0, "5.12",
             "sockets are numbered and tracked by tcpwhy itself, which costs somewhat more for each connection"},
     Feature{"", kTracepoint, "tcp_send_reset", 3, "6.10",
-            "the kernel's reason for a reset, and resets for which no socket exists, are not told"},
+            "the kernel's reason for a reset is not told, nor, before 5.17, a reset for which no socket exists"},
     Feature{"", kTracepoint, "tcp_retransmit_skb", 3, "6.17", "retransmits that could not be sent are not told apart"},
     Feature{"", kTracepoint, "kfree_skb", 4, "6.11", "segments refused by a full listener are not seen"},
 };
