@@ -72,6 +72,23 @@ struct {
 } tw_destinations SEC(".maps") __weak;
 
 /*
+ * Clients that a walk found waiting for an answer, not yet for long: what a later walk finds of them tells how long answers
+ * take that are too quick to be suspect and too slow to be seen as one exchange.
+ */
+#define TW_WAITS 16384
+struct tw_wait {
+  __u64 id;
+  __u32 asked; /* lsndtime */
+  __u32 asks;  /* data segments sent until then */
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, TW_WAITS);
+  __type(key, __u32);
+  __type(value, struct tw_wait);
+} tw_waits SEC(".maps") __weak;
+
+/*
  * Sockets that a sweep visits: every listener, whatever retransmitted on time-out, what was closed with data unsent, and
  * what the walk over the processes' files found suspect. A healthy connection never has one: at 380 bytes and 7% of the
  * churn it would cost too much.

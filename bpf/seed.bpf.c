@@ -59,11 +59,13 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u64 address, __u8 
     return 0;
   tw_walk_sum += tp->copied_seq + 1;
   now = (__u32)bpf_jiffies64();
+  if (state == TCP_ESTABLISHED && !tw_is_server_end(sk) && tp->bytes_acked > 1)
+    tw_watch_wait(sk, tp, tw_id_at(sk, address), now);
   suspect = tw_is_suspect(sk, tp, state, now);
   if (!suspect) {
     /* At rest, with the answer there: so long the service takes. */
     if (state == TCP_ESTABLISHED && !tw_is_server_end(sk) && tp->bytes_received && tp->bytes_acked > 1 &&
-        tp->write_seq == tp->snd_una && (__s32)(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime) >= 0 &&
+        tp->write_seq == tp->snd_una && tw_answer_is_there(tp) &&
         tw_old_ms(now, tp->inet_conn.icsk_ack.lrcvtime) < 1000)
       tw_note_answer(sk, tp);
     return 0;

@@ -140,9 +140,7 @@ static __always_inline struct tw_destination *tw_own_destination(const struct so
   return slot;
 }
 
-/* A client's end at rest with the answer there: so long did the service take. */
-static __always_inline void tw_note_answer(const struct sock *sk, const struct tcp_sock *tp) {
-  __u32 wait = tw_jiffies_to_ms(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime);
+static __always_inline void tw_note_answer_after(const struct sock *sk, __u32 wait) {
   struct tw_destination *slot = tw_own_destination(sk);
 
   if (!slot)
@@ -151,6 +149,53 @@ static __always_inline void tw_note_answer(const struct sock *sk, const struct t
     slot->answers++;
   if (wait > slot->usual_wait_ms && wait < 0x7fffffff)
     slot->usual_wait_ms = wait;
+}
+
+/* A client's end at rest with the answer there: so long did the service take. */
+static __always_inline void tw_note_answer(const struct sock *sk, const struct tcp_sock *tp) {
+  tw_note_answer_after(sk, tw_jiffies_to_ms(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime));
+}
+
+/*
+ * The answer is the last word. In one jiffy both stamps are the same, and an acknowledgment that came later was of
+ * something that this side said after the answer.
+ */
+static __always_inline int tw_answer_is_there(const struct tcp_sock *tp) {
+  __s32 after = (__s32)(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime);
+
+  return after > 0 || (!after && (__s32)(tp->rcv_tstamp - tp->inet_conn.icsk_ack.lrcvtime) <= 0);
+}
+
+/* Waits that are worth remembering until the next walk; shorter ones are nobody's trouble however often multiplied. */
+#define TW_WAIT_WORTH_MS 250
+
+/* What became of the wait that an earlier walk saw, if this end asked no more than once since. */
+static __always_inline void tw_learn_wait(const struct sock *sk, const struct tcp_sock *tp, struct tw_wait *wait) {
+  __u32 answered = tp->inet_conn.icsk_ack.lrcvtime;
+
+  if (tp->data_segs_out - wait->asks <= 1 && (__s32)(answered - wait->asked) > 0)
+    tw_note_answer_after(sk, tw_jiffies_to_ms(answered - wait->asked));
+}
+
+/* Of each client's connection that a walk passes, suspect or not. */
+static __always_inline void tw_watch_wait(const struct sock *sk, const struct tcp_sock *tp, __u64 id, __u32 now) {
+  __u32 slot = id & (TW_WAITS - 1);
+  struct tw_wait *wait = bpf_map_lookup_elem(&tw_waits, &slot);
+  int waits = tw_spoke_last(tp);
+
+  if (!wait)
+    return;
+  if (wait->id == id) {
+    if (waits && wait->asked == tp->lsndtime)
+      return;
+    tw_learn_wait(sk, tp, wait);
+    wait->id = 0;
+  }
+  if (!waits || tw_old_ms(now, tp->lsndtime) < TW_WAIT_WORTH_MS)
+    return;
+  wait->asked = tp->lsndtime;
+  wait->asks = tp->data_segs_out;
+  wait->id = id;
 }
 
 /* It waited, and the other side spoke and this side again: so long a wait is usual here. */

@@ -59,7 +59,7 @@ static __always_inline int tw_socket_in_trouble(struct tw_tracked *tracked, cons
 
   if (tracked->awaiting && tp->lsndtime != tracked->lsndtime)
     tw_note_wait(sk, tp, tracked->lsndtime);
-  else if (tracked->awaiting && !trouble && !tw_spoke_last(tp))
+  else if (tracked->awaiting && !trouble && tw_answer_is_there(tp))
     tw_note_answer(sk, tp);
   tracked->awaiting = trouble && state == TCP_ESTABLISHED && !tw_is_server_end(sk) && tw_spoke_last(tp);
   tracked->lsndtime = tp->lsndtime;

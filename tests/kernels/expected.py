@@ -22,25 +22,50 @@ class Difference:
     change: object  # truth -> None
 
 
-# What only a known cause can say: who, where in the story, and what was seen at the other end.
-BY_CAUSE = ("culprit", "peer_pid", "story", "role")
-
-
-def cause_unknown(finding):
-    """The finding opens as it should, without the cause and all that follows from it."""
+def without_peer(finding):
+    """The other end is not known."""
     def change(truth):
         for wanted in truth["expect"]:
             if wanted["finding"] == finding:
-                wanted["cause"] = "unknown"
-                for key in BY_CAUSE:
-                    wanted.pop(key, None)
+                wanted.pop("peer_pid", None)
+    return change
+
+
+# What is said of a silence when nobody tells of the rule that makes it.
+SILENT = {"stall-unacked": "unknown", "connect-stalled": "peer-silent", "connect-timeout": "peer-silent"}
+
+
+def firewall_unseen(truth):
+    """The findings are told, and nobody is blamed."""
+    for wanted in truth["expect"]:
+        if wanted.get("cause") == "dropped-locally":
+            wanted["cause"] = SILENT[wanted["finding"]]
+        if wanted.get("culprit", {}).get("kind") in ("local-firewall", "network", "remote-host"):
+            wanted["culprit"] = {"kind": "unknown"}
+            # Findings without a culprit are no story.
+            wanted.pop("story", None)
+            wanted.pop("role", None)
+
+
+def never_told(finding):
+    def change(truth):
+        truth["expect"] = [wanted for wanted in truth["expect"] if wanted["finding"] != finding]
     return change
 
 
 DIFFERENCES = (
-    Difference(("6.1",), (("i1", "cookies"),),
-               "kfree_skb's receiving socket (6.11): with SYN cookies there is no request either that would tell of the full queue",
-               cause_unknown("stall-unacked")),
+    Difference(("5.10", "6.1"), (("i1", "cookies"),),
+               "kfree_skb's receiving socket (6.11): with SYN cookies there is no request either that would tell of the server's end",
+               without_peer("stall-unacked")),
+    Difference(("5.10",), (("i1", "handshake-ack-lost"), ("i1", "handshake-ack-lost-ipv6"), ("i6", "cut"), ("i6", "timeout"),
+                           ("i6", "blackhole"), ("i6", "blackhole-timeout"), ("resets", "keepalive-timeout"),
+                           ("resets", "firewall-eats"), ("connect", "timeout"), ("connect", "dropped"),
+                           ("connect", "stalled-then-ok")),
+               "kfree_skb's reason (5.17): what a firewall of this host drops is not told",
+               firewall_unseen),
+    Difference(("5.10",), (("connect", "icmp-host-unreachable"), ("connect", "icmp-port-unreachable")),
+               "kfree_skb's reason (5.17): the dropped SYN is all there is to see of a reject rule that leaves no error in the socket",
+               never_told("connect-timeout")),
 )
 
 

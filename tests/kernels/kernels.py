@@ -38,10 +38,10 @@ class Kernel:
 
 
 KERNELS = {kernel.name: kernel for kernel in (
-    Kernel("5.10", (("Debian-Security", "bullseye-security"), ("Debian", "bullseye")),
-           not_yet="the BPF programs need what 5.12 brought"),
+    Kernel("5.10", (("Debian-Security", "bullseye-security"), ("Debian", "bullseye"))),
     Kernel("6.1", (("Debian-Security", "bookworm-security"), ("Debian", "bookworm"))),
-    Kernel("6.12", (("Debian", "bookworm-backports"), ("Debian-Security", "trixie-security"), ("Debian", "trixie"))),
+    Kernel("6.12", (("Debian", "bookworm-backports"), ("Debian-Security", "trixie-security"), ("Debian", "trixie")),
+           not_yet="it panics while it boots under QEMU's TCG, before our init"),
     Kernel("7.2", (("Debian", "sid"),)),
 )}
 
