@@ -30,13 +30,6 @@ std::size_t parse_buffer(const std::string& text) {
   return bytes;
 }
 
-std::string readable_file(const std::string& path) {
-  if (access(path.c_str(), R_OK) != 0) {
-    refuse("--btf", {fmt::format("cannot read {}", path), 0, "name a file with the BTF of the running kernel"});
-  }
-  return path;
-}
-
 void add_limits(CLI::App& app, TraceOptions& options) {
   add_max_connections(app, options.max_connections);
   app.add_option_function<std::string>(
@@ -45,11 +38,7 @@ void add_limits(CLI::App& app, TraceOptions& options) {
          "lost")
       ->type_name("SIZE")
       ->group(kLimits);
-  app.add_option_function<std::string>(
-         "--btf", [&options](const std::string& word) { options.btf_file = readable_file(word); },
-         "BTF of the running kernel, where it does not have its own")
-      ->type_name("FILE")
-      ->group(kLimits);
+  add_btf(app, options.btf_file);
 }
 
 // --force, --max-size, --max-files, for whoever writes a recording.

@@ -161,7 +161,7 @@ void Writer::put_ends(Json& object, const core::Finding& finding) const {
 }
 
 Json Writer::finding(const core::Finding& finding) const {
-  Json object = {{"schema", "tcpwhy.finding/1"},
+  Json object = {{"schema", kFindingSchema},
                  {"id", fmt::format("f-{}", finding.id)},
                  {"host", run_.host},
                  {"time", time(finding.time)},
@@ -202,7 +202,7 @@ Json counts_json(const std::map<std::string, std::uint64_t>& counts) {
 }
 
 Json Writer::summary(const core::Summary& summary) const {
-  return {{"schema", "tcpwhy.summary/1"},
+  return {{"schema", kSummarySchema},
           {"host", run_.host},
           {"started", time(summary.started)},
           {"ended", time(summary.ended)},
@@ -230,7 +230,7 @@ void JsonSink::findings(const std::vector<core::Finding>& batch) {
 }
 
 void JsonSink::event(util::BootTime time, const std::string& kind, const std::string& line) {
-  write_line(out_, {{"schema", "tcpwhy.event/1"},
+  write_line(out_, {{"schema", kEventSchema},
                     {"host", run_.host},
                     {"time", Writer{run_}.time(time)},
                     {"event", kind},

@@ -447,7 +447,9 @@ util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& op
   if (auto status = check(options); !status) return std::move(status.error());
   auto btf = kernel::Btf::open(options.btf_file);
   if (!btf) return std::move(btf.error());
+  if (auto status = check_btf(*btf, options.btf_file); !status) return std::move(status.error());
   const kernel::Survey survey{*btf};
+  if (auto status = check_kernel(survey); !status) return std::move(status.error());
   core::KernelNames names{kernel::drop_reasons(*btf), kernel::reset_reasons(*btf)};
   raise_memlock_limit();
   auto programs = Programs::load(
