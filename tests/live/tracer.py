@@ -35,9 +35,9 @@ def schema_errors(line):
 class Tracer:
     """with Tracer(tool, "--port", "80") as tracer: ... tracer.stop()"""
 
-    def __init__(self, tool, *arguments, command="trace", json_lines=True, env=None):
+    def __init__(self, tool, *arguments, command="trace", json_lines=True, env=None, before=()):
         formatting = ["--format", "json"] if json_lines else []
-        self.argv = [str(tool), command, *formatting, *map(str, arguments)]
+        self.argv = [*map(str, before), str(tool), command, *formatting, *map(str, arguments)]
         self.out = []  # lines of stdout, whole
         self.err = []
         self.rc = None

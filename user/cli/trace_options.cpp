@@ -112,7 +112,9 @@ Examples:
   tcpwhy report incident.tcpwhy
 
 A line with the word "attached" on standard error says that recording has begun. On a full disk it ends; what was written
-stays readable. Needs root (or CAP_BPF and CAP_PERFMON).
+stays readable.
+Needs root, or CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for what other users' processes do);
+gives up what it no longer needs.
 Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
 )";
 
@@ -141,7 +143,9 @@ Examples:
   tcpwhy trace --format json --for 1min > findings.jsonl
 
 Findings go to standard output, everything else to standard error; a line with the word "attached" there says that
-watching has begun. Stops at --for, Ctrl-C or SIGTERM, and then sums up. Needs root (or CAP_BPF and CAP_PERFMON).
+watching has begun. Stops at --for, Ctrl-C or SIGTERM, and then sums up.
+Needs root, or CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for what other users' processes do);
+gives up what it no longer needs.
 Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
 )";
 }

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "bpf/tcpwhy_abi.h"
+#include "user/host/capabilities.h"
 #include "user/host/identity.h"
 #include "user/host/mib.h"
 #include "user/host/process.h"
@@ -114,6 +115,10 @@ class Live final : public LiveSource {
   [[nodiscard]] std::uint64_t connections_seen() const override {
     const tw_counters counters = programs_->counters();
     return counters.connects + counters.accepts;
+  }
+  [[nodiscard]] bool needs_bpf_capability() const override {
+    const host::Without without{{host::Capability::bpf, host::Capability::perfmon, host::Capability::sys_admin}};
+    return !programs_->can_be_used();
   }
   void want(const core::Wants& wants) override { wants_.add(wants); }
 
