@@ -40,7 +40,7 @@ foreach(layer IN LISTS layers)
 endforeach()
 tcpwhy_test_program(detect_tests ${PROJECT_SOURCE_DIR}/tests/detect tcpwhy_detect tcpwhy_source tcpwhy_recording)
 
-foreach(folder causes bench golden)
+foreach(folder causes bench golden man)
   if(EXISTS ${PROJECT_SOURCE_DIR}/tests/${folder}/CMakeLists.txt)
     add_subdirectory(${PROJECT_SOURCE_DIR}/tests/${folder})
   endif()
