@@ -125,7 +125,8 @@ def test_a_file_that_is_no_btf(tool, tmp_path):
     (tmp_path / "text").write_text("not BTF\n")
     value = diagnosis(tool, "--btf", str(tmp_path / "text"))
     assert value["verdict"] == "cannot-run"
-    assert value["findings"] == []
+    assert {f["works"] for f in value["findings"]} == {"no"}
+    assert value["findings"]
 
 
 def test_wrong_usage_is_2(tool):

@@ -31,7 +31,10 @@ class Examination {
 
   Diagnosis run() {
     look_at_types();
-    if (types_.btf) look_at_features(kernel::Survey{*types_.btf});
+    if (types_.btf)
+      look_at_features(kernel::Survey{*types_.btf});
+    else
+      give_up_findings();
     look_at_lockdown();
     look_at_capabilities();
     look_at_namespaces();
@@ -48,6 +51,7 @@ class Examination {
 
   void look_at_types();
   void look_at_features(const kernel::Survey& survey);
+  void give_up_findings();
   void look_at_lockdown();
   void look_at_capabilities();
   void look_at_process_rights();
@@ -92,7 +96,7 @@ void Examination::look_at_features(const kernel::Survey& survey) {
     const kernel::Feature& row = offer.feature;
     note({kKernel, kernel::describe(row), offer.present ? State::ok : State::missing, kernel::is_required(row),
           offer.present ? found_of(row, *types_.btf) : std::string{row.lost}, std::string{row.since}});
-    older = older || !offer.present;
+    older = older || (!offer.present && !row.losses.empty());
   }
   if (older) advise("a newer kernel has what is missing: each line above says since which release");
   for (const detect::CatalogueRow& row : detect::catalogue()) {
@@ -109,6 +113,12 @@ void Examination::look_at_features(const kernel::Survey& survey) {
     }
     result_.findings.push_back(std::move(finding));
   }
+}
+
+void Examination::give_up_findings() {
+  for (const detect::CatalogueRow& row : detect::catalogue())
+    if (detect::is_looked_for(row.slug))
+      result_.findings.push_back({row.slug, Left::nothing, {"without BTF no program can be loaded"}, {"BTF"}});
 }
 
 void Examination::look_at_lockdown() {
