@@ -10,7 +10,9 @@ Run as root with Debian's python3-pytest and python3-jsonschema:
 """
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -47,3 +49,14 @@ def tool():
     path = tool_path()
     assert path.exists(), f"no tool at {path}: build it, or set TCPWHY"
     return path
+
+
+@pytest.fixture(scope="session")
+def readable_tool(tool):
+    """A copy where nobody may read it."""
+    folder = tempfile.mkdtemp(prefix="tcpwhy-")
+    os.chmod(folder, 0o755)
+    copy = pathlib.Path(shutil.copy(tool, folder))
+    copy.chmod(0o755)
+    yield copy
+    shutil.rmtree(folder)

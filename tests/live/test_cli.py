@@ -2,7 +2,9 @@
 """The command line of `tcpwhy trace`, on the running kernel: how it starts, filters, speaks and ends."""
 import json
 import os
+import pathlib
 import pty
+import re
 import select
 import shutil
 import signal
@@ -191,6 +193,7 @@ def test_text_ends_with_a_summary(tool, crowd):
 
 
 def bpf_objects():
+    """Whatever the kernel holds, whoever made it."""
     out = {}
     for kind in ("prog", "link", "map"):
         listed = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=True).stdout
@@ -198,15 +201,29 @@ def bpf_objects():
     return out
 
 
+def bpf_objects_of(pid):
+    """What this process holds: others on this host may trace meanwhile."""
+    out = {"prog": set(), "link": set(), "map": set()}
+    for info in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        for kind, number in re.findall(r"^(prog|link|map)_id:\t(\d+)$", info.read_text(), re.M):
+            out[kind].add(int(number))
+    return out
+
+
 @pytest.mark.skipif(shutil.which("bpftool", path="/usr/sbin:/usr/bin:/sbin:/bin") is None, reason="needs bpftool")
-def test_nothing_stays_attached_after_kill(tool):
-    before = bpf_objects()
-    with Tracer(tool) as tracer:
-        during = bpf_objects()
-        assert during["prog"] - before["prog"], "nothing was attached"
+@pytest.mark.parametrize("command", ["trace", "record"])
+def test_nothing_stays_after_kill(tool, tmp_path, command):
+    """No program, link or map, and nothing pinned."""
+    pinned = sorted(os.listdir("/sys/fs/bpf"))
+    record = {"trace": [], "record": ["-o", tmp_path / "run.tcpwhy"]}[command]
+    with Tracer(tool, *record, command=command, json_lines=command == "trace") as tracer:
+        mine, there = bpf_objects_of(tracer.pid), bpf_objects()
+        for kind, numbers in mine.items():
+            assert numbers, f"no {kind} was made"
+            assert numbers <= there[kind], f"bpftool does not see each {kind}"
+        assert sorted(os.listdir("/sys/fs/bpf")) == pinned
         os.kill(tracer.pid, signal.SIGKILL)
         tracer.wait_end()
-    mine = {kind: during[kind] - before[kind] for kind in during}
     end = time.monotonic() + 5
     left = mine
     while any(left.values()) and time.monotonic() < end:
@@ -214,6 +231,7 @@ def test_nothing_stays_attached_after_kill(tool):
         left = {kind: mine[kind] & now[kind] for kind in mine}
         time.sleep(0.05)
     assert not any(left.values()), f"still there: {left}"
+    assert sorted(os.listdir("/sys/fs/bpf")) == pinned
 
 
 # ---------------------------------------------------------------- errors

@@ -99,9 +99,9 @@ class Output:
 class Tracer(Output):
     """with Tracer(tool, "--port", "80") as tracer: ... tracer.stop()"""
 
-    def __init__(self, tool, *arguments, command="trace", json_lines=True, env=None):
+    def __init__(self, tool, *arguments, command="trace", json_lines=True, env=None, before=()):
         formatting = ["--format", "json"] if json_lines else []
-        self.argv = [str(tool), command, *formatting, *map(str, arguments)]
+        self.argv = [*map(str, before), str(tool), command, *formatting, *map(str, arguments)]
         super().__init__()
         self._news = threading.Condition()
         self._process = subprocess.Popen(

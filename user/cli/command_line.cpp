@@ -6,6 +6,9 @@
 #include <sstream>
 #include <vector>
 
+#include "user/kernel/btf.h"
+#include "user/recording/format.h"
+#include "user/sink/json.h"
 #include "user/util/version.h"
 
 namespace tcpwhy::cli {
@@ -18,10 +21,12 @@ Examples:
   tcpwhy trace --format json | jq .      one JSON object a line
   tcpwhy record -o incident.tcpwhy       keep everything, to look at it later
   tcpwhy report incident.tcpwhy          the same findings, on any machine, without root
+  tcpwhy doctor                          can it run here, and what is missing?
 
 `tcpwhy COMMAND --help` has the rest.
 
-Exit codes: 0 ran, 1 failed while running, 2 wrong usage, 4 a recording was in part unreadable.
+Exit codes: 0 ran, 1 failed while running, 2 wrong usage, 4 a recording was in part unreadable;
+`tcpwhy doctor` has its own.
 )";
 
 // The command that the words went to, for "see ... --help".
@@ -47,11 +52,16 @@ std::string tidy(std::string help) {
   return help + '\n';
 }
 
+std::string version_text() {
+  return fmt::format("tcpwhy {}\ncommit {}\nlibbpf {}\nrecording format {}\nfindings {}", util::version(),
+                     util::commit(), kernel::libbpf_version(), recording::kFormat, sink::kFindingSchema);
+}
+
 }  // namespace
 
 CommandLine::CommandLine()
     : app_("tcpwhy says why a TCP connection is stuck: what is wrong, who is at fault, how it knows.", "tcpwhy") {
-  app_.set_version_flag("--version", fmt::format("tcpwhy {}", util::version()), "Print the version and exit");
+  app_.set_version_flag("--version", version_text(), "Print the versions of tcpwhy and its formats and exit");
   app_.set_help_flag("-h,--help", "Print this help and exit");
   app_.get_formatter()->column_width(28);
   app_.get_formatter()->label("SUBCOMMAND", "COMMAND");
@@ -61,6 +71,7 @@ CommandLine::CommandLine()
   trace->final_callback([this] { chosen_trace_ = trace_options_; });
   add_record(app_, record_options_)->final_callback([this] { chosen_trace_ = record_options_; });
   add_report(app_, report_options_)->final_callback([this] { chosen_report_ = report_options_; });
+  add_doctor(app_, doctor_options_)->final_callback([this] { chosen_doctor_ = doctor_options_; });
 }
 
 void CommandLine::parse(int argc, const char* const* argv) { app_.parse(argc, argv); }

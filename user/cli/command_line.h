@@ -30,19 +30,23 @@ class CommandLine {
   // The command that was given, with its options.
   [[nodiscard]] const std::optional<TraceOptions>& trace() const { return chosen_trace_; }  // record, too
   [[nodiscard]] const std::optional<ReportOptions>& report() const { return chosen_report_; }
+  [[nodiscard]] const std::optional<DoctorOptions>& doctor() const { return chosen_doctor_; }
 
  private:
   CLI::App app_;
   TraceOptions trace_options_;
   TraceOptions record_options_;
   ReportOptions report_options_;
+  DoctorOptions doctor_options_;
   std::optional<TraceOptions> chosen_trace_;
   std::optional<ReportOptions> chosen_report_;
+  std::optional<DoctorOptions> chosen_doctor_;
 };
 
 // One function a command: adds it with its options to `app`; parsing fills `options`.
 CLI::App* add_trace(CLI::App& app, TraceOptions& options);
 CLI::App* add_record(CLI::App& app, TraceOptions& options);
 CLI::App* add_report(CLI::App& app, ReportOptions& options);
+CLI::App* add_doctor(CLI::App& app, DoctorOptions& options);
 
 }  // namespace tcpwhy::cli

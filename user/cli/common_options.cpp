@@ -71,6 +71,13 @@ core::Thresholds read_config(const std::string& path) {
   return std::move(config->thresholds);
 }
 
+std::string readable_file(const std::string& path) {
+  if (access(path.c_str(), R_OK) != 0) {
+    refuse("--btf", {fmt::format("cannot read {}", path), 0, "name a file with the BTF of the running kernel"});
+  }
+  return path;
+}
+
 }  // namespace
 
 void refuse(const std::string& option, const util::Error& error) {
@@ -102,22 +109,34 @@ void add_filters(CLI::App& app, core::Filter& filter) {
              filter.netns, [](const std::string& word) { return resolve_netns(word); });
 }
 
-void add_output(CLI::App& app, OutputOptions& options) {
+void add_format(CLI::App& app, Format& format, const std::string& help) {
   static const std::map<std::string, Format> kFormats = {{"text", Format::text}, {"json", Format::json}};
-  static const std::map<std::string, core::Severity> kSeverities = {
-      {"info", core::Severity::info}, {"warning", core::Severity::warning}, {"critical", core::Severity::critical}};
   app.add_option_function<std::string>(
          "--format",
-         [&options](const std::string& word) {
+         [&format](const std::string& word) {
            const auto entry = kFormats.find(word);
            if (entry == kFormats.end()) {
              refuse("--format", {fmt::format("there is no format '{}'", word), 0, "write text or json"});
            }
-           options.format = entry->second;
+           format = entry->second;
          },
-         "text (default) or json, one object a line")
+         help)
       ->type_name("FORMAT")
       ->group(kOutput);
+}
+
+void add_btf(CLI::App& app, std::string& file) {
+  app.add_option_function<std::string>(
+         "--btf", [&file](const std::string& word) { file = readable_file(word); },
+         "BTF of the running kernel, where it does not have its own")
+      ->type_name("FILE")
+      ->group(kLimits);
+}
+
+void add_output(CLI::App& app, OutputOptions& options) {
+  static const std::map<std::string, core::Severity> kSeverities = {
+      {"info", core::Severity::info}, {"warning", core::Severity::warning}, {"critical", core::Severity::critical}};
+  add_format(app, options.format, "text (default) or json, one object a line");
   app.add_option_function<std::string>(
          "--severity",
          [&options](const std::string& word) {

@@ -28,6 +28,10 @@ T accept(const std::string& option, util::Result<T> value) {
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& what);
 // --port, --local, --remote, --pid, --comm, --cgroup, --netns
 void add_filters(CLI::App& app, core::Filter& filter);
+// --format
+void add_format(CLI::App& app, Format& format, const std::string& help);
+// --btf
+void add_btf(CLI::App& app, std::string& file);
 // --format, --severity, --events
 void add_output(CLI::App& app, OutputOptions& options);
 // --threshold, --config, --show-config

@@ -17,6 +17,9 @@ int run(const CommandLine& line) {
   if (line.report()) {
     return run_report(*line.report());
   }
+  if (line.doctor()) {
+    return run_doctor(*line.doctor());
+  }
   return kUsage;
 }
 

@@ -16,6 +16,8 @@ namespace tcpwhy::cli {
 // Documented in README.md and --help.
 enum ExitCode : int { kRan = 0, kFailed = 1, kUsage = 2, kDamaged = 4 };
 
+// `doctor` alone: 0, 1 and 3 as doctor::Verdict has them, 2 as above.
+
 enum class Format { text, json };
 
 // Thresholds, and where each of them was said.
@@ -70,9 +72,17 @@ struct ReportOptions : OutputOptions {
   std::string sort = "worst";
 };
 
+struct DoctorOptions {
+  Format format = Format::text;
+  bool self_test = false;
+  std::string btf_file;  // --btf
+};
+
 // Runs until --for is over, SIGINT or SIGTERM; with --show-config it only prints. Returns an ExitCode.
 int run_trace(const TraceOptions& options);
 // Replays. Returns an ExitCode; kDamaged where a part could not be read.
 int run_report(const ReportOptions& options);
+// Returns doctor::Verdict as a number.
+int run_doctor(const DoctorOptions& options);
 
 }  // namespace tcpwhy::cli

@@ -9,6 +9,7 @@
 
 #include "user/cli/options.h"
 #include "user/cli/output.h"
+#include "user/cli/privileges.h"
 #include "user/config/config.h"
 #include "user/core/pipeline.h"
 #include "user/detect/catalogue.h"
@@ -71,12 +72,17 @@ util::Result<std::unique_ptr<recording::Recorder>> make_recorder(const TraceOpti
   meta.started_ns = static_cast<std::uint64_t>(host::boot_now().time_since_epoch().count());
   meta.begins_ns = meta.started_ns;
   meta.every_transition = options.events || options.every_transition;
-  if (!said.flight) return recording::Recorder::open({said.path, said.force, said.max_size, said.max_files}, meta);
+  if (!said.flight) {
+    recording::RecorderOptions file{said.path, said.force, said.max_size, said.max_files};
+    file.at_writer_start = rights_of_writer(said);
+    return recording::Recorder::open(file, meta);
+  }
   recording::FlightOptions flight;
   flight.folder = said.path;
   flight.window = *said.flight;
   flight.most_bytes = said.max_memory;
   flight.interval = said.save_interval;
+  flight.at_writer_start = rights_of_writer(said);
   return recording::open_flight_recorder(flight, meta);
 }
 
@@ -167,6 +173,7 @@ int run_trace(const TraceOptions& options) {
     return kRan;
   }
   catch_signals(options.recording.flight.has_value());
+  forbid_new_privileges();
   const bool every_transition = options.events || options.every_transition;
   source::LiveOptions live{options.filter,   every_transition, options.buffer_bytes,
                            options.btf_file, options.without,  idle_from(options)};
@@ -191,6 +198,7 @@ int run_trace(const TraceOptions& options) {
 
   const Feed feed{pipeline, recorder->get()};
   if (util::Status started = source.start(feed); !started) return fail(started.error());
+  give_up_privileges(source);
   spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
 
   const util::Status followed = follow(source, pipeline, feed, saver, options);

@@ -30,13 +30,6 @@ std::size_t parse_buffer(const std::string& text) {
   return bytes;
 }
 
-std::string readable_file(const std::string& path) {
-  if (access(path.c_str(), R_OK) != 0) {
-    refuse("--btf", {fmt::format("cannot read {}", path), 0, "name a file with the BTF of the running kernel"});
-  }
-  return path;
-}
-
 void add_limits(CLI::App& app, TraceOptions& options) {
   add_max_connections(app, options.max_connections);
   app.add_option_function<std::string>(
@@ -45,11 +38,7 @@ void add_limits(CLI::App& app, TraceOptions& options) {
          "lost")
       ->type_name("SIZE")
       ->group(kLimits);
-  app.add_option_function<std::string>(
-         "--btf", [&options](const std::string& word) { options.btf_file = readable_file(word); },
-         "BTF of the running kernel, where it does not have its own")
-      ->type_name("FILE")
-      ->group(kLimits);
+  add_btf(app, options.btf_file);
   app.add_option(
          "--without", options.without,
          "Do as if this kernel did not have a hook of doctor's list, or an\nargument of it (kfree_skb:4): how would "
@@ -129,7 +118,9 @@ Examples:
   tcpwhy report incident.tcpwhy
 
 A line with the word "attached" on standard error says that recording has begun. On a full disk it ends; what was written
-stays readable. Needs root (or CAP_BPF and CAP_PERFMON).
+stays readable.
+Needs root, or CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for what other users' processes do);
+gives up what it no longer needs.
 Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
 )";
 
@@ -158,7 +149,9 @@ Examples:
   tcpwhy trace --format json --for 1min > findings.jsonl
 
 Findings go to standard output, everything else to standard error; a line with the word "attached" there says that
-watching has begun. Stops at --for, Ctrl-C or SIGTERM, and then sums up. Needs root (or CAP_BPF and CAP_PERFMON).
+watching has begun. Stops at --for, Ctrl-C or SIGTERM, and then sums up.
+Needs root, or CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for what other users' processes do);
+gives up what it no longer needs.
 Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
 )";
 }

@@ -143,7 +143,8 @@ class ConnectRefused final : public core::Detector {
     const core::Listener* there = scene.facts.listener_at(to, client.tuple.netns);
     if (there && client.reset_received && there->first_seen > client.reset_received->time) there = nullptr;
     // It is gone by now, and was there when the RST came.
-    if (gone && client.reset_received && gone->ended > client.reset_received->time) there = std::exchange(gone, nullptr);
+    if (gone && client.reset_received && gone->ended > client.reset_received->time)
+      there = std::exchange(gone, nullptr);
     // A listener at the very address proves that it is this host's; a wildcard says nothing of it.
     const bool here = to.addr.is_loopback() || stack_refused || (there && there->tuple.local == to) ||
                       (gone && gone->tuple.local == to);

@@ -143,7 +143,8 @@ std::optional<std::uint32_t> count_files(const std::string& folder) {
   const std::string path = folder + "fd";
   struct stat status {};
   // Since 6.2 the size of the folder is the number of its files; before, it is 0.
-  if (::stat(path.c_str(), &status) != 0 || ::access(path.c_str(), R_OK | X_OK) != 0) return std::nullopt;
+  if (::stat(path.c_str(), &status) != 0 || ::faccessat(AT_FDCWD, path.c_str(), R_OK | X_OK, AT_EACCESS) != 0)
+    return std::nullopt;
   if (status.st_size > 0) return static_cast<std::uint32_t>(status.st_size);
   std::uint32_t count = 0;
   if (!for_each_entry(path, [&count](const char*) { return ++count < kMostFiles; })) return std::nullopt;

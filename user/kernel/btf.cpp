@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include <cerrno>
+#include <cstring>
 #include <span>
 
 namespace tcpwhy::kernel {
@@ -13,6 +14,10 @@ namespace {
 constexpr int kFirstLibbpfError = 4000;  // LIBBPF_ERRNO__: not the system's
 
 }  // namespace
+
+std::string libbpf_version() {
+  return std::to_string(libbpf_major_version()) + "." + std::to_string(libbpf_minor_version());
+}
 
 void Btf::Free::operator()(struct btf* types) const { btf__free(types); }
 
@@ -45,9 +50,23 @@ std::optional<unsigned> Btf::tracepoint_arguments(std::string_view tracepoint) c
 
 bool Btf::has_iterator(std::string_view target) const { return has_function("bpf_iter_" + std::string{target}); }
 
-bool Btf::has_function(std::string_view function) const {
-  const std::string name{function};
-  return btf__find_by_name_kind(types_.get(), name.c_str(), BTF_KIND_FUNC) > 0;
+bool Btf::has_function(std::string_view name) const {
+  return btf__find_by_name_kind(types_.get(), std::string{name}.c_str(), BTF_KIND_FUNC) > 0;
+}
+
+bool Btf::has_struct(const char* name) const { return btf__find_by_name_kind(types_.get(), name, BTF_KIND_STRUCT) > 0; }
+
+bool Btf::has_enumerator(const char* enumeration, std::string_view name) const {
+  bool found = false;
+  for_each_enumerator(enumeration, [&](std::string_view known, std::int64_t) { found = found || known == name; });
+  return found;
+}
+
+bool Btf::is_same_as(const Btf& other) const {
+  __u32 size = 0, other_size = 0;
+  const void* bytes = btf__raw_data(types_.get(), &size);
+  const void* other_bytes = btf__raw_data(other.types_.get(), &other_size);
+  return bytes && other_bytes && size == other_size && std::memcmp(bytes, other_bytes, size) == 0;
 }
 
 void Btf::for_each_enumerator(const char* name,

@@ -15,6 +15,9 @@ struct btf;
 
 namespace tcpwhy::kernel {
 
+// "1.1": of the libbpf that this process runs with.
+std::string libbpf_version();
+
 inline constexpr const char* kKernelBtf = "/sys/kernel/btf/vmlinux";
 
 // Parsed once (some 10 ms), then shared by everything that asks.
@@ -27,7 +30,12 @@ class Btf {
   [[nodiscard]] std::optional<unsigned> tracepoint_arguments(std::string_view tracepoint) const;
   // Whether a BPF iterator over such targets exists ("task_file").
   [[nodiscard]] bool has_iterator(std::string_view target) const;
-  [[nodiscard]] bool has_function(std::string_view function) const;
+  // Whether the kernel has a function of this name (what is inlined everywhere has none).
+  [[nodiscard]] bool has_function(std::string_view name) const;
+  [[nodiscard]] bool has_struct(const char* name) const;
+  [[nodiscard]] bool has_enumerator(const char* enumeration, std::string_view name) const;
+  // Whether both are the same types, byte for byte.
+  [[nodiscard]] bool is_same_as(const Btf& other) const;
   // The names and values of an enum; nothing where the kernel has no such enum.
   void for_each_enumerator(const char* name, const std::function<void(std::string_view, std::int64_t)>& visit) const;
 

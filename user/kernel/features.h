@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What each BPF program needs of the kernel, and what the user loses without it: one table, from which the loader's
-// autoload, the note at start and `doctor` come.
+// What each BPF program needs of the kernel, what the user loses without it, and which findings suffer: one table, from
+// which the loader's autoload, the note at start and `doctor` come.
 #pragma once
 
 #include <cstdint>
@@ -13,19 +13,32 @@
 
 namespace tcpwhy::kernel {
 
-enum class HookKind : std::uint8_t { tracepoint, iterator, function };
+enum class HookKind : std::uint8_t { tracepoint, iterator, helper, map_type };
 
-// Where it is, tracing programs may ask for cookies, socket storages, the current task and the socket of a file
-// (kernel/trace/bpf_trace.c; the last of them came with commit c5dbb89fc2ac).
-inline constexpr std::string_view kCookiesInTracing = "bpf_get_socket_ptr_cookie";
+// What is left of a finding; the worse, the higher.
+enum class Left : std::uint8_t {
+  all,
+  inferred,  // told each time; its cause or evidence follows from something else, or is unknown
+  partly,    // some cases are not seen
+  nothing,
+};
+
+// A finding that does without a row.
+struct Loss {
+  std::string_view finding;  // its slug; "*" is every finding that the row does not name
+  Left left;
+  std::string_view why;  // what is told, or what is not; empty where `nothing` says it all
+};
 
 struct Feature {
-  std::string_view program;  // in the skeleton; empty: what programs can do without
+  std::string_view program;  // in the skeleton; empty: not a program but something that programs use
   HookKind kind;
-  std::string_view hook;   // tracepoint, iterator target or function of the kernel
+  std::string_view hook;   // tracepoint, iterator target, helper or map type
   unsigned arguments;      // how many of TP_PROTO it takes
   std::string_view since;  // kernel release, for people only
-  std::string_view lost;   // what is not told without it
+  std::string_view lost;   // what is not told without it; empty where another row says it
+  std::span<const Loss> losses = {};
+  std::string_view function = {};  // of a helper: what BTF calls the one that tracing programs may call
 };
 
 // Rows in the order in which the kernel's offer is shown.
@@ -44,8 +57,9 @@ class Survey {
 
   [[nodiscard]] const std::vector<Offer>& offers() const { return offers_; }
   [[nodiscard]] bool has_program(std::string_view program) const;
-  [[nodiscard]] bool has_function(std::string_view function) const;
   [[nodiscard]] bool has_argument(std::string_view hook, unsigned number) const;  // of a row without a program
+  // Whether tracing programs may ask for cookies, socket storages, the current task and the socket of a file (all in 5.12).
+  [[nodiscard]] bool has_cookies() const;
   // A line each for what is not there.
   [[nodiscard]] std::vector<std::string> missing() const;
 
@@ -53,7 +67,21 @@ class Survey {
   std::vector<Offer> offers_;
 };
 
-// "tracepoint tcp_send_reset", "its argument 3 (tcp_send_reset)": one offer in words.
+// What is left of a finding on this kernel, and the missing rows that are to blame, in the table's order.
+struct Prospect {
+  Left left = Left::all;
+  struct Blame {
+    Feature feature;
+    Loss loss;
+  };
+  std::vector<Blame> blames;
+};
+Prospect prospect_of(std::string_view finding, const Survey& survey);
+
+// Without it nothing at all is left.
+bool is_required(const Feature& feature);
+
+// "tracepoint tcp_send_reset", "argument 3 of tracepoint tcp_send_reset": one row in words.
 std::string describe(const Feature& feature);
 
 }  // namespace tcpwhy::kernel

@@ -17,8 +17,11 @@ constexpr std::uint64_t kBatchNs = 500'000'000;
 
 }  // namespace
 
-Conveyor::Conveyor(bool may_wait, Handler handler)
-    : handler_(std::move(handler)), may_wait_(may_wait), writer_([this] { handle_all(); }) {}
+Conveyor::Conveyor(bool may_wait, Handler handler, std::function<void()> at_start)
+    : handler_(std::move(handler)), at_start_(std::move(at_start)), may_wait_(may_wait), writer_([this] {
+        if (at_start_) at_start_();
+        handle_all();
+      }) {}
 
 void Conveyor::record(View record) {
   const auto header = abi::peek_header(record);

@@ -31,7 +31,8 @@ class Conveyor {
   // Runs on the writer's thread; after its first error nothing is handled any more.
   using Handler = std::function<util::Status(Batch&)>;
 
-  Conveyor(bool may_wait, Handler handler);
+  // `at_start` runs first on that thread.
+  Conveyor(bool may_wait, Handler handler, std::function<void()> at_start = {});
   Conveyor(const Conveyor&) = delete;
   Conveyor& operator=(const Conveyor&) = delete;
   ~Conveyor() { finish(); }
@@ -53,6 +54,7 @@ class Conveyor {
   void handle_all();
 
   Handler handler_;
+  std::function<void()> at_start_;
   bool may_wait_;
   Batch batch_;
   std::uint64_t newest_ns_ = 0;

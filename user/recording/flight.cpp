@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/recording/flight.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -36,7 +37,8 @@ class FlightRecorder final : public Recorder {
   FlightRecorder(FlightOptions options, Meta meta)
       : options_(std::move(options)),
         meta_(std::move(meta)),
-        conveyor_(options_.may_wait, [this](Batch& batch) { return handle(batch); }) {}
+        conveyor_(
+            options_.may_wait, [this](Batch& batch) { return handle(batch); }, options_.at_writer_start) {}
   FlightRecorder(const FlightRecorder&) = delete;
   FlightRecorder& operator=(const FlightRecorder&) = delete;
   ~FlightRecorder() override { (void)finish(0); }
@@ -169,7 +171,7 @@ class FlightRecorder final : public Recorder {
 }  // namespace
 
 util::Result<std::unique_ptr<Recorder>> open_flight_recorder(const FlightOptions& options, const Meta& meta) {
-  if (::access(options.folder.c_str(), W_OK | X_OK) != 0)
+  if (::faccessat(AT_FDCWD, options.folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
     return util::Error{fmt::format("cannot write files into {}: {}", options.folder, std::strerror(errno)), errno,
                        "-o names the folder for what the flight recorder saves; it must be there"};
   return std::unique_ptr<Recorder>{std::make_unique<FlightRecorder>(options, meta)};

@@ -19,6 +19,7 @@ struct FlightOptions {
   util::Duration interval = std::chrono::minutes{10};
   int level = 1;
   bool may_wait = false;
+  std::function<void()> at_writer_start = {};  // as RecorderOptions has it
 };
 
 // save(): FOLDER/tcpwhy-HOST-TIME-REASON.tcpwhy; where one is being written, that one goes on for longer. Not by hand only

@@ -44,7 +44,8 @@ class FileRecorder final : public Recorder {
       : options_(std::move(options)),
         meta_(std::move(meta)),
         file_(std::move(file)),
-        conveyor_(options_.may_wait, [this](Batch& batch) { return write(batch); }) {}
+        conveyor_(
+            options_.may_wait, [this](Batch& batch) { return write(batch); }, options_.at_writer_start) {}
   FileRecorder(const FileRecorder&) = delete;
   FileRecorder& operator=(const FileRecorder&) = delete;
   ~FileRecorder() override {

@@ -3,6 +3,7 @@
 // writes them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ struct RecorderOptions {
   int level = 1;  // of zstd
   // Where whoever gives the records has time: record() waits for room rather than lose any.
   bool may_wait = false;
+  std::function<void()> at_writer_start = {};  // runs on the writer's thread, before anything else
 };
 
 class Recorder {

@@ -162,7 +162,7 @@ void Writer::put_ends(Json& object, const core::Finding& finding) const {
 }
 
 Json Writer::finding(const core::Finding& finding) const {
-  Json object = {{"schema", "tcpwhy.finding/1"},
+  Json object = {{"schema", kFindingSchema},
                  {"id", fmt::format("f-{}", finding.id)},
                  {"host", run_.host},
                  {"time", time(finding.time)},
@@ -228,7 +228,7 @@ Json counts_json(const std::map<std::string, std::uint64_t>& counts) {
 }
 
 Json Writer::summary(const core::Summary& summary) const {
-  return {{"schema", "tcpwhy.summary/1"},
+  return {{"schema", kSummarySchema},
           {"host", run_.host},
           {"started", time(summary.started)},
           {"ended", time(summary.ended)},

@@ -11,6 +11,11 @@
 
 namespace tcpwhy::sink {
 
+// What each line says of itself; a number grows only where a reader of the one before would be misled.
+inline constexpr const char* kFindingSchema = "tcpwhy.finding/1";
+inline constexpr const char* kSummarySchema = "tcpwhy.summary/1";
+inline constexpr const char* kEventSchema = "tcpwhy.event/1";
+
 // Writes to `out`, which it does not own and which must outlive it; flushes each line. Text that is not UTF-8 is
 // replaced, so that every line is valid JSON.
 class JsonSink : public Sink {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "bpf/tcpwhy_abi.h"
+#include "user/host/capabilities.h"
 #include "user/host/identity.h"
 #include "user/host/mib.h"
 #include "user/host/process.h"
@@ -78,7 +79,7 @@ tw_config make_config(const LiveOptions& options, const kernel::Survey& survey, 
   config.reset_has_reason = survey.has_argument("tcp_send_reset", 3) ? 1 : 0;
   config.retransmit_has_error = survey.has_argument("tcp_retransmit_skb", 3) ? 1 : 0;
   config.drop_has_socket = survey.has_argument("kfree_skb", 4) ? 1 : 0;
-  config.has_cookies = survey.has_function(kernel::kCookiesInTracing) ? 1 : 0;
+  config.has_cookies = survey.has_cookies() ? 1 : 0;
   config.reason_netfilter = kernel::reason_number(names.drop_reasons, "NETFILTER_DROP");
   config.reason_listen_overflow = kernel::reason_number(names.drop_reasons, "TCP_LISTEN_OVERFLOW");
   config.reason_no_socket = kernel::reason_number(names.drop_reasons, "NO_SOCKET");
@@ -115,6 +116,10 @@ class Live final : public LiveSource {
   [[nodiscard]] std::uint64_t connections_seen() const override {
     const tw_counters counters = programs_->counters();
     return counters.connects + counters.accepts;
+  }
+  [[nodiscard]] bool needs_bpf_capability() const override {
+    const host::Without without{{host::Capability::bpf, host::Capability::perfmon, host::Capability::sys_admin}};
+    return !programs_->can_be_used();
   }
   void want(const core::Wants& wants) override { wants_.add(wants); }
 
@@ -448,7 +453,9 @@ util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& op
   if (auto status = check(options); !status) return std::move(status.error());
   auto btf = kernel::Btf::open(options.btf_file);
   if (!btf) return std::move(btf.error());
+  if (auto status = check_btf(*btf, options.btf_file); !status) return std::move(status.error());
   const kernel::Survey survey{*btf, options.without};
+  if (auto status = check_kernel(survey); !status) return std::move(status.error());
   core::KernelNames names{
       survey.has_program("tw_kfree_skb") ? kernel::drop_reasons(*btf) : kernel::ReasonNames{},
       survey.has_argument("tcp_send_reset", 3) ? kernel::reset_reasons(*btf) : kernel::ReasonNames{}};

@@ -42,6 +42,10 @@ class LiveSource {
   [[nodiscard]] virtual const core::KernelNames& names() const = 0;
   [[nodiscard]] virtual const core::RunIdentity& identity() const = 0;
 
+  // Once it is attached: whether the kernel asks for CAP_BPF (or CAP_SYS_ADMIN) even for what is loaded already, as
+  // those before 5.19 do with kernel.unprivileged_bpf_disabled. Found out by trying.
+  [[nodiscard]] virtual bool needs_bpf_capability() const = 0;
+
   // Attaches, then walks the sockets of all processes (Seed records, SeedEnd{initial}). Events that came meanwhile wait
   // in the ring buffer, so that the seed stands before the first of them.
   virtual util::Status start(const Handler& handler) = 0;

@@ -1,51 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/source/live_checks.h"
 
-#include <linux/capability.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <bit>
 #include <cerrno>
-#include <fstream>
-#include <limits>
 #include <string>
 
+#include "user/host/capabilities.h"
+#include "user/host/surroundings.h"
+
 namespace tcpwhy::source {
-namespace {
-
-// 5.8 split these off CAP_SYS_ADMIN; older headers lack them.
-constexpr unsigned kCapSysAdmin = 21, kCapPerfmon = 38, kCapBpf = 39;
-
-class EffectiveCapabilities {
- public:
-  EffectiveCapabilities() {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    syscall(SYS_capget, &header, sets_.data());
-  }
-  [[nodiscard]] bool has(unsigned capability) const {
-    return (sets_[capability / 32].effective >> (capability % 32) & 1U) != 0;
-  }
-
- private:
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets_{};
-};
-
-}  // namespace
 
 util::Status check_capabilities() {
-  const EffectiveCapabilities capabilities;
-  if (capabilities.has(kCapSysAdmin) || (capabilities.has(kCapBpf) && capabilities.has(kCapPerfmon)))
-    return util::Done{};
-  return util::Error{"needs CAP_BPF and CAP_PERFMON", EPERM, "run as root"};
+  const host::Capabilities held = host::Capabilities::effective();
+  if (held.may_trace()) return util::Done{};
+  return util::Error{"needs CAP_BPF and CAP_PERFMON", EPERM,
+                     "run as root, or give it those; `tcpwhy doctor` says what it has, and what more would be seen"};
 }
 
 util::Status check_lockdown() {
-  std::string modes;
-  std::getline(std::ifstream{"/sys/kernel/security/lockdown"} >> std::ws, modes);
-  if (modes.find("[confidentiality]") == std::string::npos) return util::Done{};
+  if (host::read_surroundings().lockdown != "confidentiality") return util::Done{};
   return util::Error{"kernel lockdown is in confidentiality mode, in which no program may read kernel memory", EPERM,
                      "boot with lockdown=integrity or without lockdown"};
 }
@@ -56,6 +32,26 @@ util::Status check_buffer(std::size_t bytes) {
   return util::Error{
       "a ring buffer of " + std::to_string(bytes) + " bytes is not possible", EINVAL,
       "its size must be a power of two from " + std::to_string(page) + " bytes (one page) to 1 GiB: 8388608 is usual"};
+}
+
+util::Status check_btf(const kernel::Btf& btf, const std::string& file) {
+  if (file.empty()) return util::Done{};
+  const auto own = kernel::Btf::open("");
+  if (!own || btf.is_same_as(*own)) return util::Done{};
+  return util::Error{file + " is not the BTF of the running kernel", EINVAL,
+                     "leave --btf out: this kernel has BTF of its own"};
+}
+
+util::Status check_kernel(const kernel::Survey& survey) {
+  std::string missing;
+  for (const kernel::Offer& offer : survey.offers()) {
+    if (offer.present || !kernel::is_required(offer.feature)) continue;
+    missing += (missing.empty() ? "" : ", ") + kernel::describe(offer.feature) + " (Linux " +
+               std::string{offer.feature.since} + " has it)";
+  }
+  if (missing.empty()) return util::Done{};
+  return util::Error{"this kernel lacks " + missing, ENOSYS,
+                     "run a newer kernel; `tcpwhy doctor` tells all that it offers"};
 }
 
 void raise_memlock_limit() {

@@ -80,6 +80,8 @@ util::Result<std::size_t> split_records(std::span<const std::byte> bytes, const 
   return used;
 }
 
+bool Iterator::can_start() const { return FileDescriptor{bpf_iter_create(bpf_link__fd(link_.get()))}.get() >= 0; }
+
 util::Result<IteratorRun> Iterator::run(const OnRecord& on_record) const {
   const FileDescriptor fd{bpf_iter_create(bpf_link__fd(link_.get()))};
   if (fd.get() < 0) return util::Error{"cannot start a walk in the kernel", errno, ""};

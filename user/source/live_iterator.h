@@ -28,6 +28,8 @@ class Iterator {
   // map_fd: of the map to walk, -1 for iterators over something else.
   static util::Result<Iterator> attach(bpf_program* program, int map_fd);
 
+  // Whether the calling thread may run it.
+  [[nodiscard]] bool can_start() const;
   // A record is valid only while on_record runs.
   util::Result<IteratorRun> run(const OnRecord& on_record) const;
 

@@ -161,6 +161,15 @@ void Programs::detach() { tcpwhy_bpf__detach(skeleton_.get()); }
 
 int Programs::events_fd() const { return bpf_map__fd(skeleton_->maps.tw_events); }
 
+bool Programs::can_be_used() const {
+  const WantedKey none{};  // no socket has port 0 at both ends
+  const __u32 present = 1;
+  bpf_map* map = skeleton_->maps.tw_wanted;
+  return bpf_map__update_elem(map, &none.tuple, sizeof(none.tuple), &present, sizeof(present), BPF_ANY) == 0 &&
+         bpf_map__delete_elem(map, &none.tuple, sizeof(none.tuple), 0) == 0 && (!walk_ || walk_->can_start()) &&
+         (!sweep_ || sweep_->can_start());
+}
+
 tw_counters Programs::counters() const {
   static const auto cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
   std::vector<tw_counters> each(cpus);

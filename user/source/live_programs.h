@@ -49,6 +49,9 @@ class Programs {
   [[nodiscard]] int events_fd() const;
   [[nodiscard]] tw_counters counters() const;  // of all CPUs
 
+  // Whether the kernel lets the calling thread into the maps and start the iterators.
+  [[nodiscard]] bool can_be_used() const;
+
   // The iterators; a line in missing() for each that could not be had.
   [[nodiscard]] bool can_walk() const { return walk_.has_value(); }
   [[nodiscard]] bool can_sweep() const { return sweep_.has_value(); }

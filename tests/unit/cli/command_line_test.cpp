@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "user/detect/catalogue.h"
+#include "user/kernel/features.h"
 
 namespace tcpwhy::cli {
 namespace {
@@ -284,10 +285,39 @@ TEST(Help, OfTraceNamesEveryFindingAndNeverWrapsATerminal) {
   }
 }
 
-TEST(Version, IsOneLine) {
+TEST(Version, TellsCommitLibraryAndFormats) {
   const Answer version = answer({"--version"});
   EXPECT_EQ(version.exit_code, kRan);
-  EXPECT_THAT(version.to_stdout, testing::MatchesRegex("tcpwhy [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(version.to_stdout,
+              testing::MatchesRegex("tcpwhy [0-9]+\\.[0-9]+\\.[0-9]+\ncommit [0-9a-z-]+\nlibbpf 1\\.[0-9]+\n"
+                                    "recording format [0-9]+\nfindings tcpwhy\\.finding/[0-9]+\n"));
+}
+
+TEST(Doctor, TakesAFormatAFileAndASelfTest) {
+  Words words{"tcpwhy", "doctor", "--format", "json", "--self-test", "--btf", "/proc/self/stat"};
+  CommandLine line;
+  line.parse(static_cast<int>(words.size()), words.data());
+  ASSERT_TRUE(line.doctor());
+  EXPECT_EQ(line.doctor()->format, Format::json);
+  EXPECT_TRUE(line.doctor()->self_test);
+  EXPECT_EQ(line.doctor()->btf_file, "/proc/self/stat");
+  EXPECT_FALSE(line.trace());
+}
+
+TEST(Doctor, RefusesAsTheOthersDo) {
+  EXPECT_THAT(refusal({"doctor", "--format", "xml"}), HasSubstr("write text or json"));
+  EXPECT_THAT(refusal({"doctor", "--btf", "/nonexistent"}), HasSubstr("cannot read /nonexistent"));
+  EXPECT_THAT(refusal({"doctor", "--port", "80"}), HasSubstr("see tcpwhy doctor --help"));
+}
+
+// The table of kernel/features.cpp knows findings by name only: it is a layer below them.
+TEST(Doctor, EveryLossIsOfAFindingThatThereIs) {
+  for (const kernel::Feature& feature : kernel::features()) {
+    for (const kernel::Loss& loss : feature.losses) {
+      EXPECT_TRUE(loss.finding == "*" || detect::find_in_catalogue(loss.finding)) << loss.finding;
+      EXPECT_EQ(loss.why.empty(), loss.left == kernel::Left::nothing) << loss.finding;
+    }
+  }
 }
 
 }  // namespace

@@ -6,7 +6,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <set>
+#include <string>
 
 #include "user/kernel/btf_names.h"
 #include "user/kernel/features.h"
@@ -111,6 +114,57 @@ TEST_F(RunningKernel, TheSurveyAgreesWithBtf) {
   EXPECT_EQ(survey.has_argument("tcp_send_reset", 3), *btf_->tracepoint_arguments("tcp_send_reset") >= 3);
   EXPECT_EQ(survey.has_argument("tcp_retransmit_skb", 3), *btf_->tracepoint_arguments("tcp_retransmit_skb") >= 3);
   EXPECT_EQ(survey.has_argument("kfree_skb", 4), *btf_->tracepoint_arguments("kfree_skb") >= 4);
+}
+
+TEST_F(RunningKernel, FunctionsStructsAndEnumeratorsAreFound) {
+  EXPECT_TRUE(btf_->has_function("tcp_v4_connect"));
+  EXPECT_FALSE(btf_->has_function("no_such_function"));
+  EXPECT_TRUE(btf_->has_struct("tcp_sock"));
+  EXPECT_FALSE(btf_->has_struct("no_such_struct"));
+  EXPECT_TRUE(btf_->has_enumerator("bpf_map_type", "BPF_MAP_TYPE_ARRAY"));
+  EXPECT_FALSE(btf_->has_enumerator("bpf_map_type", "BPF_MAP_TYPE_NONE_SUCH"));
+  EXPECT_FALSE(btf_->has_enumerator("no_such_enum", "BPF_MAP_TYPE_ARRAY"));
+  EXPECT_TRUE(btf_->is_same_as(*btf_));
+}
+
+// An empty set of types: a kernel that has nothing of all this.
+class NoKernel : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::FILE* file = std::fopen(path_.c_str(), "wb");
+    ASSERT_NE(file, nullptr);
+    // struct btf_header, and one type, an int: libbpf takes no empty BTF.
+    const unsigned char bytes[] = {0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 16, 0,  0, 0, 16, 0, 0,   0,   5,   0, 0,
+                                   0,    1,    0, 0, 0,  0, 0, 0, 1, 4, 0, 0, 0,  32, 0, 0, 0,  0, 'i', 'n', 't', 0};
+    std::fwrite(bytes, 1, sizeof(bytes), file);
+    std::fclose(file);
+  }
+  void TearDown() override { std::remove(path_.c_str()); }
+  const std::string path_ = testing::TempDir() + "tcpwhy_btf_test_" + std::to_string(::getpid());
+};
+
+TEST_F(NoKernel, NothingIsLeftOfAnyFinding) {
+  const auto btf = Btf::open(path_);
+  ASSERT_TRUE(btf) << btf.error().what;
+  const Survey survey{*btf};
+  for (const Offer& offer : survey.offers()) EXPECT_FALSE(offer.present) << describe(offer.feature);
+  EXPECT_TRUE(std::any_of(survey.offers().begin(), survey.offers().end(),
+                          [](const Offer& offer) { return is_required(offer.feature); }));
+  const Prospect prospect = prospect_of("reset", survey);
+  EXPECT_EQ(prospect.left, Left::nothing);
+  for (const Prospect::Blame& blame : prospect.blames)
+    EXPECT_FALSE(blame.feature.program.empty() && blame.feature.kind == HookKind::tracepoint)
+        << "the hook itself is missing: " << describe(blame.feature);
+}
+
+TEST_F(RunningKernel, WhatIsThereTakesNothingAway) {
+  const Survey survey{*btf_};
+  const bool all = survey.missing().empty();
+  if (all) {
+    EXPECT_EQ(prospect_of("reset", survey).left, Left::all);
+  }
+  EXPECT_EQ(prospect_of("no-such-finding", survey).left == Left::nothing,
+            !survey.has_program("tw_inet_sock_set_state"));
 }
 
 TEST_F(RunningKernel, EveryMissingFeatureHasALine) {

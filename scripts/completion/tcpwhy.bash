@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# bash completion for tcpwhy(1); a test compares it with --help.
+
+_tcpwhy_findings="accept-queue-overflow close-wait-leak closed-mid-request connect-refused connect-stalled
+  connect-timeout half-open-risk memory-pressure reset stall-awaiting-reply stall-closing stall-unacked stall-unread
+  stall-zero-window synack-retransmit synack-retransmit-unexpected timed-out"
+
+_tcpwhy_options() { # command
+  local filters="--port --local --remote --pid --comm --cgroup --netns"
+  local output="--format --severity --events"
+  local thresholds="--threshold --config --show-config"
+  local limits="--max-connections --buffer --btf"
+  local recording="--force --max-size --max-files"
+  case $1 in
+    trace) echo "--help --for --record $filters $output $thresholds $limits $recording" ;;
+    record)
+      echo "--help --for --output $filters $thresholds $limits $recording --flight-recorder --max-memory --save-on" \
+        "--save-interval"
+      ;;
+    report) echo "--help --since --until --connections --sort --connection $filters $output $thresholds" ;;
+    doctor) echo "--help --format --self-test --btf" ;;
+    *) echo "--help --version" ;;
+  esac
+}
+
+_tcpwhy_words() { # words that may stand here
+  local current=${COMP_WORDS[COMP_CWORD]}
+  mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
+}
+
+_tcpwhy_files() {
+  compopt -o filenames 2>/dev/null
+  mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+}
+
+_tcpwhy() {
+  local command=${COMP_WORDS[1]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    _tcpwhy_words "trace record report doctor $(_tcpwhy_options)"
+    return
+  fi
+  case $previous in
+    --format) _tcpwhy_words "text json" ;;
+    --severity) _tcpwhy_words "info warning critical" ;;
+    --sort) _tcpwhy_words "worst time duration bytes retransmits" ;;
+    --save-on) _tcpwhy_words "critical never" ;;
+    --threshold)
+      compopt -o nospace 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -W "$_tcpwhy_findings" -S = -- "$current")
+      ;;
+    --netns) _tcpwhy_words "$(ip netns list 2>/dev/null | cut -d' ' -f1)" ;;
+    --btf | --config | --record | --output | -o) _tcpwhy_files ;;
+    --for | --port | --local | --remote | --pid | --comm | --cgroup | --max-connections | --buffer | --max-size | \
+      --max-files | --flight-recorder | --max-memory | --save-interval | --since | --until | --connection) ;;
+    *)
+      if [[ $current == -* ]]; then
+        _tcpwhy_words "$(_tcpwhy_options "$command")"
+      elif [[ $command == report ]]; then
+        _tcpwhy_files
+      fi
+      ;;
+  esac
+}
+
+complete -F _tcpwhy tcpwhy
