@@ -9,7 +9,7 @@ _tcpwhy_options() { # command
   local filters="--port --local --remote --pid --comm --cgroup --netns"
   local output="--format --severity --events"
   local thresholds="--threshold --config --show-config"
-  local limits="--max-connections --buffer --btf"
+  local limits="--max-connections --buffer --btf --without"
   local recording="--force --max-size --max-files"
   case $1 in
     trace) echo "--help --for --record $filters $output $thresholds $limits $recording" ;;

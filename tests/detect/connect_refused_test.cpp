@@ -129,7 +129,7 @@ TEST(ConnectRefused, WhereTheKernelTellsNoResetsWithoutASocketTheStackIsBelieved
 TEST(ConnectRefused, AListenerThatWentAwayLaterWasThere) {
   const std::string listening = "at 0ms listen srv 127.0.0.1:7000 by nginx[7]\n";
   EXPECT_EQ(
-      brief(tell(listening + refusals(1, "127.0.0.1:7000", "silently") + "at 1s close srv\nuntil 4s").first(kSlug)),
+      brief(tell(listening + refusals(1, "127.0.0.1:7000", "silently") + "at 2.2s close srv\nuntil 4s").first(kSlug)),
       "local-firewall warning likely local-firewall");
 }
 
