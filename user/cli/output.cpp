@@ -28,16 +28,17 @@ std::unique_ptr<sink::Sink> make_sink(const OutputOptions& options, const core::
 }
 
 core::Outlets outlets_of(const OutputOptions& options, sink::Sink& sink, const core::KernelNames& names,
-                         const core::Filter& filter, util::BootTime since) {
+                         const core::Filter& filter, util::BootTime since, const core::RunIdentity* several) {
   core::Outlets outlets;
   outlets.findings = [&sink, since](const std::vector<core::Finding>& findings) {
     if (!findings.empty() && findings.front().time >= since) sink.findings(findings);
   };
   outlets.tick = [&sink](util::BootTime now) { sink.tick(now); };
   if (options.events)
-    outlets.event = [&sink, &names, &filter, since](const abi::Event& event) {
+    outlets.event = [&sink, &names, &filter, since, several](const abi::Event& event) {
       if (event.time < since || !filter.passes(event)) return;
-      const std::string line = core::event_text(event, names);
+      std::string line = core::event_text(event, names);
+      if (several && !line.empty()) line.insert(0, several->host_name(event.host) + ": ");
       if (!line.empty()) sink.event(event.time, std::string{abi::name_of(event)}, line);
     };
   return outlets;

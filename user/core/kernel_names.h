@@ -14,10 +14,12 @@ struct KernelNames {
   std::map<std::uint32_t, std::string> drop_reasons;   // without SKB_DROP_REASON_: "NETFILTER_DROP"
   std::map<std::uint32_t, std::string> reset_reasons;  // without SK_RST_REASON_: "TCP_ABORT_ON_CLOSE"
 
+  bool one_hides_firewall = false;  // of several kernels' names: not each of them tells what its firewall drops
+
   // Whether this kernel tells what its own firewall drops (since 5.17): else one can never be ruled out.
   [[nodiscard]] bool tells_firewall_drops() const {
-    return std::any_of(drop_reasons.begin(), drop_reasons.end(),
-                       [](const auto& reason) { return reason.second == "NETFILTER_DROP"; });
+    return !one_hides_firewall && std::any_of(drop_reasons.begin(), drop_reasons.end(),
+                                              [](const auto& reason) { return reason.second == "NETFILTER_DROP"; });
   }
   [[nodiscard]] std::string_view drop_reason(std::uint32_t number) const {
     const auto it = drop_reasons.find(number);

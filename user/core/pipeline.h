@@ -25,6 +25,10 @@ class Pipeline {
 
   // One record. What cannot be read is counted, never fatal.
   void feed(std::span<const std::byte> record);
+  // The same, decoded.
+  void feed(const abi::Event& event);
+  // The recording of one of several hosts is over: what is open there is not looked at any further.
+  void end_of_host(std::uint32_t host) { book_.end_of_host(host); }
   // Closes what is open and gives the last findings.
   void finish();
 
