@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Two network namespaces, each recorded by itself and rewritten as another host's, are read together."""
 import json
-import pathlib
 import re
 import subprocess
-import tempfile
 import time
 
 import pytest
@@ -55,9 +53,8 @@ def network():
     made.end()
 
 
-def record(tool, network, incident):
+def record(tool, network, folder, incident):
     """The recordings of the two hosts, with some connections in them that go well."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tcpwhy-"))
     hosts = ((network.client, "web-1", WEB_1, 0), (network.server, "web-2", WEB_2, int(AHEAD_S * 1e9)))
     raw = [folder / f"{name}.raw" for _actor, name, _boot, _ahead in hosts]
     with Tracer(tool, "-o", raw[0], "--netns", network.client.netns, command="record", json_lines=False) as first, \
@@ -99,14 +96,14 @@ def process(value):
     return value["comm"], value["host"]
 
 
-def test_the_handshakes_ack_is_eaten_on_the_way(tool, network):
+def test_the_handshakes_ack_is_eaten_on_the_way(tool, network, tmp_path):
     def incident(port):
         network.eat(f"ip daddr {SERVER} tcp flags & (syn | ack) == ack")
         network.client.do("connect", SERVER, port)
         network.client.do("send", 5)
         time.sleep(5)
 
-    files = record(tool, network, incident)
+    files = record(tool, network, tmp_path, incident)
     finding = read_together(tool, files)["synack-retransmit-unexpected"]
     assert (finding["host"], finding["cause"]) == ("web-2", "handshake-ack-lost")
     assert re.fullmatch(r"client's ACK left web-1 at \d\d:\d\d:\d\d\.\d{3}Z, never reached web-2",
@@ -125,34 +122,43 @@ def test_the_handshakes_ack_is_eaten_on_the_way(tool, network):
     assert "synack-retransmit-unexpected" not in alone
 
 
-def test_a_reader_that_stops_is_named_on_its_host(tool, network):
+def test_a_reader_that_stops_is_named_on_its_host(tool, network, tmp_path):
     def incident(port):
         network.client.do("connect", SERVER, port)
         network.server.do("accept")
         network.client.do("fill")
         time.sleep(5)
 
-    files = record(tool, network, incident)
+    files = record(tool, network, tmp_path, incident)
     finding = read_together(tool, files)["stall-zero-window"]
     assert process(finding["culprit"]) == ("cold-server", "web-2")
     assert process(finding["owner"]) == ("warm-client", "web-1")
     assert finding["culprit"]["pid"] == network.server.pid
-    alone = {value["finding"]: value for value in map(json.loads, report(tool, files[0], "--format", "json").stdout.splitlines()[:-1])}
+    lines = report(tool, files[0], "--format", "json").stdout.splitlines()[:-1]
+    alone = {value["finding"]: value for value in map(json.loads, lines)}
     assert alone["stall-zero-window"]["culprit"]["kind"] == "remote-host"
 
 
-def test_a_reset_is_told_once_from_its_senders_end(tool, network):
-    files = record(tool, network, lambda port: (reset_incident(network.server, network.client, SERVER, port), time.sleep(1)))
+def test_a_reset_is_told_once_from_its_senders_end(tool, network, tmp_path):
+    def incident(port):
+        reset_incident(network.server, network.client, SERVER, port)
+        time.sleep(1)
+
+    files = record(tool, network, tmp_path, incident)
     finding = read_together(tool, files)["reset"]
     assert finding["direction"] == "sent" and finding["cause"] == "close-with-unread-data"
     assert process(finding["culprit"]) == ("cold-server", "web-2")
     assert process(finding["peer"]["owner"]) == ("warm-client", "web-1")
 
 
-def test_connections_have_both_ends(tool, network):
-    ports = []
-    files = record(tool, network, lambda port: ports.append((idle_reset(network.server, network.client, SERVER, port), port)))
-    (own, port), = ports
+def test_connections_have_both_ends(tool, network, tmp_path):
+    ports = {}
+
+    def incident(port):
+        ports[port] = idle_reset(network.server, network.client, SERVER, port)
+
+    files = record(tool, network, tmp_path, incident)
+    ((port, own),) = ports.items()
     table = [json.loads(line) for line in report(tool, *files, "--connections", "--format", "json").stdout.splitlines()]
     (row,) = [row for row in table if row["client"]["port"] == own]
     assert (row["client"]["host"], row["server"]["host"], row["server"]["port"]) == ("web-1", "web-2", port)

@@ -95,14 +95,15 @@ void print_table(std::ostream& out, const core::Ledger& ledger, const ReportOpti
       out << json_of(*row, run).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
     return;
   }
-  out << fmt::format("{:<13} {:<44} {:<22} {:<22} {:>9} {:>10} {:>10} {:>6} {:<12} {}\n", "began", "client -> server",
-                     "client's process", "server's process", "lasted", "sent", "received", "again", "state",
+  const int who = run.several() ? 34 : 22;
+  out << fmt::format("{:<13} {:<44} {:<{}} {:<{}} {:>9} {:>10} {:>10} {:>6} {:<12} {}\n", "began", "client -> server",
+                     "client's process", who, "server's process", who, "lasted", "sent", "received", "again", "state",
                      "worst finding");
   for (const LedgerRow* row : rows)
     out << fmt::format(
-        "{:<13} {:<44} {:<22} {:<22} {:>9} {:>10} {:>10} {:>6} {:<12} {}\n", util::clock_time(row->first, run.wall),
+        "{:<13} {:<44} {:<{}} {:<{}} {:>9} {:>10} {:>10} {:>6} {:<12} {}\n", util::clock_time(row->first, run.wall),
         util::to_string(row->client) + " -> " + util::to_string(row->server),
-        util::printable(owner_of(row->client_end, run)), util::printable(owner_of(row->server_end, run)),
+        util::printable(owner_of(row->client_end, run)), who, util::printable(owner_of(row->server_end, run)), who,
         util::human(row->last - row->first), row->client_end.bytes_sent(), row->server_end.bytes_sent(),
         retransmits_of(*row), state_of(*row),
         row->worst ? fmt::format("{} {} ({})", core::to_string(*row->worst), row->slug, id_of(*row, run)) : "");

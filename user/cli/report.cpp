@@ -141,7 +141,10 @@ int usage(const util::Error& error) {
 util::Result<Joined> join_hosts(const ReportOptions& options, Recordings& recordings) {
   Joined joined = join(recordings);
   if (!recordings.several()) return joined;
-  for (const std::string& sentence : clock_sentences(joined.settings.identity)) spdlog::info("{}", sentence);
+  const core::RunIdentity& hosts = joined.settings.identity;
+  const std::vector<std::string> sentences = core::clock_sentences(hosts);
+  for (std::size_t i = 0; i < sentences.size(); ++i)
+    spdlog::log(hosts.others[i].ahead ? spdlog::level::info : spdlog::level::warn, "{}", sentences[i]);
   for (const Run& run : recordings.runs)
     if (config::show(run.meta().settings.thresholds, {}, "") !=
         config::show(recordings.first().meta().settings.thresholds, {}, ""))

@@ -47,10 +47,9 @@ std::string clock_sentence(const RunIdentity::Other& other, const std::string& f
   if (!other.ahead)
     return fmt::format("no connection between {} and the other hosts tells of its clock: it is taken for right",
                        other.host);
+  const double spread_ms = std::chrono::duration<double, std::milli>(other.give_or_take).count();
   const std::string spread =
-      other.pairs > 1
-          ? fmt::format(", \u00b1{:.1f} ms", std::chrono::duration<double, std::milli>(other.give_or_take).count())
-          : std::string{};
+      other.pairs > 1 ? fmt::format(", \u00b1{:.{}f} ms", spread_ms, spread_ms < 0.1 ? 3 : 1) : std::string{};
   return fmt::format("clock of {} is {} {} {} (from {} {}{})", other.host, seconds(*other.ahead),
                      *other.ahead < util::Duration{} ? "behind" : "ahead of", first, other.pairs,
                      other.pairs == 1 ? "connection" : "connections", spread);
