@@ -56,9 +56,12 @@ Told tell_two(std::string_view web_1, std::string_view web_2,
                              told.lines.insert(told.lines.end(), lines.begin(), lines.end());
                            },
                            {}}};
-  for (abi::Event& event : events) {
-    handshakes.pass(event);
-    pipeline.feed(event);
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    handshakes.pass(events[i]);
+    pipeline.feed(events[i]);
+    const auto same_host = [host = events[i].host](const abi::Event& event) { return event.host == host; };
+    if (std::none_of(events.begin() + static_cast<std::ptrdiff_t>(i) + 1, events.end(), same_host))
+      pipeline.end_of_host(events[i].host);
   }
   pipeline.finish();
   told.summary = pipeline.summary();
@@ -144,6 +147,17 @@ TEST(TwoHosts, TheReaderOfTheOtherHostIsToBlameForAShutWindow) {
   EXPECT_EQ(core::name_of(*f.owner), "app[77] on web-1");
   // One culprit, one story.
   EXPECT_EQ(f.story, told.last("stall-unread").story);
+}
+
+TEST(TwoHosts, WhatIsOpenOnAHostGoesNoFurtherThanItsRecording) {
+  const std::string from = "10.0.0.1:50000";
+  const std::string to = "10.0.0.2:80";
+  std::string short_one = reader(from, to);
+  short_one.replace(short_one.find("until 8s"), 8, "until 5s");
+  const core::Finding f = tell_two(sender(from, to), short_one).last("stall-unread");
+  EXPECT_EQ(f.phase, core::Phase::closed);
+  EXPECT_EQ(f.ended, core::Ended::trace_end);
+  EXPECT_LT(f.time, source::script_time(7s));
 }
 
 TEST(TwoHosts, LoopbackAddressesAreAnotherHostsOnEach) {
