@@ -11,6 +11,9 @@
 #ifndef TCPWHY_IDENTITY_BPF_H
 #define TCPWHY_IDENTITY_BPF_H
 
+/* The highest bit is user space's, for connections that it has no id of. */
+#define TW_ID_BITS 0x7fffffffffffffffULL
+
 static __always_inline __u64 tw_give_id(__u64 address, __u64 id) {
   bpf_map_update_elem(&tw_ids, &address, &id, BPF_ANY);
   return id;
@@ -18,12 +21,12 @@ static __always_inline __u64 tw_give_id(__u64 address, __u64 id) {
 
 /* No atomic counter can be read before 5.12; the same nanosecond comes once on a CPU. */
 static __always_inline __u64 tw_fresh_id(void) {
-  return bpf_ktime_get_ns() ^ ((__u64)bpf_get_smp_processor_id() << 56);
+  return (bpf_ktime_get_ns() ^ ((__u64)bpf_get_smp_processor_id() << 56)) & TW_ID_BITS;
 }
 
 /* A request and the child that it becomes share an id: both know the two initial sequence numbers. */
 static __always_inline __u64 tw_isn_id(__u32 client_isn, __u32 server_isn) {
-  return ((__u64)client_isn << 32 | server_isn) ^ 0x8000000000000000ULL;
+  return ((__u64)client_isn << 32 | server_isn) & TW_ID_BITS;
 }
 
 static __always_inline __u64 tw_known_id_at(const struct sock *sk, __u64 address) {

@@ -4,7 +4,9 @@
     listen ADDR -> PORT       connect ADDR PORT -> own PORT    send N        read
     abort: accepts, leaves data unread, closes                 reply: accepts, reads, answers
     await-reset -> errno      linger0: closes with linger 0    close
+    accept: and reads nothing                                  fill: sends until nothing more fits
 """
+import contextlib
 import errno
 import pathlib
 import select
@@ -79,13 +81,27 @@ class Stage:
     def connect(self, addr, port):
         family = socket.AF_INET6 if ":" in addr else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
-        self.sock.bind((addr, 0))
+        with contextlib.suppress(OSError):  # another host's address
+            self.sock.bind((addr, 0))
         self.sock.connect((addr, int(port)))
         return self.sock.getsockname()[1]
 
     def send(self, count):
         self.sock.sendall(b"x" * int(count))
         return "ok"
+
+    def accept(self):
+        self.sock, _ = self.listener.accept()
+        return "ok"
+
+    def fill(self):
+        self.sock.settimeout(0.5)
+        sent = 0
+        try:
+            while True:
+                sent += self.sock.send(b"x" * 65536)
+        except TimeoutError:
+            return sent
 
     def abort(self):
         conn, _ = self.listener.accept()

@@ -53,6 +53,7 @@ struct Owner {
   util::BootTime start{};
   bool exiting = false;
   std::uint32_t exit_code = 0;  // as wait(2) gives it
+  std::string host;             // where several hosts' recordings are read together; else empty
   [[nodiscard]] bool known() const { return source != OwnerSource::none && pid != 0; }
 };
 
@@ -141,6 +142,7 @@ struct Transition {
   std::uint32_t total_retrans = 0;
   std::uint32_t pid = 0;
   std::string comm;
+  std::string host;  // as in Owner
 };
 struct StateChange {
   Socket socket;
@@ -167,6 +169,7 @@ struct SynAckRetransmit {
   util::Duration since_synack{};
   bool acked = false, by_timer = false;
   std::uint8_t num_timeout = 0, num_retrans = 0;  // before this one
+  std::optional<std::uint32_t> client_netns;      // where the client is on another host that was recorded, too
 };
 struct ResetSent {
   Socket socket;  // full, a listener, a TIME_WAIT minisocket, or only a tuple
@@ -269,6 +272,7 @@ struct Event {
   std::variant<Tick, Transition, StateChange, Retransmit, SynAckRetransmit, ResetSent, ResetReceived, SocketError, Drop,
                Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host, Mib>
       body;
+  std::uint32_t host = 0;  // its number, where several hosts' recordings are read together
 };
 
 // Of the connection, or the listener, that an event is about, seen from the end that it happened to (a drop: from its

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "user/core/host.h"
 #include "user/util/printable.h"
 
 namespace tcpwhy::cli {
@@ -15,10 +16,17 @@ namespace {
 using core::LedgerEnd;
 using core::LedgerRow;
 
-std::string owner_of(const LedgerEnd& end) { return end.owner ? core::name_of(*end.owner) : "-"; }
+std::string owner_of(const LedgerEnd& end, const core::RunIdentity& run) {
+  if (end.owner) return core::name_of(*end.owner);
+  return end.seen && run.several() ? "- on " + run.host_name(end.host) : "-";
+}
+
+// Of the end that was seen, the client's before the server's.
+std::uint32_t host_of(const LedgerRow& row) { return row.client_end.seen ? row.client_end.host : row.server_end.host; }
 
 std::string id_of(const LedgerRow& row, const core::RunIdentity& run) {
-  return row.number ? fmt::format("{}-{}", run.boot_id.substr(0, 8), row.number) : util::to_string(row.client);
+  return row.number ? fmt::format("{}-{}", run.boot_id_of(row.number_host).substr(0, 8), row.number)
+                    : util::to_string(row.client);
 }
 
 std::uint64_t bytes_of(const LedgerRow& row) { return row.client_end.bytes_sent() + row.server_end.bytes_sent(); }
@@ -58,23 +66,21 @@ std::string_view state_of(const LedgerRow& row) {
 }
 
 nlohmann::ordered_json json_of(const LedgerRow& row, const core::RunIdentity& run) {
-  const auto end = [](const util::Endpoint& at, const LedgerEnd& e) {
+  const auto end = [&run](const util::Endpoint& at, const LedgerEnd& e) {
     nlohmann::ordered_json json = {{"addr", util::to_string(at.addr)}, {"port", at.port}};
-    if (e.owner) json["process"] = {{"pid", e.owner->pid}, {"comm", e.owner->comm}};
+    if (e.owner) json["process"] = {{"pid", core::plain_pid(e.owner->pid)}, {"comm", e.owner->comm}};
+    if (e.seen && run.several()) json["host"] = run.host_name(e.host);
     if (e.seen) json["state"] = abi::to_string(e.state);
     json["bytes_sent"] = e.bytes_sent();
     json["retransmits"] = e.retransmits;
     if (e.err) json["error"] = e.err;
     return json;
   };
-  nlohmann::ordered_json json = {{"schema", "tcpwhy.connection/1"},
-                                 {"id", id_of(row, run)},
-                                 {"host", run.host},
-                                 {"first", util::rfc3339(row.first, run.wall)},
-                                 {"last", util::rfc3339(row.last, run.wall)},
-                                 {"client", end(row.client, row.client_end)},
-                                 {"server", end(row.server, row.server_end)},
-                                 {"events", row.events}};
+  nlohmann::ordered_json json = {
+      {"schema", "tcpwhy.connection/1"},           {"id", id_of(row, run)},
+      {"host", run.host_name(host_of(row))},       {"first", util::rfc3339(row.first, run.wall)},
+      {"last", util::rfc3339(row.last, run.wall)}, {"client", end(row.client, row.client_end)},
+      {"server", end(row.server, row.server_end)}, {"events", row.events}};
   if (row.worst) json["worst"] = core::to_string(*row.worst), json["finding"] = row.slug;
   return json;
 }
@@ -89,14 +95,15 @@ void print_table(std::ostream& out, const core::Ledger& ledger, const ReportOpti
       out << json_of(*row, run).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
     return;
   }
-  out << fmt::format("{:<13} {:<44} {:<22} {:<22} {:>9} {:>10} {:>10} {:>6} {:<12} {}\n", "began", "client -> server",
-                     "client's process", "server's process", "lasted", "sent", "received", "again", "state",
+  const int who = run.several() ? 34 : 22;
+  out << fmt::format("{:<13} {:<44} {:<{}} {:<{}} {:>9} {:>10} {:>10} {:>6} {:<12} {}\n", "began", "client -> server",
+                     "client's process", who, "server's process", who, "lasted", "sent", "received", "again", "state",
                      "worst finding");
   for (const LedgerRow* row : rows)
     out << fmt::format(
-        "{:<13} {:<44} {:<22} {:<22} {:>9} {:>10} {:>10} {:>6} {:<12} {}\n", util::clock_time(row->first, run.wall),
+        "{:<13} {:<44} {:<{}} {:<{}} {:>9} {:>10} {:>10} {:>6} {:<12} {}\n", util::clock_time(row->first, run.wall),
         util::to_string(row->client) + " -> " + util::to_string(row->server),
-        util::printable(owner_of(row->client_end)), util::printable(owner_of(row->server_end)),
+        util::printable(owner_of(row->client_end, run)), who, util::printable(owner_of(row->server_end, run)), who,
         util::human(row->last - row->first), row->client_end.bytes_sent(), row->server_end.bytes_sent(),
         retransmits_of(*row), state_of(*row),
         row->worst ? fmt::format("{} {} ({})", core::to_string(*row->worst), row->slug, id_of(*row, run)) : "");
@@ -133,8 +140,8 @@ Ladder::Ladder(std::ostream& out, const LedgerRow& row, const core::KernelNames&
     : out_(out), row_(row), names_(names), wall_(run.wall) {
   out_ << fmt::format(
       "connection {}\n{:<13} {:>10}  {:<72} {}\n", id_of(row, run), "time", "since begin",
-      fmt::format("client {} {}", util::to_string(row.client), util::printable(owner_of(row.client_end))),
-      fmt::format("server {} {}", util::to_string(row.server), util::printable(owner_of(row.server_end))));
+      fmt::format("client {} {}", util::to_string(row.client), util::printable(owner_of(row.client_end, run))),
+      fmt::format("server {} {}", util::to_string(row.server), util::printable(owner_of(row.server_end, run))));
 }
 
 void Ladder::line(util::BootTime time, const std::string& at_client, const std::string& at_server) {

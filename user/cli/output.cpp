@@ -28,16 +28,20 @@ std::unique_ptr<sink::Sink> make_sink(const OutputOptions& options, const core::
 }
 
 core::Outlets outlets_of(const OutputOptions& options, sink::Sink& sink, const core::KernelNames& names,
-                         const core::Filter& filter, util::BootTime since) {
+                         const core::Filter& filter, util::BootTime since, const core::RunIdentity* several) {
   core::Outlets outlets;
   outlets.findings = [&sink, since](const std::vector<core::Finding>& findings) {
     if (!findings.empty() && findings.front().time >= since) sink.findings(findings);
   };
   outlets.tick = [&sink](util::BootTime now) { sink.tick(now); };
   if (options.events)
-    outlets.event = [&sink, &names, &filter, since, json = options.format == Format::json](const abi::Event& event) {
+    outlets.event = [&sink, &names, &filter, since, several,
+                     json = options.format == Format::json](const abi::Event& event) {
       if (event.time < since || !filter.passes(event)) return;
-      if (const auto view = core::event_view(event, names, json)) sink.event(*view);
+      auto view = core::event_view(event, names, json);
+      if (!view) return;
+      if (several) view->line.insert(0, several->host_name(event.host) + ": ");
+      sink.event(*view);
     };
   return outlets;
 }

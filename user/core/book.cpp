@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "user/core/host.h"
 #include "user/core/place.h"
 
 namespace tcpwhy::core {
@@ -58,12 +59,12 @@ std::string process_key(const Process& p) {
 }  // namespace
 
 ConnectionView view_of(const Connection& c) {
-  return {c.number, c.tuple.local, c.tuple.remote, c.tuple.netns, c.role, abi::to_string(c.state)};
+  return {c.number, c.tuple.local, c.tuple.remote, c.tuple.netns, c.role, abi::to_string(c.state), c.host};
 }
 
 std::optional<ListenerView> view_of(const Listener* l) {
   if (!l) return std::nullopt;
-  return ListenerView{l->tuple.local, l->tuple.netns, l->queue, l->limit, l->owners};
+  return ListenerView{l->tuple.local, l->tuple.netns, l->queue, l->limit, l->owners, l->host};
 }
 
 // Cases ---------------------------------------------------------------------------------------------------------------
@@ -133,12 +134,13 @@ bool Book::asks(const Entry& entry, const Verdict& verdict) const {
 
 bool Book::answered(Entry& entry, const Verdict& verdict, bool& waiting) {
   if (entry.asked) {
-    waiting = facts_.seed_walks() == entry.asked_walks && facts_.now() - entry.asked_at < kWaitForAnswer;
+    waiting = facts_.seed_walks(host_of(entry.c.subject)) == entry.asked_walks &&
+              facts_.now() - entry.asked_at < kWaitForAnswer;
     return !waiting;
   }
   entry.asked = true;
   entry.asked_at = facts_.now();
-  entry.asked_walks = facts_.seed_walks();
+  entry.asked_walks = facts_.seed_walks(host_of(entry.c.subject));
   Wants asked;
   if (const Connection* c = facts_.connection(entry.c.subject.connection)) {
     const Connection* peer = facts_.peer_of(*c);
@@ -160,6 +162,7 @@ bool Book::answered(Entry& entry, const Verdict& verdict, bool& waiting) {
 Book::Told Book::tell(const Entry& entry, Verdict verdict) const {
   Told told;
   told.since = entry.c.since;
+  told.host = host_of(entry.c.subject);
   const Listener* listener = facts_.listener(entry.c.subject.listener);
   if (!listener) listener = facts_.listener(verdict.listener);
   if (const Connection* c = facts_.connection(entry.c.subject.connection)) {
@@ -175,7 +178,9 @@ Book::Told Book::tell(const Entry& entry, Verdict verdict) const {
     if (state && same_start(verdict.culprit.process->start, state->start))
       verdict.culprit.process->cgroup = state->cgroup;
   }
-  if (verdict.confidence == Confidence::likely && facts_.lost_since(entry.c.since)) {
+  const bool lost = facts_.lost_since(entry.c.since, told.host) ||
+                    (told.peer && facts_.lost_since(entry.c.since, told.peer->connection.host));
+  if (verdict.confidence == Confidence::likely && lost) {
     verdict.confidence = Confidence::unsure;
     verdict.evidence.set("events_lost", facts_.lost_total());
   }
@@ -221,8 +226,7 @@ void Book::judge(const Key& key, Entry& entry, bool final) {
   }
   // Each case by itself, before it is counted: what an aggregate shows are only some of its connections.
   Told told = tell(entry, std::move(*verdict));
-  for (const Filter* filter : {&settings_.filter, &settings_.narrowing})
-    if (!filter->empty() && !filter->passes(alone(told))) return;
+  if (!settings_.lets_through(alone(told))) return;
   // A milder view of what was told worse (the queue drains, the loss turns out to be random) comes too late.
   if (entry.told && told.verdict.severity < entry.told->verdict.severity) return;
   entry.told = std::move(told);
@@ -238,12 +242,15 @@ std::uint32_t Book::netns_of(const Told& told) {
 
 std::string Book::culprit_key(const Told& told) {
   const Culprit& culprit = told.verdict.culprit;
+  const std::uint32_t host = culprit.host.value_or(told.host);
+  const std::string on_host = host == 0 ? std::string{} : " on " + std::to_string(host);
   const std::string service = told.verdict.service ? util::to_string(*told.verdict.service) : std::string{};
   const std::string kind{to_string(culprit.kind)};
   if (culprit.process) return kind + " " + process_key(*culprit.process);
   // The same address in two namespaces is two hosts.
-  if (culprit.remote) return kind + " " + util::to_string(culprit.remote->addr) + " " + std::to_string(netns_of(told));
-  return kind + " " + service + " " + std::to_string(netns_of(told));
+  if (culprit.remote)
+    return kind + " " + util::to_string(culprit.remote->addr) + " " + std::to_string(netns_of(told)) + on_host;
+  return kind + " " + service + " " + std::to_string(netns_of(told)) + on_host;
 }
 
 std::string Book::group_key(const Detector& detector, const Told& told) const {
@@ -367,6 +374,7 @@ Finding Book::finding_of(const Group& group, Phase phase) const {
   f.peer = p.peer;
   f.listener = p.listener;
   f.service = p.verdict.service;
+  f.host = p.host;
   f.count = instant ? group.total : std::max<std::uint64_t>(1, group.active.size());
   f.count_total = std::max<std::uint64_t>(1, group.total);
   f.examples = group.examples;
@@ -375,7 +383,7 @@ Finding Book::finding_of(const Group& group, Phase phase) const {
       phase == Phase::closed && into != groups_.end() && into->second.id != 0)
     f.evidence.set("merged_into", EvidenceValue{"f-" + std::to_string(into->second.id)});
   group.detector->describe(f);
-  place_commands(f, settings_.identity.netns);
+  place_commands(f, settings_.identity);
   return f;
 }
 
@@ -503,6 +511,17 @@ std::vector<Finding> Book::tell_all(bool final) {
            std::none_of(groups_.begin(), groups_.end(), [&](const auto& g) { return g.second.story == s.second.root; });
   });
   return out;
+}
+
+std::uint32_t Book::host_of(Subject subject) const {
+  if (const Connection* c = facts_.connection(subject.connection)) return c->host;
+  if (const Listener* l = facts_.listener(subject.listener)) return l->host;
+  return host_of_stand_in(subject.listener);
+}
+
+void Book::end_of_host(std::uint32_t host) {
+  for (auto& [key, entry] : entries_)
+    if (!entry.ended && host_of(entry.c.subject) == host) entry.ended = Ended::trace_end;
 }
 
 std::vector<Finding> Book::finish() {

@@ -29,6 +29,8 @@ class Book {
 
   // Judges what is due and returns the lines of this moment, in order.
   std::vector<Finding> settle();
+  // What is open on this host is closed with trace-end.
+  void end_of_host(std::uint32_t host);
   // The end of the run: what is open is closed with trace-end.
   std::vector<Finding> finish();
   // A detector needs to know how a process does before it can judge; answered within a tick or two. Asked as often as one
@@ -54,6 +56,7 @@ class Book {
     std::optional<PeerView> peer;
     std::optional<ListenerView> listener;
     util::BootTime since{};
+    std::uint32_t host = 0;
   };
   struct Entry {
     Case c;
@@ -109,6 +112,7 @@ class Book {
   void leave(const Key& key, Entry& entry, Ended how);
   [[nodiscard]] std::string group_key(const Detector& detector, const Told& told) const;
   [[nodiscard]] static std::uint32_t netns_of(const Told& told);
+  [[nodiscard]] std::uint32_t host_of(Subject subject) const;
   [[nodiscard]] static std::string culprit_key(const Told& told);
   void refresh(Group& group);
   void lines_of(Group& group, std::vector<Finding>& out);

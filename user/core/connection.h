@@ -64,6 +64,7 @@ struct Silence {
 struct Connection {
   std::uint64_t number = 0;                 // never reused within a run
   abi::SocketId key = abi::SocketId::none;  // the table's key: the cookie, or one of our own where there is none
+  std::uint32_t host = 0;                   // its number, where several hosts' recordings are read together
   abi::Tuple tuple;
   ConnectionRole role = ConnectionRole::unknown;
   abi::TcpState state = abi::TcpState::unknown;
@@ -78,6 +79,10 @@ struct Connection {
 
   abi::Socket socket;  // the newest facts, as of socket_time
   util::BootTime socket_time{};
+
+  // The sequence numbers after the two SYNs, to within one; absent where nothing told them.
+  std::optional<std::uint32_t> first_sent;
+  std::optional<std::uint32_t> first_received;
 
   // Handshake
   std::uint32_t syn_retransmits = 0;
@@ -117,6 +122,7 @@ struct Connection {
 
 struct Listener {
   abi::SocketId id = abi::SocketId::none;
+  std::uint32_t host = 0;
   abi::Tuple tuple;  // local only
   std::vector<Process> owners;
   util::BootTime first_seen{};

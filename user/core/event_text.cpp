@@ -3,12 +3,18 @@
 
 #include <fmt/format.h>
 
+#include "user/core/host.h"
+
 namespace tcpwhy::core {
 namespace {
 
 std::string ends(const abi::Tuple& t) { return util::to_string(t.local) + " -> " + util::to_string(t.remote); }
 
-std::string by(const abi::Owner& o) { return o.known() ? fmt::format(" {}[{}]", o.comm, o.pid) : std::string{}; }
+std::string on(const std::string& host) { return host.empty() ? host : " on " + host; }
+
+std::string by(const abi::Owner& o) {
+  return o.known() ? fmt::format(" {}[{}]{}", o.comm, plain_pid(o.pid), on(o.host)) : std::string{};
+}
 
 std::string sequences(const abi::Socket& s) {
   return fmt::format("unacked {} unread {} window {}/{}", s.unacked(), s.unread(), s.snd_wnd, s.rcv_wnd);
@@ -18,7 +24,7 @@ struct Words {
   const KernelNames& names;
 
   std::string operator()(const abi::Transition& e) const {
-    const std::string who = e.pid ? fmt::format(" {}[{}]", e.comm, e.pid) : std::string{};
+    const std::string who = e.pid ? fmt::format(" {}[{}]{}", e.comm, plain_pid(e.pid), on(e.host)) : std::string{};
     return fmt::format("{} {} to {}{}", ends(e.tuple), abi::to_string(e.from), abi::to_string(e.to), who);
   }
   std::string operator()(const abi::StateChange& e) const {
@@ -63,7 +69,8 @@ struct Words {
     return fmt::format("{} events of kind {} were lost", e.count, e.kind);
   }
   std::string operator()(const abi::ProcessState& e) const {
-    std::string text = fmt::format("{} state {} threads {} cpu {}", e.pid, e.state, e.threads, util::human(e.cpu));
+    std::string text =
+        fmt::format("{} state {} threads {} cpu {}", plain_pid(e.pid), e.state, e.threads, util::human(e.cpu));
     if (!e.wait_channel.empty()) text += " in " + e.wait_channel;
     if (e.polling) text += fmt::format(" waiting-for-sockets {}", *e.polling);
     if (e.read_age) text += fmt::format(" read {} ago", util::human(*e.read_age));
@@ -73,7 +80,7 @@ struct Words {
     return fmt::format("{} events of kind {} were left out by the rate limit", e.count, e.kind);
   }
   std::string operator()(const abi::Mib& e) const {
-    std::string text = fmt::format("netns {}", e.netns);
+    std::string text = fmt::format("netns {}", plain_netns(e.netns));
     for (std::size_t i = 0; i < e.values.size(); ++i)
       if (e.values.at(i) > 0) text += fmt::format(" {} {}", abi::kMibNames.at(i), e.values.at(i));
     return text;

@@ -182,6 +182,7 @@ std::optional<EventView> event_view(const abi::Event& event, const KernelNames& 
   view.line = event_text(event, names);
   if (view.line.empty()) return std::nullopt;
   view.time = event.time;
+  view.host = event.host;
   view.kind = abi::name_of(event);
   if (!with_fields) return view;
   if (const std::optional<abi::Tuple> tuple = abi::tuple_of(event)) {

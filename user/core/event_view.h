@@ -15,6 +15,7 @@ namespace tcpwhy::core {
 
 struct EventView {
   util::BootTime time{};
+  std::uint32_t host = 0;  // of several: RunIdentity
   std::string_view kind;
   std::string line;  // in words: event_text()
   // Of the connection, or the listener, from the end that it happened to; absent where it is about none.

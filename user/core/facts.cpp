@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/core/facts.h"
 
-#include "user/core/silence.h"
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "user/core/host.h"
+#include "user/core/silence.h"
 
 namespace tcpwhy::core {
 namespace {
@@ -25,6 +26,8 @@ constexpr std::size_t kMaxOwners = 64;
 constexpr auto kDrained = 2s;
 // Jiffies and the moment of the record blur when the head of a queue entered it.
 constexpr auto kSameHead = 20ms;
+// Ticks come several times a second: who has said nothing for so long is not recorded any more.
+constexpr auto kStillRecorded = 2s;
 // Keys of connections without a cookie: cookies count from 1 and never get here.
 constexpr std::uint64_t kOwnKeys = 1ULL << 63;
 
@@ -38,6 +41,9 @@ int error_of(const abi::StateChange& e) {
 }
 
 bool is_open(const Connection& c) { return !c.ending; }
+
+// A loopback address is another one on each host; others are the same from either.
+std::uint32_t world_of(const util::Address& address, std::uint32_t host) { return address.is_loopback() ? host : 0; }
 
 void add_owner(std::vector<Process>& owners, const Process& process) {
   for (Process& known : owners) {
@@ -81,6 +87,7 @@ Process process_of(const abi::Owner& owner) {
   Process process;
   process.pid = owner.pid;
   process.comm = owner.comm;
+  process.host = owner.host;
   process.start = owner.start;
   if (owner.exiting) process.exit = exit_of(owner.exit_code);
   return process;
@@ -95,8 +102,25 @@ std::size_t PairHash::operator()(const PairKey& key) const {
   return hash;
 }
 
+void Facts::name_hosts(std::vector<std::string> names) {
+  hosts_.resize(std::max<std::size_t>(1, names.size()));
+  several_ = names.size() > 1;
+  for (std::size_t i = 0; several_ && i < names.size(); ++i) hosts_[i].name = std::move(names[i]);
+}
+
+bool Facts::covers(std::uint32_t host, util::BootTime since) const {
+  const OfHost& h = of(host);
+  return h.first != util::BootTime{} && h.first <= since && now_ - h.last <= kStillRecorded && !lost_since(since, host);
+}
+
 void Facts::apply(const abi::Event& event) {
   advance(event.time);
+  host_ = event.host < hosts_.size() ? event.host : 0;
+  if (several_) {
+    if (here().first == util::BootTime{}) here().first = event.time;
+    here().last = event.time;
+    sightings_.on(event);
+  }
   std::visit([this](const auto& body) { on(body); }, event.body);
 }
 
@@ -133,6 +157,16 @@ const Connection* Facts::peer_of(const Connection& connection) const {
     // A loopback connection has both ends in one namespace.
     if (connection.tuple.local.addr.is_loopback() && c->tuple.netns != connection.tuple.netns) continue;
     if (c->ending && c->ending->time + kRememberClosed < connection.first_seen) continue;
+    // Private addresses are there on many hosts.
+    const bool same_host = c->host == connection.host;
+    if (!same_host &&
+        !may_be_ends({c->first_sent, c->first_received}, {connection.first_sent, connection.first_received}))
+      continue;
+    const bool best_here = best && best->host == connection.host;
+    if (best && best_here != same_host) {
+      if (same_host) best = c;
+      continue;
+    }
     if (!best || (is_open(*c) && !is_open(*best)) || (is_open(*c) == is_open(*best) && c->number > best->number))
       best = c;
   }
@@ -146,6 +180,7 @@ Connection& Facts::make(abi::SocketId key, const abi::Tuple& tuple) {
   slot.age = ages_.insert(ages_.end(), key);
   Connection& c = slot.connection;
   c.key = key;
+  c.host = host_;
   c.number = next_number_++;
   c.tuple = tuple;
   c.first_seen = now_;
@@ -251,9 +286,12 @@ Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
         break;
       }
     c->tuple = socket.tuple;
+    c->first_sent.reset();
+    c->first_received.reset();
     pairs_.emplace(PairKey::of(c->tuple), c->key);
   }
   if (socket.full) {
+    if (several_) note_first_bytes(*c, first_bytes(socket));
     c->socket = socket;
     c->socket_time = now_;
     c->state = socket.state;
@@ -266,6 +304,11 @@ Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
   inherit(*c);
   guess_role(*c, socket);
   return *c;
+}
+
+void Facts::note_first_bytes(Connection& c, const FirstBytes& first) {
+  if (!c.first_sent) c.first_sent = first.sent;
+  if (!c.first_received) c.first_received = first.received;
 }
 
 void Facts::guess_role(Connection& c, const abi::Socket& socket) const {
@@ -367,6 +410,7 @@ const Listener* Facts::listener_at(const util::Endpoint& endpoint, std::uint32_t
   const Listener* here = nullptr;
   const Listener* elsewhere = nullptr;
   int here_score = 0, others = 0;
+  bool on_this_host = false;
   const auto [first, last] = listeners_by_port_.equal_range(endpoint.port);
   for (auto it = first; it != last; ++it) {
     const Listener* l = listener(it->second);
@@ -376,12 +420,15 @@ const Listener* Facts::listener_at(const util::Endpoint& endpoint, std::uint32_t
     if (!score || (score == 2 && !is_local(endpoint.addr, l->tuple.netns))) continue;
     if (!netns || l->tuple.netns == netns) {
       if (score > here_score) here = l, here_score = score;
-    } else {
+    } else if (const bool same_host = l->host == host_of_netns(netns); same_host || !on_this_host) {
+      // Another namespace of this host is nearer than another host.
+      if (same_host && !on_this_host) others = 0;
+      on_this_host = on_this_host || same_host;
       elsewhere = l, others += 1;
     }
   }
   if (here) return here;
-  // A peer in another namespace of this host; ambiguous addresses name nobody.
+  // A peer in another namespace of this host, or on another; ambiguous addresses name nobody.
   return others == 1 && !endpoint.addr.is_loopback() ? elsewhere : nullptr;
 }
 
@@ -402,6 +449,7 @@ Listener& Facts::listen(const abi::Socket& socket) {
   Listener& l = it->second;
   if (is_new) {
     l.id = socket.id;
+    l.host = host_;
     l.first_seen = now_;
     listeners_by_port_.emplace(socket.tuple.local.port, socket.id);
   }
@@ -528,8 +576,10 @@ void Facts::client_end(const abi::SynAckRetransmit& e) {
     client = &make(e.client, e.tuple.mirrored());
     client->state = TcpState::established;
     // The client may live in another namespace; its own records will tell which.
-    client->tuple.netns = e.tuple.local.addr.is_loopback() ? e.tuple.netns : 0;
+    client->tuple.netns = e.client_netns.value_or(e.tuple.local.addr.is_loopback() ? e.tuple.netns : 0);
+    if (e.client_netns) client->host = host_of_netns(*e.client_netns);
   }
+  if (several_) note_first_bytes(*client, {e.client_isn + 1, e.server_isn + 1});
   client->role = ConnectionRole::client;
   client->last_seen = now_;
   if (!client->established) client->established = e.client_established;
@@ -546,6 +596,7 @@ void Facts::on(const abi::SynAckRetransmit& e) {
   request.state = TcpState::new_syn_recv;
   request.mini = true;
   Connection& c = touch(request, {});
+  if (several_) note_first_bytes(c, {e.server_isn + 1, e.client_isn + 1});
   c.state = TcpState::new_syn_recv;
   c.role = ConnectionRole::server;
   c.listener = e.listener.id;
@@ -567,7 +618,7 @@ void Facts::on(const abi::ResetSent& e) {
   const bool no_socket = e.socket.state == TcpState::unknown;
   if (no_socket && e.trigger && e.trigger->syn && !e.trigger->ack) {
     if (refused_.size() >= kMaxRefused) refused_.clear();
-    refused_[e.socket.tuple.local].last_stack_rst = now_;
+    refused_[{world_of(e.socket.tuple.local.addr, host_), e.socket.tuple.local}].last_stack_rst = now_;
     return;
   }
   const bool listener_sent = e.socket.state == TcpState::listen;
@@ -634,16 +685,18 @@ void Facts::on_refusal(const abi::Drop& e) {
 void Facts::on(const abi::Drop& e) {
   const std::string_view reason = names_.drop_reason(e.reason);
   if (reason == "PROTO_MEM") {
-    overruns_.add(now_);
-    overruns_total_ += 1;
-    last_overrun_ = e.tuple;
+    here().overruns.add(now_);
+    here().overruns_total += 1;
+    here().last_overrun = e.tuple;
     return;
   }
   if (reason != "NETFILTER_DROP") return on_refusal(e);
-  if (firewall_.size() >= kMaxFirewallEntries) firewall_.clear();
+  auto& firewall = firewall_[world_of(e.tuple.local.addr, host_)];
+  if (firewall.size() >= kMaxFirewallEntries) firewall.clear();
   const PairKey key = PairKey::of(e.tuple);
-  FirewallDrops& drops = firewall_[key];
+  FirewallDrops& drops = firewall[key];
   if (drops.count == 0) drops.first = now_;
+  drops.host = host_;
   drops.count += 1;
   drops.last = now_;
   (e.tuple.local == key.a ? drops.last_to_a : drops.last_to_b) = now_;
@@ -658,7 +711,8 @@ void Facts::on(const abi::Seed& e) {
     return;
   }
   if (!process.pid || e.socket.id == abi::SocketId::none) return;
-  if (!seeded_) {
+  if (several_) note_local(e.socket.tuple.netns, e.socket.tuple.local.addr);
+  if (!here().seeded) {
     seed(static_cast<std::uint64_t>(e.socket.id), process);
     return;
   }
@@ -683,28 +737,28 @@ void Facts::on(const abi::Sample& e) {
   if (c.ending) return;
   if (e.socket.state != TcpState::syn_sent) progress(c, e.socket);
   look(c, e, now_);
-  c.silence.look = sweeps_ + 1;
+  c.silence.look = here().sweeps + 1;
   note_silence(c);
 }
 
 void Facts::on(const abi::Lost& e) {
   lost_total_ += e.count;
-  last_loss_ = now_;
+  here().lost += e.count;
+  here().last_loss = now_;
 }
 
 void Facts::on(const abi::SeedEnd& e) {
-  seeded_ = seeded_ || e.initial;
-  seed_walks_ += 1;
+  here().seeded = here().seeded || e.initial;
+  here().seed_walks += 1;
 }
 
 void Facts::on(const abi::SweepEnd& e) {
-  sweep_interval_ = e.interval;
-  sweeps_ += 1;
-  swept_ = now_;
+  here().sweep_interval = e.interval;
+  here().sweeps += 1;
   // What waits in an accept queue is told in each sweep: not told any more, it was accepted.
   for (auto it = silent_.begin(); it != silent_.end();) {
     Connection* c = find(abi::SocketId{*it});
-    const bool over = !c || (c->in_accept_queue() && c->silence.look != sweeps_);
+    const bool over = !c || (c->host == host_ && c->in_accept_queue() && c->silence.look != here().sweeps);
     if (over && c) c->silence = {};
     it = over ? silent_.erase(it) : std::next(it);
   }
@@ -729,12 +783,12 @@ void Facts::on(const abi::Mib& e) {
   mibs_.try_emplace(e.netns, e, e).first->second.second = e;
 }
 
-std::uint64_t Facts::mib_growth(std::uint32_t netns, abi::MibCounter counter) const {
+std::uint64_t Facts::mib_growth(std::uint32_t netns, abi::MibCounter counter, std::uint32_t host) const {
   const auto i = static_cast<std::size_t>(counter);
   std::uint64_t growth = 0;
   for (const auto& [in, observed] : mibs_) {
     const auto& [first, newest] = observed;
-    if ((netns == 0 || in == netns) && newest.values.at(i) > first.values.at(i))
+    if ((netns == 0 ? host_of_netns(in) == host : in == netns) && newest.values.at(i) > first.values.at(i))
       growth += newest.values.at(i) - first.values.at(i);
   }
   return growth;
@@ -779,8 +833,9 @@ void Facts::on(const abi::Tick&) {
   drained();
   forget_closed();
   forget_gone_listeners();
-  if (!firewall_.empty() && now_.time_since_epoch() / 1s % 60 == 0)
-    std::erase_if(firewall_, [this](const auto& entry) { return now_ - entry.second.last > kRememberDrops; });
+  if (firewall_.empty() || now_.time_since_epoch() / 1s % 60 != 0) return;
+  for (auto& [world, firewall] : firewall_)
+    std::erase_if(firewall, [this](const auto& entry) { return now_ - entry.second.last > kRememberDrops; });
 }
 
 LossFigures& Facts::loss_at(const util::Endpoint& service) {
@@ -799,12 +854,14 @@ bool Facts::loss_is_random(const util::Endpoint& service) const {
 }
 
 const FirewallDrops* Facts::firewall_drops(const abi::Tuple& tuple) const {
-  const auto it = firewall_.find(PairKey::of(tuple));
-  return it == firewall_.end() ? nullptr : &it->second;
+  const auto world = firewall_.find(world_of(tuple.local.addr, host_of_netns(tuple.netns)));
+  if (world == firewall_.end()) return nullptr;
+  const auto it = world->second.find(PairKey::of(tuple));
+  return it == world->second.end() ? nullptr : &it->second;
 }
 
-const RefusedEndpoint* Facts::refused(const util::Endpoint& endpoint) const {
-  const auto it = refused_.find(endpoint);
+const RefusedEndpoint* Facts::refused(const util::Endpoint& endpoint, std::uint32_t host) const {
+  const auto it = refused_.find({world_of(endpoint.addr, host), endpoint});
   return it == refused_.end() ? nullptr : &it->second;
 }
 

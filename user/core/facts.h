@@ -14,21 +14,10 @@
 #include "user/abi/event.h"
 #include "user/core/connection.h"
 #include "user/core/kernel_names.h"
+#include "user/core/pair_key.h"
+#include "user/core/sightings.h"
 
 namespace tcpwhy::core {
-
-// Both ends of a connection in one order, so that either end finds it.
-struct PairKey {
-  util::Endpoint a;
-  util::Endpoint b;
-  auto operator<=>(const PairKey&) const = default;
-  static PairKey of(const abi::Tuple& t) {
-    return t.local < t.remote ? PairKey{t.local, t.remote} : PairKey{t.remote, t.local};
-  }
-};
-struct PairHash {
-  std::size_t operator()(const PairKey& key) const;
-};
 
 // Segments of one connection that a firewall on this host dropped.
 struct FirewallDrops {
@@ -37,6 +26,7 @@ struct FirewallDrops {
   util::BootTime last{};
   util::BootTime last_to_a{};  // receiver is PairKey::a
   util::BootTime last_to_b{};
+  std::uint32_t host = 0;  // whose firewall
 };
 
 struct RefusedEndpoint {
@@ -67,6 +57,8 @@ class Facts {
  public:
   Facts(KernelNames names, std::size_t max_connections) : names_(std::move(names)), max_connections_(max_connections) {}
 
+  // Several hosts' recordings are read together: their names, in the order of their numbers.
+  void name_hosts(std::vector<std::string> names);
   void apply(const abi::Event& event);
   // All that a transition is to the facts.
   void advance(util::BootTime time) { now_ = std::max(now_, time); }
@@ -77,7 +69,8 @@ class Facts {
   // Null where it is not known (any more).
   [[nodiscard]] const Connection* connection(abi::SocketId key) const;
   [[nodiscard]] const Connection* connection_at(const abi::Tuple& tuple) const;
-  // The other end, where it is on this host: same addresses mirrored, in any namespace, not closed long before.
+  // The other end, where it is here: same addresses mirrored, in any namespace, not closed long before. On the same host
+  // before another; on another only where what is known of the initial sequence numbers agrees.
   [[nodiscard]] const Connection* peer_of(const Connection& connection) const;
   // Another open connection between the same two addresses and the same service, both of whose ends spoke in the last
   // seconds. Only what was asked for is known: looks through all connections, for the rare case.
@@ -93,40 +86,69 @@ class Facts {
   [[nodiscard]] const FirewallDrops* firewall_drops(const abi::Tuple& tuple) const;
   // Whether what was lost on the way to this service was repaired at least four times in five: random loss.
   [[nodiscard]] bool loss_is_random(const util::Endpoint& service) const;
-  [[nodiscard]] const RefusedEndpoint* refused(const util::Endpoint& endpoint) const;
+  // As seen from this host.
+  [[nodiscard]] const RefusedEndpoint* refused(const util::Endpoint& endpoint, std::uint32_t host = 0) const;
   // The newest observation of a process, and the share of one CPU that it used since the one before it.
   [[nodiscard]] const abi::ProcessState* process(std::uint32_t pid) const;
   [[nodiscard]] std::optional<util::BootTime> process_observed(std::uint32_t pid) const;
   [[nodiscard]] std::optional<double> cpu_share(std::uint32_t pid) const;
 
-  // How much a counter of a network namespace (0: of all that were observed) has grown in this run.
-  [[nodiscard]] std::uint64_t mib_growth(std::uint32_t netns, abi::MibCounter counter) const;
+  // How much a counter of a network namespace (0: of all that were observed on the host) has grown in this run.
+  [[nodiscard]] std::uint64_t mib_growth(std::uint32_t netns, abi::MibCounter counter, std::uint32_t host = 0) const;
 
   // Connections in some silence, as of the last sweep; a silence lasts until a look shows that something moved.
   [[nodiscard]] const std::set<std::uint64_t>& silent() const { return silent_; }
-  [[nodiscard]] util::BootTime swept() const { return swept_; }
-  [[nodiscard]] util::Duration sweep_interval() const { return sweep_interval_; }
+  [[nodiscard]] util::Duration sweep_interval(std::uint32_t host = 0) const { return of(host).sweep_interval; }
   // TCP's memory and orphans, where they are near their limits.
-  [[nodiscard]] const std::optional<abi::Host>& host() const { return host_; }
+  [[nodiscard]] const std::optional<abi::Host>& host(std::uint32_t host = 0) const { return of(host).memory; }
   // Segments that found no room in their receiver's buffer, lately and in all; the receiver of the last.
-  [[nodiscard]] std::uint32_t overruns_lately() const { return overruns_.at(now_); }
-  [[nodiscard]] std::uint64_t overruns() const { return overruns_total_; }
-  [[nodiscard]] const abi::Tuple& last_overrun() const { return last_overrun_; }
+  [[nodiscard]] std::uint32_t overruns_lately(std::uint32_t host = 0) const { return of(host).overruns.at(now_); }
+  [[nodiscard]] std::uint64_t overruns(std::uint32_t host = 0) const { return of(host).overruns_total; }
+  [[nodiscard]] const abi::Tuple& last_overrun(std::uint32_t host = 0) const { return of(host).last_overrun; }
 
-  // Events lost at or after the time.
-  [[nodiscard]] bool lost_since(util::BootTime time) const { return lost_total_ > 0 && last_loss_ >= time; }
+  // Events lost on this host at or after the time.
+  [[nodiscard]] bool lost_since(util::BootTime time, std::uint32_t host = 0) const {
+    return of(host).lost > 0 && of(host).last_loss >= time;
+  }
   [[nodiscard]] std::uint64_t lost_total() const { return lost_total_; }
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
   [[nodiscard]] std::uint64_t connections_total() const { return next_number_ - 1; }
-  [[nodiscard]] std::uint64_t seed_walks() const { return seed_walks_; }
-  [[nodiscard]] std::uint64_t sweeps() const { return sweeps_; }
-  [[nodiscard]] bool seeded() const { return seeded_; }
+  [[nodiscard]] std::uint64_t seed_walks(std::uint32_t host = 0) const { return of(host).seed_walks; }
+  [[nodiscard]] std::uint64_t sweeps(std::uint32_t host = 0) const { return of(host).sweeps; }
+  [[nodiscard]] bool seeded(std::uint32_t host = 0) const { return of(host).seeded; }
+
+  // Of several hosts; false, and empty, in a single run.
+  [[nodiscard]] bool several_hosts() const { return several_; }
+  [[nodiscard]] const std::string& host_name(std::uint32_t host) const { return of(host).name; }
+  // The host's recording began before the time, goes on until now, and lost nothing between.
+  [[nodiscard]] bool covers(std::uint32_t host, util::BootTime since) const;
+  // What another host told of the other end of this connection; null where nothing.
+  [[nodiscard]] const Sighting* seen_elsewhere(const Connection& c) const { return sightings_.other_end(c); }
 
   [[nodiscard]] const std::unordered_map<std::uint64_t, Listener>& listeners() const { return listeners_; }
   // How many remote addresses have a connection with two time-outs or more in a row, in this namespace.
   [[nodiscard]] std::size_t stalled_remotes(std::uint32_t netns) const;
 
  private:
+  // What is one for a whole host.
+  struct OfHost {
+    std::string name;
+    util::BootTime first{};  // of its events
+    util::BootTime last{};
+    bool seeded = false;
+    std::uint64_t seed_walks = 0;
+    std::uint64_t sweeps = 0;
+    util::Duration sweep_interval{};
+    std::optional<abi::Host> memory;
+    RecentCount overruns;
+    std::uint64_t overruns_total = 0;
+    abi::Tuple last_overrun;
+    std::uint64_t lost = 0;
+    util::BootTime last_loss{};
+  };
+  [[nodiscard]] const OfHost& of(std::uint32_t host) const { return hosts_[host < hosts_.size() ? host : 0]; }
+  OfHost& here() { return hosts_[host_]; }
+
   struct Slot {
     Connection connection;
     std::list<abi::SocketId>::iterator age;
@@ -148,12 +170,13 @@ class Facts {
   void on(const abi::ProcessState&);
   void on(const abi::Tick&);
   void on(const abi::Limited&) {}
-  void on(const abi::Host& e) { host_ = e; }
+  void on(const abi::Host& e) { here().memory = e; }
   void on(const abi::Mib& e);
   void on(const abi::Transition&) {}  // ordinary life: no verdict rests on it
 
   Connection& touch(const abi::Socket& socket, const abi::Owner& owner);
   Connection& make(abi::SocketId key, const abi::Tuple& tuple);
+  static void note_first_bytes(Connection& connection, const FirstBytes& first);
   Connection* find(abi::SocketId key);
   Connection* find_at(const abi::Tuple& tuple);
   void own(Connection& connection, const abi::Owner& owner);
@@ -188,10 +211,10 @@ class Facts {
   std::uint64_t next_key_ = 1ULL << 63;
   std::uint64_t evicted_ = 0;
   std::uint64_t lost_total_ = 0;
-  std::uint64_t seed_walks_ = 0;
-  std::uint64_t sweeps_ = 0;
-  bool seeded_ = false;
-  util::BootTime last_loss_{};
+  std::uint32_t host_ = 0;  // of the event that is looked at
+  std::vector<OfHost> hosts_ = std::vector<OfHost>(1);
+  bool several_ = false;
+  Sightings sightings_;
   std::unordered_map<std::uint64_t, Slot> connections_;
   std::list<abi::SocketId> ages_;  // least recently seen first
   std::unordered_multimap<PairKey, abi::SocketId, PairHash> pairs_;
@@ -208,8 +231,9 @@ class Facts {
   std::vector<Process> seed_processes_;
   std::unordered_map<std::uint64_t, Listener> listeners_;
   std::multimap<std::uint16_t, abi::SocketId> listeners_by_port_;
-  std::unordered_map<PairKey, FirewallDrops, PairHash> firewall_;
-  std::map<util::Endpoint, RefusedEndpoint> refused_;
+  // By host where the addresses mean something on it alone.
+  std::map<std::uint32_t, std::unordered_map<PairKey, FirewallDrops, PairHash>> firewall_;
+  std::map<std::pair<std::uint32_t, util::Endpoint>, RefusedEndpoint> refused_;
   std::map<util::Endpoint, LossFigures> losses_;
   std::set<std::pair<util::Address, std::uint32_t>> local_addresses_;
   struct Observed {
@@ -218,14 +242,8 @@ class Facts {
     std::optional<double> cpu_share;
   };
   std::map<std::uint32_t, Observed> processes_;
-  std::set<std::uint64_t> silent_;  // keys
-  util::BootTime swept_{};
-  util::Duration sweep_interval_{};
-  std::optional<abi::Host> host_;
+  std::set<std::uint64_t> silent_;                               // keys
   std::map<std::uint32_t, std::pair<abi::Mib, abi::Mib>> mibs_;  // by namespace: the first observation, the newest
-  RecentCount overruns_;
-  std::uint64_t overruns_total_ = 0;
-  abi::Tuple last_overrun_;
 };
 
 // The listening side's address and port, seen from either end; by custom the lower port where nobody saw the handshake.

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "user/core/host.h"
+
 namespace tcpwhy::core {
 namespace {
 
@@ -34,6 +36,23 @@ std::string_view spelling(const std::array<std::string_view, N>& names, Enum val
 template <typename T>
 const T* as(const EvidenceValue* value) {
   return value == nullptr ? nullptr : std::get_if<T>(value);
+}
+
+std::string seconds(util::Duration d) {
+  const double s = std::chrono::duration<double>(d < util::Duration{} ? -d : d).count();
+  return s < 1 ? fmt::format("{:.3f} ms", s * 1000) : fmt::format("{:.3f} s", s);
+}
+
+std::string clock_sentence(const RunIdentity::Other& other, const std::string& first) {
+  if (!other.ahead)
+    return fmt::format("no connection between {} and the other hosts tells of its clock: it is taken for right",
+                       other.host);
+  const double spread_ms = std::chrono::duration<double, std::milli>(other.give_or_take).count();
+  const std::string spread =
+      other.pairs > 1 ? fmt::format(", \u00b1{:.{}f} ms", spread_ms, spread_ms < 0.1 ? 3 : 1) : std::string{};
+  return fmt::format("clock of {} is {} {} {} (from {} {}{})", other.host, seconds(*other.ahead),
+                     *other.ahead < util::Duration{} ? "behind" : "ahead of", first, other.pairs,
+                     other.pairs == 1 ? "connection" : "connections", spread);
 }
 
 }  // namespace
@@ -82,8 +101,10 @@ std::string name_of(const Process& process) {
   if (process.pid == 0) {
     return "unknown process";
   }
-  return process.comm.empty() ? fmt::format("process {}", process.pid)
-                              : fmt::format("{}[{}]", process.comm, process.pid);
+  const std::uint32_t pid = plain_pid(process.pid);
+  const std::string where = process.host.empty() ? std::string{} : " on " + process.host;
+  return process.comm.empty() ? fmt::format("process {}{}", pid, where)
+                              : fmt::format("{}[{}]{}", process.comm, pid, where);
 }
 
 std::string name_of(const std::optional<Process>& process) { return process ? name_of(*process) : name_of(Process{}); }
@@ -103,6 +124,12 @@ std::uint32_t netns_of(const Finding& finding) {
     return finding.connection->netns;
   }
   return finding.listener ? finding.listener->netns : 0;
+}
+
+std::vector<std::string> clock_sentences(const RunIdentity& run) {
+  std::vector<std::string> sentences;
+  for (const RunIdentity::Other& other : run.others) sentences.push_back(clock_sentence(other, run.host));
+  return sentences;
 }
 
 }  // namespace tcpwhy::core

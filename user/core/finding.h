@@ -50,6 +50,7 @@ struct Process {
   std::string container;  // empty where unknown
   std::string state;      // "running", "blocked in futex_wait", "stopped"; empty where not observed
   std::optional<ProcessExit> exit;
+  std::string host;  // where several hosts' recordings are read together; else empty
 
   // The same process: pid and, where both are known, start time.
   [[nodiscard]] bool same(const Process& other) const {
@@ -65,6 +66,7 @@ struct ConnectionView {
   std::uint32_t netns = 0;  // inode of the network namespace, 0 where unknown
   ConnectionRole role = ConnectionRole::unknown;
   std::string_view state;  // the kernel's name: "ESTABLISHED"
+  std::uint32_t host = 0;
 };
 
 struct PeerView {
@@ -78,12 +80,14 @@ struct ListenerView {
   std::uint32_t queue = 0;  // sk_ack_backlog
   std::uint32_t limit = 0;  // sk_max_ack_backlog; the queue holds limit + 1
   std::vector<Process> owners;
+  std::uint32_t host = 0;
 };
 
 struct Culprit {
   CulpritKind kind = CulpritKind::unknown;
   std::optional<Process> process;        // where kind is local_process
   std::optional<util::Endpoint> remote;  // where kind is remote_host
+  std::optional<std::uint32_t> host;     // of a firewall or limit, where it is not that of the finding
 };
 
 // Evidence: the keys of the contract in the order they were given; a list holds the MIB deltas, holders and the like.
@@ -142,6 +146,7 @@ struct Finding {
   std::vector<ConnectionView> examples;  // at most 5
   Evidence evidence;
   Words words;
+  std::uint32_t host = 0;  // on which it was found
 };
 
 // The last line of a run.
@@ -163,7 +168,32 @@ struct RunIdentity {
   std::string boot_id;  // /proc/sys/kernel/random/boot_id
   util::WallOffset wall;
   std::uint32_t netns = 0;  // inode of the network namespace that the tool runs in, 0 where unknown
+
+  // A report of several hosts' recordings: this is the first of them, host 0; the clocks of all were brought to its.
+  struct Other {
+    std::string host;
+    std::string boot_id;
+    std::uint32_t netns = 0;
+    std::optional<util::Duration> ahead;  // how far its wall clock is; absent where no connection between the two told
+    util::Duration give_or_take{};
+    std::size_t pairs = 0;
+  };
+  std::vector<Other> others = {};
+
+  [[nodiscard]] bool several() const { return !others.empty(); }
+  [[nodiscard]] const std::string& host_name(std::uint32_t number) const {
+    return number == 0 || number > others.size() ? host : others[number - 1].host;
+  }
+  [[nodiscard]] const std::string& boot_id_of(std::uint32_t number) const {
+    return number == 0 || number > others.size() ? boot_id : others[number - 1].boot_id;
+  }
+  [[nodiscard]] std::uint32_t netns_of(std::uint32_t number) const {
+    return number == 0 || number > others.size() ? netns : others[number - 1].netns;
+  }
 };
+
+// "clock of web-2 is 1.250 s ahead of web-1 (from 12 connections, ±0.4 ms)", for each host but the first.
+std::vector<std::string> clock_sentences(const RunIdentity& run);
 
 // "lighttpd[2112]"; "unknown process" where there is none.
 std::string name_of(const std::optional<Process>& process);

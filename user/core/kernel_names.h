@@ -14,8 +14,10 @@ struct KernelNames {
   std::map<std::uint32_t, std::string> drop_reasons;   // without SKB_DROP_REASON_: "NETFILTER_DROP"
   std::map<std::uint32_t, std::string> reset_reasons;  // without SK_RST_REASON_: "TCP_ABORT_ON_CLOSE"
 
+  bool one_hides_firewall = false;  // of several kernels' names: not each of them tells what its firewall drops
+
   // Whether this kernel tells what its own firewall drops (since 5.17): else one can never be ruled out.
-  [[nodiscard]] bool tells_firewall_drops() const { return drops_for("NETFILTER_DROP"); }
+  [[nodiscard]] bool tells_firewall_drops() const { return !one_hides_firewall && drops_for("NETFILTER_DROP"); }
   // ... and an RST that it sends where there is no socket: with reasons (6.10), or by the segment that it drops (5.17).
   [[nodiscard]] bool tells_resets_without_socket() const { return !reset_reasons.empty() || drops_for("NO_SOCKET"); }
   [[nodiscard]] bool drops_for(std::string_view name) const {

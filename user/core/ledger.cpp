@@ -31,7 +31,7 @@ struct SightOf {
     sight.socket.snd_una = e.snd_una;
     sight.socket.err = e.err;
     sight.socket.total_retrans = e.total_retrans;
-    if (e.pid) sight.owner = {abi::OwnerSource::current, e.pid, e.comm, {}, false, 0};
+    if (e.pid) sight.owner = {abi::OwnerSource::current, e.pid, e.comm, {}, false, 0, e.host};
     sight.from = e.from;
     sight.state = e.to;
     return sight;
@@ -167,7 +167,9 @@ void Ledger::on(const abi::Event& event) {
   }
   row->last = event.time;
   row->events += 1;
-  note(s.tuple.local == row->client ? row->client_end : row->server_end, s, sight->owner, sight->state, begins);
+  LedgerEnd& end = s.tuple.local == row->client ? row->client_end : row->server_end;
+  end.host = event.host;
+  note(end, s, sight->owner, sight->state, begins);
 }
 
 void Ledger::note(LedgerEnd& end, const abi::Socket& s, const abi::Owner& owner, TcpState state, bool begins) {
@@ -195,7 +197,7 @@ void Ledger::mark(const ConnectionView& c, const Finding& finding) {
   if (!row_known) return;
   LedgerRow& row = rows_[*row_known];
   numbers_[c.number] = *row_known;
-  if (row.number == 0) row.number = c.number;
+  if (row.number == 0) row.number = c.number, row.number_host = c.host;
   if (!worse(row.worst, finding.severity)) return;
   row.worst = finding.severity;
   row.slug = finding.slug;

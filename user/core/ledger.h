@@ -19,6 +19,7 @@ namespace tcpwhy::core {
 // One end, as far as events told of it.
 struct LedgerEnd {
   bool seen = false;
+  std::uint32_t host = 0;
   std::uint32_t netns = 0;
   std::optional<Process> owner;
   abi::TcpState state = abi::TcpState::unknown;  // the last that was seen
@@ -33,7 +34,8 @@ struct LedgerEnd {
 struct LedgerRow {
   util::Endpoint client;  // where nobody saw the handshake: the end with the higher port
   util::Endpoint server;
-  std::uint64_t number = 0;  // of the connection in a finding (<boot id>-<number>), 0 where it is in none
+  std::uint64_t number = 0;       // of the connection in a finding (<boot id>-<number>), 0 where it is in none
+  std::uint32_t number_host = 0;  // whose boot id that is
   util::BootTime first{};
   util::BootTime last{};
   LedgerEnd client_end;

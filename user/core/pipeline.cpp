@@ -11,7 +11,12 @@ Pipeline::Pipeline(Settings settings, std::vector<std::unique_ptr<Detector>> det
       facts_(settings_.names, settings_.max_connections),
       book_(facts_, settings_),
       detectors_(std::move(detectors)),
-      outlets_(std::move(outlets)) {}
+      outlets_(std::move(outlets)) {
+  const RunIdentity& run = settings_.identity;
+  std::vector<std::string> hosts{run.host};
+  for (const RunIdentity::Other& other : run.others) hosts.push_back(other.host);
+  facts_.name_hosts(std::move(hosts));
+}
 
 void Pipeline::feed(std::span<const std::byte> record) {
   const std::optional<abi::RecordHeader> header = abi::peek_header(record);
@@ -22,15 +27,19 @@ void Pipeline::feed(std::span<const std::byte> record) {
     unreadable_ += 1;
     return;
   }
-  note(event->body.index(), event->time);
-  facts_.apply(*event);
-  if (outlets_.event) outlets_.event(*event);
-  if (std::holds_alternative<abi::Transition>(event->body)) return;
-  if (const auto* limited = std::get_if<abi::Limited>(&event->body))
+  feed(*event);
+}
+
+void Pipeline::feed(const abi::Event& event) {
+  note(event.body.index(), event.time);
+  facts_.apply(event);
+  if (outlets_.event) outlets_.event(event);
+  if (std::holds_alternative<abi::Transition>(event.body)) return;
+  if (const auto* limited = std::get_if<abi::Limited>(&event.body))
     left_out_[std::string{limited->kind}] += limited->count;
   Scene scene{facts_, book_, settings_.identity.wall};
-  for (const auto& detector : detectors_) detector->on_event(*event, scene);
-  if (std::holds_alternative<abi::Tick>(event->body)) tick(scene);
+  for (const auto& detector : detectors_) detector->on_event(event, scene);
+  if (std::holds_alternative<abi::Tick>(event.body)) tick(scene);
 }
 
 void Pipeline::feed_ordinary(util::BootTime time) {

@@ -31,6 +31,10 @@ class Pipeline {
   // A transition of which nothing is known but its time: what feed() makes of one where nobody looks at events.
   void feed_ordinary(util::BootTime time);
   [[nodiscard]] bool shows_events() const { return outlets_.event != nullptr; }
+  // The same, decoded.
+  void feed(const abi::Event& event);
+  // The recording of one of several hosts is over: what is open there is not looked at any further.
+  void end_of_host(std::uint32_t host) { book_.end_of_host(host); }
   // Closes what is open and gives the last findings.
   void finish();
 

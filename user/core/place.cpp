@@ -7,6 +7,8 @@
 #include <array>
 #include <cctype>
 
+#include "user/core/host.h"
+
 namespace tcpwhy::core {
 namespace {
 
@@ -45,13 +47,23 @@ std::uint32_t resident(const Finding& f, std::uint32_t netns) {
 
 }  // namespace
 
-void place_commands(Finding& f, std::uint32_t own_netns) {
+namespace {
+
+std::string way_into_namespace(const Finding& f, std::uint32_t own_netns) {
   const std::uint32_t netns = netns_of(f);
-  if (netns == 0 || own_netns == 0 || netns == own_netns) return;
-  const std::uint32_t pid = resident(f, netns);
-  const std::string way =
-      pid != 0 ? fmt::format("in its namespace (nsenter -t {} -n): ", pid)
-               : fmt::format("in its namespace (lsns {} lists who is there; nsenter -t PID -n): ", netns);
+  if (netns == 0 || own_netns == 0 || plain_netns(netns) == own_netns) return {};
+  const std::uint32_t pid = plain_pid(resident(f, netns));
+  return pid != 0
+             ? fmt::format("in its namespace (nsenter -t {} -n): ", pid)
+             : fmt::format("in its namespace (lsns {} lists who is there; nsenter -t PID -n): ", plain_netns(netns));
+}
+
+}  // namespace
+
+void place_commands(Finding& f, const RunIdentity& run) {
+  std::string way = way_into_namespace(f, run.netns_of(f.host));
+  if (run.several()) way.insert(0, fmt::format("on {}: ", run.host_name(f.host)));
+  if (way.empty()) return;
   for (std::string& advice : f.words.advice)
     if (names_a_command(advice)) advice.insert(0, way);
 }

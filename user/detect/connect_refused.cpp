@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "user/core/host.h"
 #include "user/detect/detectors.h"
 #include "user/detect/verdicts.h"
 
@@ -136,7 +137,7 @@ class ConnectRefused final : public core::Detector {
 
   static void judge_cause(core::Verdict& v, const core::Connection& client, const core::Scene& scene) {
     const util::Endpoint& to = client.tuple.remote;
-    const core::RefusedEndpoint* by_stack = scene.facts.refused(to);
+    const core::RefusedEndpoint* by_stack = scene.facts.refused(to, client.host);
     const bool stack_refused =
         by_stack && client.reset_received && by_stack->last_stack_rst + 100ms > client.reset_received->time;
     const core::Listener* gone = scene.facts.gone_listener_at(to, client.tuple.netns);
@@ -146,8 +147,9 @@ class ConnectRefused final : public core::Detector {
     if (gone && client.reset_received && gone->ended > client.reset_received->time)
       there = std::exchange(gone, nullptr);
     // A listener at the very address proves that it is this host's; a wildcard says nothing of it.
-    const bool here = to.addr.is_loopback() || stack_refused || (there && there->tuple.local == to) ||
-                      (gone && gone->tuple.local == to);
+    const bool here = to.addr.is_loopback() || stack_refused ||
+                      (there && there->tuple.local == to && there->host == client.host) ||
+                      (gone && gone->tuple.local == to && gone->host == client.host);
     // Before 5.17 nobody tells of an RST without a socket: then only a listener speaks against the stack.
     const bool stack_tells = scene.facts.names().tells_resets_without_socket();
     if (here && !stack_refused && !stack_tells) v.confidence = core::Confidence::likely;
@@ -155,14 +157,14 @@ class ConnectRefused final : public core::Detector {
     const bool by_rule = !stack_refused && firewall_ate(scene.facts, client.tuple, client.first_seen - 1s);
     if (by_rule || (here && !stack_refused && (stack_tells || there))) {
       v.cause = "local-firewall";
-      v.culprit = blame(CulpritKind::local_firewall);
+      blame_firewall(v, client.tuple, scene.facts);
       if (!by_rule) v.confidence = core::Confidence::likely;
     } else if (gone && here) {
       v.cause = "listener-gone";
       v.listener = gone->id;
       v.culprit = gone->ended_by ? blame(*gone->ended_by) : blame_owner(gone->owners);
       if (v.culprit.process && gone->ended_exit) v.culprit.process->exit = gone->ended_exit;
-      if (v.culprit.process) v.evidence.set("listener_pid", v.culprit.process->pid);
+      if (v.culprit.process) v.evidence.set("listener_pid", core::plain_pid(v.culprit.process->pid));
       v.evidence.set("listener_ended",
                      core::EvidenceValue{gone->ended_exit ? exit_words(*gone->ended_exit) : std::string{"closed it"}});
       v.evidence.set("listener_gone_ms", util::to_ms(scene.now() - *gone->ended));

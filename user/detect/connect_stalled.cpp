@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "user/detect/detectors.h"
+#include "user/detect/elsewhere.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
 
@@ -38,6 +39,7 @@ class ConnectStalled final : public core::Detector {
                                                 : Severity::info;
     if (scene.facts.loss_is_random(client->tuple.remote)) v.severity = Severity::info;
     if (v.cause == "accept-queue-full") v.severity = Severity::critical;
+    add_elsewhere_of_connect(v, *client, c.since, scene);
     return v;
   }
 
@@ -50,6 +52,7 @@ class ConnectStalled final : public core::Detector {
         fmt::format("SYN sent again {}, last after {}",
                     count_words(static_cast<std::uint64_t>(f.evidence.number("syn_retransmits")), "time", "times"),
                     util::human(std::chrono::milliseconds{f.evidence.number("waiting_ms")}));
+    explain_elsewhere(f);
     explain_unanswered(f);
   }
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "user/detect/detectors.h"
+#include "user/detect/elsewhere.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
 
@@ -56,6 +57,7 @@ class ConnectTimeout final : public core::Detector {
     } else if (err == ECONNREFUSED || err == EHOSTUNREACH || err == ENETUNREACH || err == EACCES || err == EPERM) {
       judge_icmp(v, *client, err, scene);
     }
+    if (v.cause == "peer-silent") add_elsewhere_of_connect(v, *client, c.since, scene);
     return v;
   }
 
@@ -72,6 +74,7 @@ class ConnectTimeout final : public core::Detector {
       describe_failure(f, who);
     else
       describe_surrender(f, who);
+    explain_elsewhere(f);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "user/core/host.h"
 #include "user/detect/detectors.h"
 #include "user/detect/verdicts.h"
 
@@ -19,10 +20,12 @@ constexpr std::size_t kMostHolders = 5;
 // Lost one by one to a buffer that is full for a moment, segments are ordinary; so many in ten seconds are not.
 constexpr std::uint32_t kOverruns = 50;
 
-// There is one host: its three conditions stand in for listeners that no cookie will ever name.
-constexpr core::Subject kMemory{abi::SocketId::none, abi::SocketId{~0ULL}};
-constexpr core::Subject kOrphans{abi::SocketId::none, abi::SocketId{~0ULL - 1}};
-constexpr core::Subject kOverrun{abi::SocketId::none, abi::SocketId{~0ULL - 2}};
+// The three conditions of a host.
+enum Condition : std::uint32_t { kMemory, kOrphans, kOverrun };
+
+core::Subject subject_of(std::uint32_t host, Condition condition) {
+  return {abi::SocketId::none, core::stand_in(host, condition)};
+}
 
 using Holders = std::vector<std::pair<core::Process, std::uint64_t>>;
 
@@ -40,7 +43,7 @@ const core::Process* counted_to(By by, const core::Connection& c, const core::Fa
 }
 
 // The most first.
-Holders holders_of(const core::Facts& facts, By by) {
+Holders holders_of(const core::Facts& facts, std::uint32_t host, By by) {
   std::map<std::uint32_t, std::pair<core::Process, std::uint64_t>> by_pid;
   const auto add = [&by_pid](const core::Process* process, std::uint32_t bytes) {
     if (!process || bytes == 0) return;
@@ -50,7 +53,7 @@ Holders holders_of(const core::Facts& facts, By by) {
   };
   for (const std::uint64_t key : facts.silent()) {
     const core::Connection* c = facts.connection(abi::SocketId{key});
-    if (!c) continue;
+    if (!c || c->host != host) continue;
     add(counted_to(By::holder, *c, facts), c->socket.unread());
     add(counted_to(by, *c, facts), c->socket.unacked());
   }
@@ -67,35 +70,37 @@ class MemoryPressure final : public core::Detector {
   bool instant() const override { return false; }
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
-    if (const auto* host = std::get_if<abi::Host>(&event.body)) on_host(*host, scene);
+    if (const auto* host = std::get_if<abi::Host>(&event.body)) on_host(*host, event.host, scene);
     if (!std::holds_alternative<abi::SweepEnd>(event.body)) return;
-    const std::uint32_t lately = scene.facts.overruns_lately();
+    const std::uint32_t lately = scene.facts.overruns_lately(event.host);
+    const core::Subject overrun = subject_of(event.host, kOverrun);
     if (lately >= kOverruns)
-      scene.book.raise(*this, kOverrun, scene.now());
+      scene.book.raise(*this, overrun, scene.now());
     else if (lately == 0)
-      scene.book.close(*this, kOverrun, core::Ended::drained);
+      scene.book.close(*this, overrun, core::Ended::drained);
   }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
-    const auto& host = scene.facts.host();
+    const std::uint32_t number = core::host_of_stand_in(c.subject.listener);
+    const auto& host = scene.facts.host(number);
     core::Verdict v;
     v.confidence = core::Confidence::certain;
     v.severity = Severity::critical;
     v.culprit = blame(core::CulpritKind::kernel_limit);
     using enum abi::MibCounter;
     add_counters(v.evidence, 0, {memory_pressures, abort_on_memory, rcvq_drop, prune_called, rcv_pruned, rcv_collapsed},
-                 scene.facts);
-    if (c.subject == kOverrun) {
+                 scene.facts, number);
+    if (c.subject == subject_of(number, kOverrun)) {
       v.cause = "rcvbuf-overrun";
       v.severity = Severity::warning;
-      v.evidence.set("dropped_segments", scene.facts.overruns());
-      if (const core::Connection* receiver = scene.facts.connection_at(scene.facts.last_overrun()))
+      v.evidence.set("dropped_segments", scene.facts.overruns(number));
+      if (const core::Connection* receiver = scene.facts.connection_at(scene.facts.last_overrun(number)))
         v.culprit = blame_owner(receiver->owners);
       return v;
     }
     if (!host) return std::nullopt;
-    add_holders(v.evidence, holders_of(scene.facts, By::holder));
-    if (c.subject == kOrphans) {
+    add_holders(v.evidence, holders_of(scene.facts, number, By::holder));
+    if (c.subject == subject_of(number, kOrphans)) {
       v.cause = "orphans";
       v.evidence.set("orphans", host->orphans);
       v.evidence.set("orphans_limit", host->orphans_limit);
@@ -105,7 +110,7 @@ class MemoryPressure final : public core::Detector {
     v.evidence.set("tcp_mem_pages", host->memory);
     v.evidence.set("tcp_mem_limit_pages", host->memory > host->memory_high ? host->memory_high : host->memory_pressure);
     // One for whom most of it waits is the culprit; where it is many, the limit is.
-    const Holders readers = holders_of(scene.facts, By::reader);
+    const Holders readers = holders_of(scene.facts, number, By::reader);
     std::uint64_t known = 0;
     for (const auto& [process, bytes] : readers) known += bytes;
     const bool one = !readers.empty() && readers.front().second * 2 > known && known * 4 > host->memory * kPage;
@@ -148,16 +153,18 @@ class MemoryPressure final : public core::Detector {
   }
 
  private:
-  void on_host(const abi::Host& host, core::Scene& scene) {
+  void on_host(const abi::Host& host, std::uint32_t number, core::Scene& scene) {
+    const core::Subject memory = subject_of(number, kMemory);
+    const core::Subject orphans = subject_of(number, kOrphans);
     // The kernel enters pressure above the second mark and leaves it below the first.
     if (host.memory_pressure > 0 && host.memory > host.memory_pressure)
-      scene.book.raise(*this, kMemory, scene.now());
+      scene.book.raise(*this, memory, scene.now());
     else if (host.memory < host.memory_low)
-      scene.book.close(*this, kMemory, core::Ended::drained);
+      scene.book.close(*this, memory, core::Ended::drained);
     if (host.orphans_limit > 0 && host.orphans > host.orphans_limit)
-      scene.book.raise(*this, kOrphans, scene.now());
+      scene.book.raise(*this, orphans, scene.now());
     else
-      scene.book.close(*this, kOrphans, core::Ended::drained);
+      scene.book.close(*this, orphans, core::Ended::drained);
   }
 
   static void add_holders(core::Evidence& evidence, const Holders& holders) {

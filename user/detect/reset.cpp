@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "user/detect/detectors.h"
+#include "user/detect/elsewhere.h"
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -136,6 +137,7 @@ class Reset final : public core::Detector {
       describe_received(f);
     else
       describe_sent(f);
+    explain_elsewhere(f);
     if (f.count_total > 1)
       f.words.effect += fmt::format("{}{} connections so far", f.words.effect.empty() ? "" : "; ", f.count_total);
   }
@@ -234,6 +236,7 @@ class Reset final : public core::Detector {
       v.evidence.set("exit_signal", c.owner_exit->signal);
     }
     if (c.before_trace) v.evidence.set("history", "began before the trace");
+    if (v.cause == "stray-segment") add_elsewhere_of_stray(v, c, sent.time, scene);
     return v;
   }
 

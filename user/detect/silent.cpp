@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "user/core/host.h"
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -31,24 +32,25 @@ util::Duration SilentDetector::threshold(const core::Connection& c) const {
 
 void SilentDetector::on_event(const abi::Event& event, core::Scene& scene) {
   if (std::holds_alternative<abi::SweepEnd>(event.body)) {
-    sweep(scene);
+    sweep(event.host, scene);
   } else if (const auto* change = std::get_if<abi::StateChange>(&event.body)) {
     const bool closes = change->to == abi::TcpState::fin_wait1 || change->to == abi::TcpState::last_ack;
     if (closes || change->to == abi::TcpState::close) on_end(*change, scene);
   }
 }
 
-void SilentDetector::sweep(core::Scene& scene) {
+void SilentDetector::sweep(std::uint32_t host, core::Scene& scene) {
   begin_sweep(scene);
   for (const std::uint64_t key : scene.facts.silent()) {
     const core::Connection* c = scene.facts.connection(abi::SocketId{key});
-    if (!c) continue;
+    if (!c || c->host != host) continue;
     const std::optional<util::BootTime> since = silent_since(*c, scene);
     if (since && scene.now() - *since >= opens_after(*c))
       scene.book.raise(*this, {c->key, abi::SocketId::none}, *since);
   }
   for (const core::Subject& subject : scene.book.open_subjects(*this)) {
     const core::Connection* c = scene.facts.connection(subject.connection);
+    if (c && c->host != host) continue;
     const core::Case* open = scene.book.find(*this, subject);
     const std::optional<util::BootTime> since = c ? silent_since(*c, scene) : std::nullopt;
     // What moved and is silent again is another silence.
@@ -84,7 +86,8 @@ Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& sc
   if (state->state == 'D') return Mood::blocked;
   // It reads elsewhere: this descriptor is the one that it forgot. The sweep that found it silent may be the one that
   // noticed the last of what it read before.
-  const util::Duration lately = std::max<util::Duration>(kLately, 2 * scene.facts.sweep_interval());
+  const util::Duration lately =
+      std::max<util::Duration>(kLately, 2 * scene.facts.sweep_interval(core::host_of_pid(pid)));
   if (state->read_age && *state->read_age + kSameSweep < silent_for && *state->read_age < lately) return Mood::alive;
   const std::optional<double> share = scene.facts.cpu_share(pid);
   if (!share) return Mood::unknown;

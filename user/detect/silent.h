@@ -42,7 +42,7 @@ class SilentDetector : public core::Detector {
   [[nodiscard]] virtual bool moved_at_last(const abi::Socket&, util::BootTime, const core::Scene&) const {
     return false;
   }
-  // Before the connections are looked at, once each sweep.
+  // Before the connections of the host that was swept are looked at, once each sweep.
   virtual void begin_sweep(core::Scene&) {}
   // mood_of(), but one that has only just come round is not taken for one that was alive all the time.
   [[nodiscard]] Mood mood_lately(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) const;
@@ -50,7 +50,7 @@ class SilentDetector : public core::Detector {
   [[nodiscard]] util::Duration threshold() const { return thresholds_.of(slug_, otherwise_); }
 
  private:
-  void sweep(core::Scene& scene);
+  void sweep(std::uint32_t host, core::Scene& scene);
   void on_end(const abi::StateChange& change, core::Scene& scene);
 
   std::string_view slug_;

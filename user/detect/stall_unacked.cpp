@@ -9,6 +9,7 @@
 
 #include "user/core/give_up.h"
 #include "user/detect/detectors.h"
+#include "user/detect/elsewhere.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
 
@@ -63,6 +64,7 @@ class StallUnacked final : public core::Detector {
     if (const auto left = core::give_up_in(s))
       v.evidence.set("gives_up_at", core::EvidenceValue{util::rfc3339(sender->socket_time + *left, scene.wall)});
     if (sender->before_trace) v.evidence.set("history", "began before the trace");
+    add_elsewhere_of_data(v, *sender, c.since, scene);
     return v;
   }
 
@@ -82,6 +84,7 @@ class StallUnacked final : public core::Detector {
                     count_words(static_cast<std::uint64_t>(f.evidence.number("rtos")), "time-out", "time-outs"),
                     f.evidence.number("backoff"), util::human(std::chrono::milliseconds{f.evidence.number("rto_ms")}));
     if (f.count > 1) w.evidence += fmt::format("; {} connections", f.count);
+    explain_elsewhere(f);
     explain_unanswered(f);
     if (f.cause == "accept-queue-full") {
       w.summary = fmt::format("{} of {} to {} are not acknowledged: the server never accepted the connection.", bytes,

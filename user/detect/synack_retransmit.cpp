@@ -6,6 +6,7 @@
 #include <set>
 
 #include "user/detect/detectors.h"
+#include "user/detect/elsewhere.h"
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -73,11 +74,12 @@ class SynAckRetransmit final : public core::Detector {
     } else {
       v.cause = request->synack_duplicate_syns > 0 ? "synack-lost" : "client-silent";
       if (firewall_ate(scene.facts, request->tuple, c.since - 1s))
-        v.culprit = blame(core::CulpritKind::local_firewall);
+        blame_firewall(v, request->tuple, scene.facts);
       else
         blame_silence(
             v, v.cause == "synack-lost" ? blame(core::CulpritKind::network) : blame_remote(request->tuple.remote),
             scene.facts);
+      add_elsewhere_of_request(v, *request, c.since, scene);
     }
     return v;
   }
@@ -103,6 +105,7 @@ class SynAckRetransmit final : public core::Detector {
         fmt::format("SYN-ACK sent again {} by the timer, {} affected so far",
                     count_words(static_cast<std::uint64_t>(f.evidence.number("synack_retransmits")), "time", "times"),
                     count_words(f.count_total, "connection", "connections"));
+    explain_elsewhere(f);
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "user/detect/detectors.h"
+#include "user/detect/elsewhere.h"
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -67,6 +68,7 @@ class SynAckRetransmitUnexpected final : public core::Detector {
       queue_full(v, *request, l);
     else
       ack_lost(v, *request, c, scene);
+    add_elsewhere_of_request(v, *request, c.since, scene);
     return v;
   }
 
@@ -96,12 +98,16 @@ class SynAckRetransmitUnexpected final : public core::Detector {
       w.advice = {fmt::format("find what blocks {}'s accept loop", server),
                   fmt::format("a longer listen backlog (now {}) only hides it", f.evidence.number("limit"))};
     } else {
-      w.cause = f.culprit.kind == core::CulpritKind::local_firewall
-                    ? "a firewall rule on this host dropped the client's ACK of the handshake"
-                    : "the client's ACK of the handshake got lost on this host, and so does what it sends now";
+      w.cause =
+          f.culprit.kind == core::CulpritKind::local_firewall
+              ? fmt::format("a firewall rule on {} dropped the client's ACK of the handshake", firewall_host_words(f))
+          : f.evidence.has("seen_elsewhere")
+              ? "the client's ACK of the handshake got lost between the two hosts, and so does what it sends now"
+              : "the client's ACK of the handshake got lost on this host, and so does what it sends now";
       w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows for this port?",
                   "nstat -az TcpExtListenDrops TcpExtTCPBacklogDrop: other places where an ACK can get lost"};
     }
+    explain_elsewhere(f);
   }
 
  private:
@@ -135,7 +141,8 @@ class SynAckRetransmitUnexpected final : public core::Detector {
                 const core::Scene& scene) const {
     const bool eaten = firewall_ate(scene.facts, request.tuple, c.since - 1s);
     v.cause = "handshake-ack-lost";
-    v.culprit = blame(eaten ? core::CulpritKind::local_firewall : core::CulpritKind::unknown);
+    v.culprit = blame(core::CulpritKind::unknown);
+    if (eaten) blame_firewall(v, request.tuple, scene.facts);
     v.confidence = eaten ? core::Confidence::certain : core::Confidence::likely;
     v.severity = request.synack_timer_retransmits >= 2 ? Severity::critical : Severity::info;
     if (const core::FirewallDrops* drops = scene.facts.firewall_drops(request.tuple))

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "user/detect/detectors.h"
+#include "user/detect/elsewhere.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
 
@@ -60,6 +61,7 @@ class TimedOut final : public core::Detector {
     v.evidence.set("rst_sent", connection->reset_sent.has_value());
     if (s.segment_age) v.evidence.set("since_last_ack_ms", util::to_ms(*s.segment_age));
     if (s.user_timeout > 0ms) v.evidence.set("user_timeout_ms", util::to_ms(s.user_timeout));
+    add_elsewhere_of_data(v, *connection, c.since, scene);
     return v;
   }
 
@@ -83,7 +85,7 @@ class TimedOut final : public core::Detector {
       w.cause = fmt::format("{} retransmissions without an answer (net.ipv4.tcp_retries2)", f.evidence.number("rtos"));
     }
     if (f.culprit.kind == core::CulpritKind::local_firewall) {
-      w.cause += "; a firewall rule on this host dropped the segments";
+      w.cause += fmt::format("; a firewall rule on {} dropped the segments", firewall_host_words(f));
       w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
     } else if (w.advice.empty()) {
       w.advice = {
@@ -92,6 +94,7 @@ class TimedOut final : public core::Detector {
     }
     w.evidence = fmt::format("{}; {} time-outs, {} probes; RST {}", f.evidence.text("errno"), f.evidence.number("rtos"),
                              f.evidence.number("probes"), f.evidence.flag("rst_sent") ? "sent" : "not sent");
+    explain_elsewhere(f);
   }
 
  private:

@@ -35,7 +35,7 @@ const core::Listener* refusing_listener(const core::Connection& sender, util::Bo
 
 void dropped_locally(core::Verdict& v, const abi::Tuple& tuple, const core::Scene& scene) {
   v.cause = "dropped-locally";
-  v.culprit = blame(CulpritKind::local_firewall);
+  blame_firewall(v, tuple, scene.facts);
   v.confidence = core::Confidence::certain;
   v.evidence.set("firewall_drops", scene.facts.firewall_drops(tuple)->count);
   v.evidence.set("reason", "NETFILTER_DROP");
@@ -80,7 +80,7 @@ void explain_unanswered(core::Finding& f) {
                     f.listener ? owners_words(f.listener->owners) : "the server")};
   } else if (f.cause == "dropped-locally") {
     w.cause = fmt::format(
-        "a firewall rule on this host dropped {} of this connection",
+        "a firewall rule on {} dropped {} of this connection", firewall_host_words(f),
         count_words(static_cast<std::uint64_t>(f.evidence.number("firewall_drops")), "segment", "segments"));
     w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
   } else if (f.cause == "unreachable") {

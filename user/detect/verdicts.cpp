@@ -50,6 +50,18 @@ bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootT
   return drops && drops->last >= since;
 }
 
+void blame_firewall(core::Verdict& v, const abi::Tuple& tuple, const core::Facts& facts) {
+  v.culprit = blame(core::CulpritKind::local_firewall);
+  const core::FirewallDrops* drops = facts.firewall_drops(tuple);
+  if (!drops || !facts.several_hosts()) return;
+  v.culprit.host = drops->host;
+  v.evidence.set("firewall_host", core::EvidenceValue{facts.host_name(drops->host)});
+}
+
+std::string firewall_host_words(const core::Finding& f) {
+  return f.evidence.has("firewall_host") ? f.evidence.text("firewall_host") : "this host";
+}
+
 void blame_silence(core::Verdict& v, core::Culprit culprit, const core::Facts& facts) {
   const bool seen = facts.names().tells_firewall_drops();
   v.culprit = seen ? std::move(culprit) : blame(core::CulpritKind::unknown);
@@ -125,10 +137,10 @@ std::string exit_advice(const core::ProcessExit& exit, const std::string& who, b
 }
 
 void add_counters(core::Evidence& evidence, std::uint32_t netns, std::initializer_list<abi::MibCounter> counters,
-                  const core::Facts& facts) {
+                  const core::Facts& facts, std::uint32_t host) {
   std::vector<std::pair<std::string, std::int64_t>> grown;
   for (const abi::MibCounter counter : counters) {
-    const std::uint64_t growth = facts.mib_growth(netns, counter);
+    const std::uint64_t growth = facts.mib_growth(netns, counter, host);
     const std::string_view name = abi::kMibNames.at(static_cast<std::size_t>(counter));
     if (growth > 0) grown.emplace_back(name, static_cast<std::int64_t>(growth));
   }

@@ -30,9 +30,13 @@ void blame_silence(core::Verdict& verdict, core::Culprit culprit, const core::Fa
 // The queue's state as evidence: queue, limit, head_waiting_ms, refused, and its owner's state where it was observed.
 void add_queue(core::Evidence& evidence, const core::Listener& listener, const core::Facts& facts);
 
-// mib: how much these counters of the namespace (0: of all) have grown in this run, those that have.
+// mib: how much these counters of the namespace (0: of all of the host) have grown in this run, those that have.
 void add_counters(core::Evidence& evidence, std::uint32_t netns, std::initializer_list<abi::MibCounter> counters,
-                  const core::Facts& facts);
+                  const core::Facts& facts, std::uint32_t host = 0);
+// A firewall that dropped segments of this connection; evidence firewall_host where several hosts were recorded.
+void blame_firewall(core::Verdict& verdict, const abi::Tuple& tuple, const core::Facts& facts);
+// "this host", or the name of the host whose firewall it was.
+std::string firewall_host_words(const core::Finding& finding);
 
 // process_state ("blocked in hrtimer_nanosleep"), open_fds and fd_limit, where the process was observed.
 void add_process(core::Evidence& evidence, std::uint32_t pid, const core::Facts& facts);

@@ -7,6 +7,8 @@
 #include <ostream>
 #include <utility>
 
+#include "user/core/host.h"
+
 namespace tcpwhy::sink {
 namespace {
 
@@ -48,14 +50,16 @@ class Writer {
   [[nodiscard]] Json connection(const core::ConnectionView& view) const;
   [[nodiscard]] Json peer(const std::optional<core::PeerView>& peer) const;
   [[nodiscard]] Json listener(const core::ListenerView& listener) const;
-  [[nodiscard]] Json culprit(const core::Culprit& culprit) const;
+  [[nodiscard]] Json culprit(const core::Culprit& culprit, std::uint32_t host) const;
   void put_ends(Json& object, const core::Finding& finding) const;
 
   const core::RunIdentity& run_;
 };
 
 Json Writer::process(const core::Process& process) const {
-  Json object = {{"pid", process.pid}, {"comm", process.comm}, {"host", run_.host}};
+  Json object = {{"pid", core::plain_pid(process.pid)},
+                 {"comm", process.comm},
+                 {"host", process.host.empty() ? run_.host : process.host}};
   if (process.start != util::BootTime{}) {
     object["start_time"] = time(process.start);
   }
@@ -75,11 +79,11 @@ Json Writer::owner(const std::optional<core::Process>& owner) const {
 Json Writer::connection(const core::ConnectionView& view) const {
   // A connect that got no local address yet has an unspecified one of either family: the remote end tells.
   const bool v4 = view.remote.addr.is_v4() || view.local.addr.is_v4();
-  Json object = {{"id", fmt::format("{:0<8}-{}", run_.boot_id.substr(0, 8), view.number)},
-                 {"host", run_.host},
+  Json object = {{"id", fmt::format("{:0<8}-{}", run_.boot_id_of(view.host).substr(0, 8), view.number)},
+                 {"host", run_.host_name(view.host)},
                  {"family", v4 ? "ipv4" : "ipv6"}};
   if (view.netns != 0) {
-    object["netns"] = view.netns;
+    object["netns"] = core::plain_netns(view.netns);
   }
   object["local"] = endpoint_json(view.local);
   object["remote"] = endpoint_json(view.remote);
@@ -98,7 +102,7 @@ Json Writer::peer(const std::optional<core::PeerView>& peer) const {
 Json Writer::listener(const core::ListenerView& listener) const {
   Json object = endpoint_json(listener.endpoint);
   if (listener.netns != 0) {
-    object["netns"] = listener.netns;
+    object["netns"] = core::plain_netns(listener.netns);
   }
   object["queue"] = listener.queue;
   object["limit"] = listener.limit;
@@ -111,10 +115,13 @@ Json Writer::listener(const core::ListenerView& listener) const {
   return object;
 }
 
-Json Writer::culprit(const core::Culprit& culprit) const {
-  Json object = {{"kind", core::to_string(culprit.kind)}, {"host", run_.host}};
+// Of a finding on this host: on another is what a process or a firewall says to be there.
+Json Writer::culprit(const core::Culprit& culprit, std::uint32_t host) const {
+  const bool elsewhere = culprit.process && !culprit.process->host.empty();
+  Json object = {{"kind", core::to_string(culprit.kind)},
+                 {"host", elsewhere ? culprit.process->host : run_.host_name(culprit.host.value_or(host))}};
   if (culprit.process && culprit.process->pid != 0) {
-    object["pid"] = culprit.process->pid;
+    object["pid"] = core::plain_pid(culprit.process->pid);
     object["comm"] = culprit.process->comm;
     if (culprit.process->exit) {
       object["exit"] = exit_json(*culprit.process->exit);
@@ -147,7 +154,7 @@ Json evidence_json(const core::Evidence& evidence) {
 
 // Both ends, who holds them, and where they meet.
 void Writer::put_ends(Json& object, const core::Finding& finding) const {
-  object["culprit"] = culprit(finding.culprit);
+  object["culprit"] = culprit(finding.culprit, finding.host);
   if (finding.connection) {
     object["connection"] = connection(*finding.connection);
   }
@@ -164,7 +171,7 @@ void Writer::put_ends(Json& object, const core::Finding& finding) const {
 Json Writer::finding(const core::Finding& finding) const {
   Json object = {{"schema", kFindingSchema},
                  {"id", fmt::format("f-{}", finding.id)},
-                 {"host", run_.host},
+                 {"host", run_.host_name(finding.host)},
                  {"time", time(finding.time)},
                  {"finding", finding.slug},
                  {"cause", finding.cause},
@@ -195,12 +202,15 @@ Json Writer::finding(const core::Finding& finding) const {
 }
 
 Json Writer::event(const core::EventView& event) const {
-  Json object = {{"schema", "tcpwhy.event/1"}, {"host", run_.host}, {"time", time(event.time)}, {"event", event.kind}};
+  Json object = {{"schema", kEventSchema},
+                 {"host", run_.host_name(event.host)},
+                 {"time", time(event.time)},
+                 {"event", event.kind}};
   if (event.connection) {
     object["local"] = endpoint_json(event.connection->local);
     object["remote"] = endpoint_json(event.connection->remote);
     if (event.connection->netns != 0) {
-      object["netns"] = event.connection->netns;
+      object["netns"] = core::plain_netns(event.connection->netns);
     }
   }
   if (event.id != 0) {
@@ -227,18 +237,36 @@ Json counts_json(const std::map<std::string, std::uint64_t>& counts) {
   return object;
 }
 
+// The other hosts of a report, and what was found of their clocks.
+Json hosts_json(const core::RunIdentity& run) {
+  Json hosts = Json::array();
+  for (const core::RunIdentity::Other& other : run.others) {
+    Json host = {{"host", other.host}, {"boot_id", other.boot_id}, {"pairs", other.pairs}};
+    if (other.ahead) {
+      host["clock_ahead_ms"] = static_cast<double>(other.ahead->count()) / 1e6;
+      host["give_or_take_ms"] = static_cast<double>(other.give_or_take.count()) / 1e6;
+    }
+    hosts.push_back(std::move(host));
+  }
+  return hosts;
+}
+
 Json Writer::summary(const core::Summary& summary) const {
-  return {{"schema", kSummarySchema},
-          {"host", run_.host},
-          {"started", time(summary.started)},
-          {"ended", time(summary.ended)},
-          {"events", counts_json(summary.events)},
-          {"events_lost", summary.events_lost},
-          {"recorder_lost", summary.recorder_lost},
-          {"connections", summary.connections},
-          {"connections_evicted", summary.connections_evicted},
-          {"findings", counts_json(summary.findings)},
-          {"worst", summary.worst ? core::to_string(*summary.worst) : "none"}};
+  Json object = {{"schema", kSummarySchema},
+                 {"host", run_.host},
+                 {"started", time(summary.started)},
+                 {"ended", time(summary.ended)},
+                 {"events", counts_json(summary.events)},
+                 {"events_lost", summary.events_lost},
+                 {"recorder_lost", summary.recorder_lost},
+                 {"connections", summary.connections},
+                 {"connections_evicted", summary.connections_evicted},
+                 {"findings", counts_json(summary.findings)},
+                 {"worst", summary.worst ? core::to_string(*summary.worst) : "none"}};
+  if (run_.several()) {
+    object["other_hosts"] = hosts_json(run_);
+  }
+  return object;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <set>
 #include <utility>
 
+#include "user/core/host.h"
 #include "user/sink/paragraph.h"
 #include "user/util/printable.h"
 
@@ -209,10 +210,13 @@ void TextSink::summary(const core::Summary& summary) {
   flood_lines(summary.ended, true);
   const auto clock = [this](util::BootTime time) { return util::clock_time(time, run_.wall).substr(0, 8); };
   std::string text = anything_written_ ? "\n" : "";
-  text += fmt::format("Watched {} for {}, {} to {}: {}, {}, {} lost.\n", util::printable(run_.host),
+  std::string watched = run_.host;
+  for (const core::RunIdentity::Other& other : run_.others) watched += ", " + other.host;
+  text += fmt::format("Watched {} for {}, {} to {}: {}, {}, {} lost.\n", util::printable(watched),
                       util::human(summary.ended - summary.started), clock(summary.started), clock(summary.ended),
                       counted(summary.connections, "connection end"), counted(sum(summary.events), "event"),
                       summary.events_lost == 0 ? "none" : grouped(summary.events_lost));
+  for (const std::string& sentence : core::clock_sentences(run_)) text += util::printable(sentence) + ".\n";
   text += paragraph(findings_line(summary), {.hang = kSentenceIndent, .columns = style_.columns});
   const std::uint64_t opened = sum(summary.findings);
   const std::uint64_t told = shown_.count() + flood_.taken();
@@ -307,8 +311,10 @@ std::string TextSink::lead(util::BootTime time, std::string_view code, std::stri
 // "   netns 4026532201", where that is neither known to the reader nor the tool's own.
 std::string TextSink::place(const core::Finding& finding, std::uint32_t known) const {
   const std::uint32_t netns = core::netns_of(finding);
-  const bool elsewhere = netns != 0 && run_.netns != 0 && netns != run_.netns && netns != known;
-  return elsewhere ? fmt::format("   netns {}", netns) : std::string{};
+  const std::uint32_t own = run_.netns_of(finding.host);
+  const bool elsewhere = netns != 0 && own != 0 && core::plain_netns(netns) != own && netns != known;
+  const std::string host = run_.several() ? "   on " + run_.host_name(finding.host) : std::string{};
+  return host + (elsewhere ? fmt::format("   netns {}", core::plain_netns(netns)) : std::string{});
 }
 
 std::string TextSink::header(const core::Finding& finding, const std::string& more) const {

@@ -87,6 +87,7 @@ struct ScriptSocket {
   ScriptProcess process;
   bool connector = false;  // its process was seen to connect
   std::uint64_t request_id = 0;
+  std::uint32_t isn = 0, peer_isn = 0;  // 0: nobody said
   std::uint32_t synacks_again = 0;
   std::uint64_t synack_ns = 0;
   std::uint64_t established_ns = 0;
@@ -340,6 +341,13 @@ const Player::Attribute Player::kAttributes[] = {
        s.abi.packets_out = s.abi.snd_nxt == s.abi.snd_una ? 0 : 1;
      }},
     {"unread", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.copied_seq = s.abi.rcv_nxt - u32(l, "bytes unread"); }},
+    {"isns",
+     [](Reader& l, ScriptSocket& s, std::uint64_t) {
+       s.isn = u32(l, "its own initial sequence number");
+       s.peer_isn = u32(l, "the other end's initial sequence number");
+       s.abi.snd_una = s.abi.snd_nxt = s.abi.write_seq = s.isn + 1;
+       s.abi.rcv_nxt = s.abi.copied_seq = s.peer_isn + 1;
+     }},
     {"unsent",
      [](Reader& l, ScriptSocket& s, std::uint64_t) {
        s.abi.write_seq = s.abi.snd_nxt + u32(l, "bytes that wait to be sent");
@@ -841,6 +849,8 @@ void Player::synack_retransmit(Reader& line) {
   record.request = mirrored(client.abi.tuple);
   record.request.netns = l.abi.tuple.netns;
   record.request_id = client.request_id;
+  record.client_isn = client.isn;
+  record.server_isn = client.peer_isn;
   record.synack_age_ms = age_ms(tape_.now, client.synack_ns ? client.synack_ns : tape_.now);
   if (client.established_ns && !remote) {
     record.client_id = client.abi.id;

@@ -16,6 +16,7 @@
 //
 // Sockets   listen NAME ADDR by COMM[PID]             connect NAME ADDR -> ADDR by COMM[PID]
 //           child NAME of CLIENT [on LISTENER] [by]   socket NAME ADDR -> ADDR [by]   (one nobody saw begin)
+//           isns OWN PEER, of a socket: for what has its other end in another script
 // Silent    send NAME BYTES   receive NAME BYTES   read NAME   ack NAME   set NAME ...
 // States    established NAME   state NAME STATE   close NAME; a record where the kernel side finds it telling
 //           (FROM -> CLOSE always), else an ordinary transition; [by COMM[PID]] [exiting status N | exiting signal N]

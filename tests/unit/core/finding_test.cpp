@@ -64,5 +64,27 @@ TEST(ExitWords, NameTheSignal) {
   EXPECT_EQ(was("exited with status 3"), "exited with status 3");
 }
 
+TEST(Names, OfSeveralHostsHaveTheirHostAndNoNumberOfIt) {
+  Process process;
+  process.pid = 12 | 3U << 22;
+  process.comm = "nginx";
+  process.host = "web-4";
+  EXPECT_EQ(name_of(process), "nginx[12] on web-4");
+}
+
+TEST(ClockSentences, SayWhatIsKnownOfEachClock) {
+  using namespace std::chrono_literals;
+  RunIdentity run;
+  run.host = "web-1";
+  EXPECT_TRUE(clock_sentences(run).empty());
+  run.others = {
+      {"web-2", "", 0, 1250ms, 400us, 12}, {"web-3", "", 0, -20ms, 0ns, 1}, {"db", "", 0, std::nullopt, {}, 0}};
+  EXPECT_EQ(clock_sentences(run),
+            (std::vector<std::string>{
+                "clock of web-2 is 1.250 s ahead of web-1 (from 12 connections, \u00b10.4 ms)",
+                "clock of web-3 is 20.000 ms behind web-1 (from 1 connection)",
+                "no connection between db and the other hosts tells of its clock: it is taken for right"}));
+}
+
 }  // namespace
 }  // namespace tcpwhy::core

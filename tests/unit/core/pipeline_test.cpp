@@ -117,7 +117,7 @@ TEST(Pipeline, TheSummaryCountsEventsByKindAndNotTheClock) {
 
 TEST(Pipeline, WhatCannotBeReadIsCounted) {
   Witnessed run;
-  run.pipeline.feed({});
+  run.pipeline.feed(std::span<const std::byte>{});
   run.pipeline.feed(Bytes(3, std::byte{1}));
   run.pipeline.feed(bytes_of(tw_tick{}, 999, 5));
   Bytes cut = bytes_of(tw_state{}, TW_KIND_STATE, 5);

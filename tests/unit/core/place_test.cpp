@@ -18,7 +18,7 @@ Finding finding_in(std::uint32_t netns, const std::string& advice) {
 }
 
 std::string placed(Finding f) {
-  place_commands(f, kHost);
+  place_commands(f, RunIdentity{.netns = kHost});
   return f.words.advice.front();
 }
 
@@ -32,7 +32,7 @@ TEST(PlaceCommands, InTheToolsOwnNamespaceNothingIsSaid) {
   EXPECT_EQ(placed(finding_in(kHost, advice)), advice);
   EXPECT_EQ(placed(finding_in(0, advice)), advice);
   Finding f = finding_in(kElsewhere, advice);
-  place_commands(f, 0);  // of an old recording, say
+  place_commands(f, RunIdentity{});  // of an old recording, say
   EXPECT_EQ(f.words.advice.front(), advice);
 }
 

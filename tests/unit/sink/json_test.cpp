@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "tests/unit/sink/samples.h"
+#include "user/core/host.h"
 
 namespace tcpwhy::sink {
 namespace {
@@ -34,6 +35,33 @@ class JsonLines : public testing::Test {
   std::ostringstream out_;
   JsonSink sink_{out_, sample_run()};
 };
+
+TEST(JsonOfSeveralHosts, EachEndHasItsHostAndNoNumbersOfIt) {
+  core::RunIdentity run = sample_run();
+  run.others = {{.host = "web2", .boot_id = "fedc9876-0000", .ahead = std::chrono::milliseconds{1250}, .pairs = 12}};
+  std::ostringstream out;
+  JsonSink sink{out, run};
+  core::Finding f = sample_root();
+  f.host = 1;
+  f.connection->host = 1;
+  f.connection->netns = core::tag_netns(f.connection->netns, 1);
+  f.culprit.process->pid = core::tag_pid(f.culprit.process->pid, 1);
+  f.culprit.process->host = "web2";
+  sink.findings({f});
+  const Json line = Json::parse(out.str());
+  EXPECT_EQ(line["host"], "web2");
+  EXPECT_EQ(line["culprit"], (Json{{"kind", "local-process"}, {"host", "web2"}, {"pid", 2112}, {"comm", "lighttpd"}}));
+  EXPECT_EQ(line["connection"]["host"], "web2");
+  EXPECT_EQ(line["connection"]["id"], "fedc9876-7");
+  EXPECT_EQ(line["connection"]["netns"], 4026531840);
+  EXPECT_EQ(line["peer"]["connection"]["host"], "web1");
+  EXPECT_EQ(line["peer"]["connection"]["id"], "0123abcd-8");
+  out.str("");
+  sink.summary({});
+  const Json summary = Json::parse(out.str());
+  EXPECT_EQ(summary["other_hosts"][0]["host"], "web2");
+  EXPECT_EQ(summary["other_hosts"][0]["clock_ahead_ms"], 1250.0);
+}
 
 TEST_F(JsonLines, AFindingHasEveryFieldOfTheContract) {
   EXPECT_EQ(line_of(sample_root()), Json::parse(R"({
