@@ -5,6 +5,7 @@
 
 #include "user/core/event_text.h"
 #include "user/core/facts.h"
+#include "user/core/host.h"
 
 namespace tcpwhy::core {
 namespace {
@@ -118,7 +119,7 @@ class Fields {
   void operator()(const abi::Lost& e) { counted(e.kind, e.count); }
   void operator()(const abi::Limited& e) { counted(e.kind, e.count); }
   void operator()(const abi::ProcessState& e) {
-    set("pid", e.pid);
+    set("pid", plain_pid(e.pid));
     if (!e.cgroup.empty()) set("cgroup", e.cgroup);
     set("state", std::string{e.state});
     set("threads", e.threads);
@@ -138,7 +139,7 @@ class Fields {
     set("orphans_limit", e.orphans_limit);
   }
   void operator()(const abi::Mib& e) {
-    set("netns", e.netns);
+    set("netns", plain_netns(e.netns));
     for (std::size_t i = 0; i < e.values.size(); ++i) set(abi::kMibNames.at(i), e.values.at(i));
   }
   void operator()(const abi::Seed&) {}
@@ -192,6 +193,7 @@ std::optional<EventView> event_view(const abi::Event& event, const KernelNames& 
     view.connection->netns = tuple->netns;
   }
   std::visit(Fields{view, names}, event.body);
+  view.id = static_cast<std::uint64_t>(tag_socket(abi::SocketId{view.id}, event.host));
   return view;
 }
 
