@@ -157,13 +157,16 @@ static __always_inline void tw_note_answer(const struct sock *sk, const struct t
 }
 
 /*
- * The answer is the last word. In one jiffy both stamps are the same, and an acknowledgment that came later was of
- * something that this side said after the answer.
+ * The answer is the last word. In one jiffy both stamps are the same: an acknowledgment that came later was of something
+ * that this side said after the answer, and who said more often than it was answered spoke last, too.
  */
 static __always_inline int tw_answer_is_there(const struct tcp_sock *tp) {
   __s32 after = (__s32)(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime);
 
-  return after > 0 || (!after && (__s32)(tp->rcv_tstamp - tp->inet_conn.icsk_ack.lrcvtime) <= 0);
+  if (after)
+    return after > 0;
+  return (__s32)(tp->rcv_tstamp - tp->inet_conn.icsk_ack.lrcvtime) <= 0 &&
+         tp->data_segs_in >= tp->data_segs_out - tp->total_retrans;
 }
 
 /* Waits that are worth remembering until the next walk; shorter ones are nobody's trouble however often multiplied. */
