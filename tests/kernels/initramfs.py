@@ -77,7 +77,7 @@ def libraries(program):
 def program_path(name):
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not path:
-        raise ImageError(f"{name} is not installed: run scripts/setup")
+        raise ImageError(f"{name} is not installed: run scripts/setup --kernels")
     return path
 
 
