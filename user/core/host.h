@@ -38,12 +38,12 @@ inline std::uint32_t plain_netns(std::uint32_t netns) { return netns ^ host_of_n
 // A case about a whole host stands on a listener that no cookie will ever name, one for each host and condition.
 inline constexpr std::uint64_t kStandIns = ~0ULL;
 inline abi::SocketId stand_in(std::uint32_t host, std::uint32_t condition) {
-  return abi::SocketId{kStandIns - condition * kMostHosts - host};
+  return abi::SocketId{kStandIns - std::uint64_t{condition} * kMostHosts - host};
 }
 // 0 of what is none.
 inline std::uint32_t host_of_stand_in(abi::SocketId id) {
   const std::uint64_t below = kStandIns - static_cast<std::uint64_t>(id);
-  return below < 16 * kMostHosts ? static_cast<std::uint32_t>(below) & (kMostHosts - 1) : 0;
+  return below < 16ULL * kMostHosts ? static_cast<std::uint32_t>(below) & (kMostHosts - 1) : 0;
 }
 
 // Its own inverse.

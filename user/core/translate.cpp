@@ -98,7 +98,7 @@ struct Translation {
     time(o.start);
     o.host = t.name_;
   }
-  void tuple(abi::Tuple& t_) const { t_.netns = tag_netns(t_.netns, t.host_); }
+  void tuple(abi::Tuple& of) const { of.netns = tag_netns(of.netns, t.host_); }
   void id(abi::SocketId& i) const { i = tag_socket(i, t.host_); }
   // Zero is "not known".
   void time(util::BootTime& at) const {
