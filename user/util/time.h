@@ -21,8 +21,10 @@ struct BootClock {
 using BootTime = BootClock::time_point;
 using Duration = std::chrono::nanoseconds;
 
+// A host is up for less than 36 years; what a damaged record says beyond that would overflow whatever is computed from it.
 inline BootTime boot_time(std::uint64_t nanoseconds) {
-  return BootTime{Duration{static_cast<Duration::rep>(nanoseconds)}};
+  constexpr std::uint64_t kLongest = 1ULL << 60;
+  return BootTime{Duration{static_cast<Duration::rep>(nanoseconds < kLongest ? nanoseconds : kLongest)}};
 }
 inline std::int64_t to_ms(Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
 

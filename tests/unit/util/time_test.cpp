@@ -24,6 +24,13 @@ TEST(Rfc3339, CountsDownBeforeTheEpoch) {
   EXPECT_EQ(rfc3339(boot_time(0), WallOffset{-1'000}), "1969-12-31T23:59:59.999999Z");
 }
 
+TEST(BootTimes, WhatADamagedRecordSaysDoesNotOverflowWhatIsComputedFromIt) {
+  const Duration longest = boot_time(~0ULL) - boot_time(0);
+  EXPECT_GT(longest, Duration::zero());
+  EXPECT_GT(longest * 4, longest);
+  EXPECT_EQ(boot_time(1234).time_since_epoch().count(), 1234);
+}
+
 TEST(ClockTime, IsLocal) {
   setenv("TZ", "CET-1", 1);
   tzset();
