@@ -59,7 +59,7 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u64 address, __u8 
     return 0;
   tw_walk_sum += tp->copied_seq + 1;
   now = (__u32)bpf_jiffies64();
-  if (state == TCP_ESTABLISHED && !tw_is_server_end(sk) && tp->bytes_acked > 1)
+  if (state == TCP_ESTABLISHED && tw_is_lively_client(sk, tp, now))
     tw_watch_wait(sk, tp, tw_id_at(sk, address), now);
   suspect = tw_is_suspect(sk, tp, state, now);
   if (!suspect) {

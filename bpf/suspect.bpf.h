@@ -180,7 +180,14 @@ static __always_inline void tw_learn_wait(const struct sock *sk, const struct tc
     tw_note_answer_after(sk, tw_jiffies_to_ms(answered - wait->asked));
 }
 
-/* Of each client's connection that a walk passes, suspect or not. */
+/* An idle connection has nothing to teach, and there may be hundreds of thousands. */
+#define TW_LIVELY_MS 60000
+
+static __always_inline int tw_is_lively_client(const struct sock *sk, const struct tcp_sock *tp, __u32 now) {
+  return !tw_is_server_end(sk) && tp->bytes_acked > 1 && tw_old_ms(now, tp->lsndtime) < TW_LIVELY_MS;
+}
+
+/* Of each lively client's connection that a walk passes, suspect or not. */
 static __always_inline void tw_watch_wait(const struct sock *sk, const struct tcp_sock *tp, __u64 id, __u32 now) {
   __u32 slot = id & (TW_WAITS - 1);
   struct tw_wait *wait = bpf_map_lookup_elem(&tw_waits, &slot);
