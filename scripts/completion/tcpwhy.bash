@@ -18,6 +18,7 @@ _tcpwhy_options() { # command
         "--save-interval"
       ;;
     report) echo "--help --since --until --connections --sort --connection $filters $output $thresholds" ;;
+    check) echo "--help --for --fail-on --first --format $filters $thresholds $limits" ;;
     doctor) echo "--help --format --self-test --btf" ;;
     *) echo "--help --version" ;;
   esac
@@ -37,12 +38,13 @@ _tcpwhy() {
   local command=${COMP_WORDS[1]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    _tcpwhy_words "trace record report doctor $(_tcpwhy_options)"
+    _tcpwhy_words "trace record report check doctor $(_tcpwhy_options)"
     return
   fi
   case $previous in
     --format) _tcpwhy_words "text json" ;;
     --severity) _tcpwhy_words "info warning critical" ;;
+    --fail-on) _tcpwhy_words "warning critical" ;;
     --sort) _tcpwhy_words "worst time duration bytes retransmits" ;;
     --save-on) _tcpwhy_words "critical never" ;;
     --threshold)
@@ -56,7 +58,7 @@ _tcpwhy() {
     *)
       if [[ $current == -* ]]; then
         _tcpwhy_words "$(_tcpwhy_options "$command")"
-      elif [[ $command == report ]]; then
+      elif [[ $command == report || $command == check ]]; then
         _tcpwhy_files
       fi
       ;;

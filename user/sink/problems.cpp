@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/sink/problems.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace tcpwhy::sink {
+namespace {
+
+using core::Severity;
+
+std::size_t index(Severity severity) { return static_cast<std::size_t>(severity); }
+
+}  // namespace
+
+void Problems::on(const std::vector<core::Finding>& batch) {
+  for (const core::Finding& finding : batch) {
+    if (const auto known = dropped_.find(finding.id); known != dropped_.end()) {
+      known->second = std::max(known->second, finding.severity);
+      continue;
+    }
+    if (const auto known = kept_.find(finding.id); known != kept_.end())
+      by_severity_[index(known->second.severity)].erase(finding.id);
+    kept_[finding.id] = finding;
+    by_severity_[index(finding.severity)].insert(finding.id);
+    if (kept_.size() > most_) drop_mildest();
+  }
+}
+
+void Problems::drop_mildest() {
+  const auto mildest =
+      std::find_if(by_severity_.begin(), by_severity_.end(), [](const auto& ids) { return !ids.empty(); });
+  const std::uint64_t id = *mildest->begin();
+  dropped_[id] = kept_[id].severity;
+  mildest->erase(id);
+  kept_.erase(id);
+}
+
+std::vector<const core::Finding*> Problems::in_order() const {
+  std::map<std::uint64_t, Severity> worst_of_story;
+  for (const auto& [id, finding] : kept_) {
+    Severity& worst = worst_of_story.try_emplace(finding.story, finding.severity).first->second;
+    worst = std::max(worst, finding.severity);
+  }
+  std::vector<const core::Finding*> all;
+  for (const auto& [id, finding] : kept_) all.push_back(&finding);
+  const auto rank = [&worst_of_story](const core::Finding* f) {
+    const bool symptom = f->role == core::StoryRole::symptom;
+    return std::tuple{-static_cast<int>(worst_of_story.at(f->story)), f->story, symptom, -static_cast<int>(f->severity),
+                      f->id};
+  };
+  std::sort(all.begin(), all.end(),
+            [&rank](const core::Finding* a, const core::Finding* b) { return rank(a) < rank(b); });
+  return all;
+}
+
+std::uint64_t Problems::count(Severity severity) const {
+  const auto dropped = std::count_if(dropped_.begin(), dropped_.end(),
+                                     [severity](const auto& entry) { return entry.second == severity; });
+  return by_severity_[index(severity)].size() + static_cast<std::uint64_t>(dropped);
+}
+
+std::optional<Severity> Problems::worst() const {
+  for (const Severity severity : {Severity::critical, Severity::warning, Severity::info})
+    if (count(severity) > 0) return severity;
+  return std::nullopt;
+}
+
+bool is_over(const core::Finding& finding) {
+  return finding.phase == core::Phase::closed && finding.ended != core::Ended::trace_end;
+}
+
+}  // namespace tcpwhy::sink
