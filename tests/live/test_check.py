@@ -60,7 +60,7 @@ def verdict_of_json(lines, rc):
 
 def live(tool, make, *arguments, json_lines=False):
     """The lines and the exit code of a check that ends when `make` is done."""
-    with Tracer(tool, "--for", "3s", *arguments, command="check", json_lines=json_lines) as tracer:
+    with Tracer(tool, "--for", "2s", *arguments, command="check", json_lines=json_lines) as tracer:
         make()
         rc = tracer.wait_end()
         return tracer.out, rc

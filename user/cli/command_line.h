@@ -34,6 +34,7 @@ class CommandLine {
   [[nodiscard]] const std::optional<TraceOptions>& trace() const { return chosen_trace_; }  // record, too
   [[nodiscard]] const std::optional<ReportOptions>& report() const { return chosen_report_; }
   [[nodiscard]] const std::optional<CheckOptions>& check() const { return chosen_check_; }
+  [[nodiscard]] const std::optional<ExplainOptions>& explain() const { return chosen_explain_; }
   [[nodiscard]] const std::optional<DoctorOptions>& doctor() const { return chosen_doctor_; }
 
  private:
@@ -44,10 +45,12 @@ class CommandLine {
   TraceOptions record_options_;
   ReportOptions report_options_;
   CheckOptions check_options_;
+  ExplainOptions explain_options_;
   DoctorOptions doctor_options_;
   std::optional<TraceOptions> chosen_trace_;
   std::optional<ReportOptions> chosen_report_;
   std::optional<CheckOptions> chosen_check_;
+  std::optional<ExplainOptions> chosen_explain_;
   std::optional<DoctorOptions> chosen_doctor_;
 };
 
@@ -56,6 +59,7 @@ CLI::App* add_trace(CLI::App& app, TraceOptions& options);
 CLI::App* add_record(CLI::App& app, TraceOptions& options);
 CLI::App* add_report(CLI::App& app, ReportOptions& options);
 CLI::App* add_check(CLI::App& app, CheckOptions& options);
+CLI::App* add_explain(CLI::App& app, ExplainOptions& options);
 CLI::App* add_doctor(CLI::App& app, DoctorOptions& options);
 
 }  // namespace tcpwhy::cli

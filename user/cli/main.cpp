@@ -20,6 +20,9 @@ int run(const CommandLine& line) {
   if (line.check()) {
     return run_check(*line.check());
   }
+  if (line.explain()) {
+    return run_explain(*line.explain());
+  }
   if (line.doctor()) {
     return run_doctor(*line.doctor());
   }

@@ -82,6 +82,11 @@ struct CheckOptions : TraceOptions {
   bool first = false;                                // --first
 };
 
+struct ExplainOptions {
+  std::string finding;  // one of the catalogue's; empty: all
+  std::string cause;    // --cause
+};
+
 struct DoctorOptions {
   Format format = Format::text;
   bool self_test = false;
@@ -94,6 +99,8 @@ int run_trace(const TraceOptions& options);
 int run_report(const ReportOptions& options);
 // Returns sink::Health as a number.
 int run_check(const CheckOptions& options);
+// Returns an ExitCode.
+int run_explain(const ExplainOptions& options);
 // Returns doctor::Verdict as a number.
 int run_doctor(const DoctorOptions& options);
 

@@ -134,8 +134,9 @@ int run_trace(const TraceOptions& options) {
   const util::Status recorded = finish_recording(recorder, live->source().connections_seen(), end->summary);
   saver.tell_outcomes();
   if (!options.quiet) sink->summary(end->summary);
+  const util::Status& followed = end->status;
   int code = saver.failed() ? kFailed : kRan;
-  for (const util::Status* status : {&recorded, &end->status})
+  for (const util::Status* status : {&recorded, &followed})
     if (!*status) code = fail(status->error());
   return code;
 }
