@@ -60,7 +60,7 @@ def verdict_of_json(lines, rc):
 
 def live(tool, make, *arguments, json_lines=False):
     """The lines and the exit code of a check that ends when `make` is done."""
-    with Tracer(tool, "--for", "2s", *arguments, command="check", json_lines=json_lines) as tracer:
+    with Tracer(tool, *(() if "--for" in arguments else ("--for", "2s")), *arguments, command="check", json_lines=json_lines) as tracer:
         make()
         rc = tracer.wait_end()
         return tracer.out, rc
@@ -165,7 +165,7 @@ def test_unreadable_part_cannot_tell(tool, tmp_path):
 @pytest.mark.parametrize("arguments", [
     ["--bogus"], ["--for", "banana"], ["--for", "0s"], ["--fail-on", "info"], ["--format", "yaml"], ["--port", "99999"],
     ["--threshold", "nonsense=1s"], ["--config", "/no/such/file.toml"], ["/no/such/file.tcpwhy"],
-    ["--for", "1s", "some.tcpwhy"], ["--btf", "/no/such/file"], ["--btf", "/etc/passwd"], ["--without", "nonsense"],
+    ["--for", "1s", "some.tcpwhy"], ["--btf", "/no/such/file"], ["--btf", "/etc/passwd"],
 ])
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_every_failure_is_unknown(tool, arguments, json_lines):
@@ -179,6 +179,12 @@ def test_every_failure_is_unknown(tool, arguments, json_lines):
         assert verdict["verdict"] == "unknown"
     else:
         assert re.fullmatch(r"TCPWHY UNKNOWN - [^|\n]+\n", done.stdout), done.stdout
+
+
+def test_what_the_kernel_cannot_tell_is_no_doubt_but_is_said(tool, pair):
+    out, rc = live(tool, lambda: None, "--netns", pair[1].netns, "--without", "kfree_skb", "--for", "1s")
+    assert verdict_of_text(out, rc) == "OK"
+    assert "as far as this kernel tells" in out[0]
 
 
 def test_without_privileges(readable_tool):

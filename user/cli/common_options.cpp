@@ -216,6 +216,7 @@ void add_limits(CLI::App& app, TraceOptions& options) {
          "Do as if this kernel did not have a hook of doctor's list, or an\nargument of it (kfree_skb:4): how would "
          "an older one do?")
       ->type_name("HOOK")
+      ->allow_extra_args(false)  // what follows is a FILE of check
       ->group(kLimits);
 }
 

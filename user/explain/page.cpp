@@ -49,12 +49,13 @@ std::vector<std::string_view> slugs_in(std::string_view cell) {
   return slugs;
 }
 
-// The table whose first column is "cause".
+// The first table: its first column is "cause".
 std::optional<util::Error> read_causes(std::string_view markdown, Page& page) {
   std::string_view text = page.section("Causes");
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (!line.starts_with('|') && !page.causes.empty()) break;
     if (!line.starts_with('|') || line.find_first_not_of("|-: ") == std::string_view::npos) continue;
     std::vector<std::string_view> row = cells(line);
     const std::string_view first = row.front();

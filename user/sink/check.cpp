@@ -33,12 +33,15 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
+std::string sentence(const std::string& words) { return words.ends_with('?') ? words : words + '.'; }
+
 // "2 critical, 1 warning"
 std::string counts_words(const Problems& problems) {
   std::string text;
   for (const Severity severity : {Severity::critical, Severity::warning})
     if (const std::uint64_t count = problems.count(severity); count > 0)
-      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", grouped(count), core::to_string(severity));
+      text += fmt::format("{}{} {}{}", text.empty() ? "" : ", ", grouped(count), core::to_string(severity),
+                          severity == Severity::warning && count > 1 ? "s" : "");
   return text;
 }
 
@@ -95,8 +98,9 @@ std::string CheckSink::headline(const core::Summary& summary, const Listed& list
   } else if (verdict == Health::ok) {
     text += counts.empty() ? fmt::format("no problem in {}", watched)
                            : fmt::format("{} in {}, none critical (--fail-on critical)", counts, watched);
+    if (!style_.missing.empty()) text += ", as far as this kernel tells (tcpwhy doctor)";
   } else {
-    text += fmt::format("{}: {}", counts, listed.empty() ? "" : listed.front()->words.summary);
+    text += fmt::format("{}: {}", counts, listed.empty() ? "" : problems_.summary_of(*listed.front()));
   }
   return one_line(text);
 }
@@ -122,10 +126,11 @@ std::string CheckSink::lines(const Listed& listed, const core::Summary& summary)
 std::string CheckSink::line(const core::Finding& finding, bool below_root) const {
   const std::string was = is_over(finding) ? "was " : "";
   const std::string end = is_over(finding) ? ", " + end_of(finding) : std::string{};
-  std::string text = fmt::format("{}{} ({}){}: {}", was, finding.slug, finding.cause, end, finding.words.summary);
+  std::string text =
+      fmt::format("{}{} ({}){}: {}", was, finding.slug, finding.cause, end, problems_.summary_of(finding));
   const std::string count = counted(finding.count_total, "connection");
   if (finding.count_total > 1 && text.find(count) == std::string::npos) text += fmt::format(" {}.", count);
-  if (!below_root && !finding.words.advice.empty()) text += fmt::format(" Next: {}.", finding.words.advice.front());
+  if (!below_root && !finding.words.advice.empty()) text += " Next: " + sentence(finding.words.advice.front());
   return fmt::format("{}  {}{}\n",
                      paint(finding.severity, fmt::format("{:<8}", kSeverityWords[index(finding.severity)])),
                      below_root ? "  " : "", one_line(text + place_of(finding, run_)));

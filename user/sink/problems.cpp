@@ -19,9 +19,13 @@ void Problems::on(const std::vector<core::Finding>& batch) {
       known->second = std::max(known->second, finding.severity);
       continue;
     }
-    if (const auto known = kept_.find(finding.id); known != kept_.end())
-      by_severity_[index(known->second.severity)].erase(finding.id);
-    kept_[finding.id] = finding;
+    Kept& kept = kept_[finding.id];
+    by_severity_[index(kept.last.severity)].erase(finding.id);
+    kept.last = finding;
+    if (finding.count >= kept.count) {
+      kept.summary = finding.words.summary;
+      kept.count = finding.count;
+    }
     by_severity_[index(finding.severity)].insert(finding.id);
     if (kept_.size() > most_) drop_mildest();
   }
@@ -31,19 +35,19 @@ void Problems::drop_mildest() {
   const auto mildest =
       std::find_if(by_severity_.begin(), by_severity_.end(), [](const auto& ids) { return !ids.empty(); });
   const std::uint64_t id = *mildest->begin();
-  dropped_[id] = kept_[id].severity;
+  dropped_[id] = kept_[id].last.severity;
   mildest->erase(id);
   kept_.erase(id);
 }
 
 std::vector<const core::Finding*> Problems::in_order() const {
   std::map<std::uint64_t, Severity> worst_of_story;
-  for (const auto& [id, finding] : kept_) {
-    Severity& worst = worst_of_story.try_emplace(finding.story, finding.severity).first->second;
-    worst = std::max(worst, finding.severity);
+  for (const auto& [id, kept] : kept_) {
+    Severity& worst = worst_of_story.try_emplace(kept.last.story, kept.last.severity).first->second;
+    worst = std::max(worst, kept.last.severity);
   }
   std::vector<const core::Finding*> all;
-  for (const auto& [id, finding] : kept_) all.push_back(&finding);
+  for (const auto& [id, kept] : kept_) all.push_back(&kept.last);
   const auto rank = [&worst_of_story](const core::Finding* f) {
     const bool symptom = f->role == core::StoryRole::symptom;
     return std::tuple{-static_cast<int>(worst_of_story.at(f->story)), f->story, symptom, -static_cast<int>(f->severity),

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "user/core/finding.h"
@@ -20,6 +21,8 @@ class Problems {
 
   // The last that is said of a finding is what counts: its severity only rises.
   void on(const std::vector<core::Finding>& batch);
+  // The sentence of the line with the most connections, the last of those: an end may be told of the one that was left.
+  [[nodiscard]] const std::string& summary_of(const core::Finding& kept) const { return kept_.at(kept.id).summary; }
 
   // Worst first: the stories by the worst in them, in each its root, then its symptoms by severity. Valid until the next
   // on().
@@ -34,7 +37,12 @@ class Problems {
   void drop_mildest();
 
   std::size_t most_;
-  std::map<std::uint64_t, core::Finding> kept_;         // by id
+  struct Kept {
+    core::Finding last;
+    std::string summary;
+    std::uint64_t count = 0;  // of that line
+  };
+  std::map<std::uint64_t, Kept> kept_;                  // by id
   std::map<std::uint64_t, core::Severity> dropped_;     // by id
   std::array<std::set<std::uint64_t>, 3> by_severity_;  // ids of those kept
 };

@@ -18,7 +18,9 @@ std::string sample() {
   for (const std::string_view title : kSections) {
     text += "\n## " + std::string{title} + "\n\n";
     if (title == "Causes")
-      text += "| cause | rests on |\n|---|---|\n| `one`, `two` | this |\n| `three` | that |\n";
+      text +=
+          "| cause | rests on |\n|---|---|\n| `one`, `two` | this |\n| `three` | that |\n"
+          "\nAnd:\n\n| culprit kind | rests on | more |\n|---|---|---|\n| network | no | cause |\n";
     else if (title == "Example")
       text += "```text\n## not a heading\n```\n";
     else

@@ -49,6 +49,11 @@ TEST(Check, HealthyIsOneLine) {
   EXPECT_EQ(said.health, Health::ok);
 }
 
+TEST(Check, WhatTheKernelCannotTellIsSaidOfTheHealthy) {
+  EXPECT_THAT(check({}, {.missing = {"no kfree_skb"}}).lines[0],
+              StartsWith("TCPWHY OK - no problem in 12 s, as far as this kernel tells (tcpwhy doctor) | "));
+}
+
 TEST(Check, TheVerdictThenTheProblemsThenWhereToReadOn) {
   const Said said = check({sample_root(), sample_symptom()});
   ASSERT_EQ(said.lines.size(), 4U);

@@ -46,6 +46,19 @@ TEST(Problems, TheLastWordCountsOnce) {
   EXPECT_EQ(Problems{}.worst(), std::nullopt);
 }
 
+TEST(Problems, AnEndIsToldInTheWordsOfTheWorst) {
+  core::Finding many = finding(1, Severity::warning);
+  many.count = 41;
+  many.words.summary = "keeps 41";
+  core::Finding end = many;
+  end.count = 1;
+  end.words.summary = "keeps 1";
+  Problems problems;
+  problems.on({many});
+  problems.on({end});
+  EXPECT_EQ(problems.summary_of(*problems.in_order().front()), "keeps 41");
+}
+
 TEST(Problems, OfTooManyTheMildestAreOnlyCounted) {
   Problems problems{2};
   problems.on({finding(1, Severity::warning), finding(2, Severity::info), finding(3, Severity::info),
