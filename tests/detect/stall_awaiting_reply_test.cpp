@@ -136,6 +136,17 @@ TEST(StallAwaitingReply, ATimerWillEndIt) {
   EXPECT_FALSE(tell(kAsked + "set out user-timeout 30s\nuntil 13s").first(kSlug).evidence.flag("no_timer"));
 }
 
+// Who holds its ends is asked for at 10.5 s, and nobody says so within a second.
+TEST(StallAwaitingReply, AnAnswerThatComesWhileOwnersAreAskedForEndsAFindingAllTheSame) {
+  const std::string usual = kAsked + "set out usual-wait 200ms answers 7\n";
+  const Told told = tell(usual + "at 11.2s receive out 5\nread out\nuntil 15s");
+  EXPECT_EQ(told.phases(kSlug), "open closed");
+  EXPECT_EQ(told.last(kSlug).ended, core::Ended::recovered);
+  EXPECT_EQ(told.first(kSlug).severity, core::Severity::warning);
+  // Had they said so at once, it would not have been long enough either.
+  EXPECT_EQ(tell(usual + "at 10.7s receive out 5\nread out\nuntil 15s").phases(kSlug), "");
+}
+
 TEST(StallAwaitingReply, RecoversWithTheAnswer) {
   const core::Finding f = tell(kAsked + "at 15s receive out 5\nread out\nuntil 18s").last(kSlug);
   EXPECT_EQ(f.phase, core::Phase::closed);

@@ -2,6 +2,7 @@
 #include "user/core/book.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "user/core/host.h"
 #include "user/core/place.h"
@@ -16,6 +17,8 @@ constexpr auto kJudgeAgain = 500ms;
 constexpr std::size_t kCasesPerInterval = 1000;
 // A finding waits for the answer to its want, but not longer than this: then what is not known stays unknown.
 constexpr auto kWaitForAnswer = 1s;
+// On a host with time to spare it is there by then. What ends while a later answer is waited for is told all the same.
+constexpr auto kAnswerIsLate = 400ms;
 // A condition that returns within this is the same one: it never flaps.
 constexpr auto kLinger = 1s;
 constexpr auto kObserveAgain = 450ms;
@@ -210,6 +213,14 @@ void Book::judge(const Key& key, Entry& entry, bool final) {
   entry.judged = facts_.now();
   // What is over stays as it was told: facts of afterwards (a queue that drained) explain it no better.
   if (entry.ended && entry.told) return;
+  if (entry.ended && entry.pending) {
+    if (settings_.lets_through(alone(*entry.pending))) {
+      entry.told = std::exchange(entry.pending, std::nullopt);
+      entry.late = true;
+      place(key, entry);
+    }
+    return;
+  }
   const Scene scene{facts_, *this, settings_.identity.wall, final};
   std::optional<Verdict> verdict = entry.c.detector->judge(entry.c, scene);
   if (!verdict) return;
@@ -222,8 +233,11 @@ void Book::judge(const Key& key, Entry& entry, bool final) {
   // Told as no more than info before, its owners were not asked for.
   if (!final && asks(entry, *verdict) && !answered(entry, *verdict, waiting)) {
     entry.judged = {};
+    if (!entry.c.detector->instant() && !entry.ended && facts_.now() - entry.asked_at >= kAnswerIsLate)
+      entry.pending = tell(entry, std::move(*verdict));
     return;
   }
+  entry.pending.reset();
   // Each case by itself, before it is counted: what an aggregate shows are only some of its connections.
   Told told = tell(entry, std::move(*verdict));
   if (!settings_.lets_through(alone(told))) return;
@@ -479,6 +493,11 @@ void Book::judge_all(bool final) {
     const bool forgotten =
         entry.c.subject.connection != abi::SocketId::none && !facts_.connection(entry.c.subject.connection);
     if (forgotten && !entry.ended) entry.ended = Ended::closed;
+    // Told in this tick, it ends in the next: one line says what it was, one how it ended.
+    if (std::exchange(entry.late, false)) {
+      ++it;
+      continue;
+    }
     if (entry.ended && !told_instant) leave(it->first, entry, *entry.ended);
     it = entry.ended || told_instant ? entries_.erase(it) : std::next(it);
   }

@@ -61,6 +61,8 @@ class Book {
   struct Entry {
     Case c;
     std::optional<Told> told;
+    std::optional<Told> pending;  // what would have been told, were the answer to its want not late
+    bool late = false;            // it ended before that answer, and is told in this tick
     std::string group;
     util::BootTime judged{};
     bool asked = false;

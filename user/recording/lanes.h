@@ -37,9 +37,9 @@ inline void transpose_square(std::array<std::uint64_t, kLanes>& lanes) {
     lanes[i + distance] ^= moved;
     lanes[i] ^= moved << (8 * distance);
   };
-  for (const std::size_t i : {0, 1, 2, 3}) swap(i, 4, 0x00000000FFFFFFFFU);
-  for (const std::size_t i : {0, 1, 4, 5}) swap(i, 2, 0x0000FFFF0000FFFFU);
-  for (const std::size_t i : {0, 2, 4, 6}) swap(i, 1, 0x00FF00FF00FF00FFU);
+  for (const std::size_t i : {0U, 1U, 2U, 3U}) swap(i, 4, 0x00000000FFFFFFFFU);
+  for (const std::size_t i : {0U, 1U, 4U, 5U}) swap(i, 2, 0x0000FFFF0000FFFFU);
+  for (const std::size_t i : {0U, 2U, 4U, 6U}) swap(i, 1, 0x00FF00FF00FF00FFU);
 }
 
 // A matrix of bytes, row by row; and where its transpose goes.
