@@ -100,7 +100,9 @@ std::string CheckSink::headline(const core::Summary& summary, const Listed& list
                            : fmt::format("{} in {}, none critical (--fail-on critical)", counts, watched);
     if (!style_.missing.empty()) text += ", as far as this kernel tells (tcpwhy doctor)";
   } else {
-    text += fmt::format("{}: {}", counts, listed.empty() ? "" : problems_.summary_of(*listed.front()));
+    const bool all_over = std::all_of(listed.begin(), listed.end(), [](const core::Finding* f) { return is_over(*f); });
+    text += fmt::format("{}{}: {}", counts, all_over ? ", over by now" : "",
+                        listed.empty() ? "" : problems_.summary_of(*listed.front()));
   }
   return one_line(text);
 }

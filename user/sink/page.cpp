@@ -129,7 +129,7 @@ std::string page_text(const explain::Page& page, const TextStyle& style) {
 }
 
 std::string cause_text(const explain::Page& page, std::string_view cause, const TextStyle& style) {
-  std::string out = title_of(page, style) + heading(fmt::format("Cause {}", cause), style);
+  std::string out = title_of(page, style) + '\n' + paint(kBold, fmt::format("CAUSE {}", cause), style.colour) + '\n';
   for (const explain::CauseRow& row : page.causes) {
     if (std::find(row.causes.begin(), row.causes.end(), cause) == row.causes.end()) continue;
     for (std::size_t column = 0; column < row.cells.size(); ++column)

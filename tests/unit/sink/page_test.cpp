@@ -83,7 +83,7 @@ TEST(PageText, HasEverySectionInItsOrder) {
 
 TEST(PageText, OfOneCauseOnlyWhatConcernsIt) {
   const std::string text = cause_text(page(), "one", {});
-  EXPECT_THAT(text, HasSubstr("\nCAUSE ONE\n  culprit kind: network\n  rests on: this\n"));
+  EXPECT_THAT(text, HasSubstr("\nCAUSE one\n  culprit kind: network\n  rests on: this\n"));
   EXPECT_THAT(text, HasSubstr("`one`: this."));
   EXPECT_THAT(text, HasSubstr("`ss -tn`: everything."));
   EXPECT_THAT(text, Not(HasSubstr("that")));
