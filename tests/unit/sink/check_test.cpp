@@ -73,6 +73,7 @@ TEST(Check, TheVerdictThenTheProblemsThenWhereToReadOn) {
 TEST(Check, WhatIsOverCountsAndIsTold) {
   const Said said = check({ended(sample_root(), core::Ended::recovered)});
   EXPECT_EQ(said.health, Health::critical);
+  EXPECT_THAT(said.lines[0], StartsWith("TCPWHY CRITICAL - 1 critical, over by now: lighttpd[2112] sent"));
   EXPECT_THAT(said.lines[1],
               StartsWith("CRITICAL  was synack-retransmit-unexpected (accept-queue-full), recovered after "
                          "3.5 s: lighttpd[2112] sent"));
