@@ -80,11 +80,16 @@ std::string block_text(const Block& block, const TextStyle& style) {
   return block.text;  // as it stands: an output has its own margin
 }
 
+// On a line of its own.
+std::string titled(std::string_view title, const TextStyle& style) {
+  return style.colour ? fmt::format("\n\x1b[{}m{}\x1b[0m\n", kBold, title) : fmt::format("\n{}\n", title);
+}
+
 std::string heading(std::string_view title, const TextStyle& style) {
   std::string upper{title};
   std::transform(upper.begin(), upper.end(), upper.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return '\n' + paint(kBold, upper, style.colour) + '\n';
+  return titled(upper, style);
 }
 
 std::string blocks_text(const std::vector<Block>& blocks, const TextStyle& style) {
@@ -129,7 +134,7 @@ std::string page_text(const explain::Page& page, const TextStyle& style) {
 }
 
 std::string cause_text(const explain::Page& page, std::string_view cause, const TextStyle& style) {
-  std::string out = title_of(page, style) + '\n' + paint(kBold, fmt::format("CAUSE {}", cause), style.colour) + '\n';
+  std::string out = title_of(page, style) + titled(fmt::format("CAUSE {}", cause), style);
   for (const explain::CauseRow& row : page.causes) {
     if (std::find(row.causes.begin(), row.causes.end(), cause) == row.causes.end()) continue;
     for (std::size_t column = 0; column < row.cells.size(); ++column)
