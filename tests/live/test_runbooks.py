@@ -28,13 +28,13 @@ def blocks(page):
 
 
 class Repeated:
-    """The incident, made again and again until it is left."""
+    """The incident, made again and again until it is left. Its processes die with the program that makes it."""
 
     def __init__(self, program, variant):
         self._argv = [str(causes_path() / program), "--variant", variant]
         self._over = threading.Event()
-        self._begun = threading.Condition()
-        self._turns = 0
+        self._lock = threading.Lock()
+        self._process = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self):
@@ -43,20 +43,20 @@ class Repeated:
 
     def __exit__(self, *_):
         self._over.set()
+        self.begin_anew()
         self._thread.join(PATIENCE_S)
 
     def _run(self):
         while not self._over.is_set():
-            with self._begun:
-                self._turns += 1
-                self._begun.notify_all()
-            subprocess.run(self._argv, capture_output=True, check=False, timeout=PATIENCE_S)
+            with self._lock:
+                self._process = subprocess.Popen(self._argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self._process.wait()
             self._over.wait(0.3)  # some are over in no time
 
-    def wait_for_a_new_one(self):
-        with self._begun:
-            turn = self._turns
-            self._begun.wait_for(lambda: self._turns > turn, PATIENCE_S)
+    def begin_anew(self):
+        with self._lock:
+            if self._process:
+                self._process.kill()
 
 
 def wait_for_process(comm):
@@ -83,7 +83,7 @@ def test_every_command_of_the_page(tool, tmp_path, page):
             if not commands:
                 continue
             if "PID=" in commands or code:
-                incident.wait_for_a_new_one()
+                incident.begin_anew()
             if "PID=" in commands:
                 wait_for_process(service)
             done = subprocess.run(["bash", "-c", commands], env=environment, cwd=tmp_path, capture_output=True, text=True,

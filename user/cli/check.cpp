@@ -40,6 +40,13 @@ sink::CheckSink make_sink(const CheckOptions& options, const core::Settings& set
   return {std::cout, settings.identity, std::move(style)};
 }
 
+core::Outlets outlets_of(sink::CheckSink& sink) {
+  core::Outlets outlets;
+  outlets.findings = [&sink](const std::vector<core::Finding>& findings) { sink.findings(findings); };
+  outlets.tick = [&sink](util::BootTime now) { sink.tick(now); };
+  return outlets;
+}
+
 // "120 events were lost (state 100, retransmit 20)"; empty where what was lost could not hide a finding.
 std::string losses(const std::map<std::string, std::uint64_t>& lost) {
   std::uint64_t all = 0;
@@ -67,7 +74,7 @@ int check_live(const CheckOptions& options) {
   if (!live) return cannot_tell(options, live.error());
   sink::CheckSink sink = make_sink(options, live->settings(), live->source().missing());
   LiveHooks hooks;
-  hooks.outlets.findings = [&sink](const std::vector<core::Finding>& findings) { sink.findings(findings); };
+  hooks.outlets = outlets_of(sink);
   hooks.goes_on = [&] { return !(options.first && sink.decided()); };
   const util::Result<LiveEnd> end = live->watch(hooks);
   if (!end) return cannot_tell(options, end.error());
@@ -89,9 +96,7 @@ int check_files(const CheckOptions& options) {
   if (!joined) return cannot_tell(options, joined.error());
   const core::Settings settings = settings_of(options.filter, options.thresholds.effective(), *joined);
   sink::CheckSink sink = make_sink(options, settings);
-  core::Outlets outlets;
-  outlets.findings = [&sink](const std::vector<core::Finding>& findings) { sink.findings(findings); };
-  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), std::move(outlets)};
+  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), outlets_of(sink)};
   Replay replay{*recordings, joined->translators, pipeline, {}};
   if (options.first) replay.end_when([&sink] { return sink.decided(); });
   replay.run();

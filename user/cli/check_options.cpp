@@ -46,7 +46,9 @@ CLI::App* add_check(CLI::App& app, CheckOptions& options) {
           "warning (default) or critical: what is milder is listed,\nand exit code 0")
       ->check(CLI::IsMember({"warning", "critical"}))
       ->type_name("SEVERITY");
-  check->add_flag("--first", options.first, "End as soon as the verdict cannot change: at the first\ncritical finding");
+  check->add_flag("--first", options.first,
+                  "End as soon as the verdict cannot change: two seconds after\nthe first critical finding, when its "
+                  "cause is known");
   add_filters(*check, options.filter);
   add_format(*check, options.format, "text (default) or json: findings, summary and verdict,\none object a line");
   add_thresholds(*check, options.thresholds);

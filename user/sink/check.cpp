@@ -23,6 +23,8 @@ using core::Severity;
 constexpr std::array<std::string_view, 3> kSeverityWords = {"INFO", "WARNING", "CRITICAL"};
 constexpr std::array<std::string_view, 3> kColours = {"36", "33", "1;31"};
 constexpr std::size_t kMostHints = 3;
+// A cause is judged again until it is known; its symptoms follow it.
+constexpr util::Duration kSettles = std::chrono::seconds{2};
 
 std::size_t index(Severity severity) { return static_cast<std::size_t>(severity); }
 
@@ -73,6 +75,11 @@ std::string hints(const std::vector<const core::Finding*>& listed) {
 
 CheckSink::CheckSink(std::ostream& out, core::RunIdentity run, CheckStyle style)
     : out_(out), run_(std::move(run)), style_(std::move(style)) {}
+
+void CheckSink::tick(util::BootTime now) {
+  if (!critical_since_ && problems_.count(Severity::critical) > 0) critical_since_ = now;
+  decided_ = critical_since_ && now - *critical_since_ >= kSettles;
+}
 
 void CheckSink::summary(const core::Summary& summary) {
   Listed all = problems_.in_order();

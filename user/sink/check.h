@@ -4,6 +4,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,13 +30,15 @@ class CheckSink : public Sink {
   CheckSink(std::ostream& out, core::RunIdentity run, CheckStyle style);
 
   void findings(const std::vector<core::Finding>& batch) override { problems_.on(batch); }
+  void tick(util::BootTime now) override;
   void event(const core::EventView&) override {}
   void summary(const core::Summary& summary) override;
 
   // What may have hidden a finding: "120 events were lost (state 100, retransmit 20)". Before summary().
   void doubt(std::string why) { doubts_.push_back(std::move(why)); }
-  // Whether nothing that may still come changes the verdict.
-  [[nodiscard]] bool decided() const { return problems_.count(core::Severity::critical) > 0; }
+  // Whether nothing that may still come changes the verdict: a critical finding is there, and had the time to get its
+  // cause and its story.
+  [[nodiscard]] bool decided() const { return decided_; }
   [[nodiscard]] Health health() const { return judge(problems_, style_.fail_on, doubts_); }
 
  private:
@@ -52,6 +55,8 @@ class CheckSink : public Sink {
   CheckStyle style_;
   Problems problems_;
   std::vector<std::string> doubts_;
+  std::optional<util::BootTime> critical_since_;
+  bool decided_ = false;
 };
 
 // Where nothing could be watched or read at all: the same forms, UNKNOWN, with the one reason.

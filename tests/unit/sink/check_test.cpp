@@ -137,6 +137,20 @@ TEST(Check, ManyAlikeAreOneMoreLine) {
             "ports 1004 to 1039");
 }
 
+TEST(Check, IsDecidedWhenACriticalFindingHadTimeToSettle) {
+  std::ostringstream out;
+  CheckSink sink{out, sample_run(), {}};
+  sink.findings({sample_symptom()});
+  sink.tick(moment(10));
+  sink.tick(moment(20));
+  EXPECT_FALSE(sink.decided()) << "a warning may get worse";
+  sink.findings({sample_root()});
+  sink.tick(moment(21));
+  EXPECT_FALSE(sink.decided());
+  sink.tick(moment(23));
+  EXPECT_TRUE(sink.decided());
+}
+
 TEST(Check, ColourOnlyWhereAskedFor) {
   EXPECT_THAT(check({sample_root()}, {.colour = true}).lines[1], StartsWith("\x1b[1;31mCRITICAL\x1b[0m  "));
 }
