@@ -82,12 +82,12 @@ void CheckSink::tick(util::BootTime now) {
 }
 
 void CheckSink::summary(const core::Summary& summary) {
-  Listed all = problems_.in_order();
-  Listed listed = all;
-  std::erase_if(listed, [](const core::Finding* f) { return f->severity == Severity::info; });
+  Listed listed;
+  for (const Problem* problem : problems_.in_order())
+    if (problem->told.severity != Severity::info) listed.push_back(&problem->told);
   const std::string head = headline(summary, listed);
   if (style_.json) {
-    write_json(summary, all, head);
+    write_json(summary, head);
     return;
   }
   out_ << fmt::format("{} | {}\n", head, performance(problems_, style_.fail_on, summary)) << lines(listed, summary)
@@ -109,7 +109,7 @@ std::string CheckSink::headline(const core::Summary& summary, const Listed& list
   } else {
     const bool all_over = std::all_of(listed.begin(), listed.end(), [](const core::Finding* f) { return is_over(*f); });
     text += fmt::format("{}{}: {}", counts, all_over ? ", over by now" : "",
-                        listed.empty() ? "" : problems_.summary_of(*listed.front()));
+                        listed.empty() ? "" : listed.front()->words.summary);
   }
   return one_line(text);
 }
@@ -135,10 +135,9 @@ std::string CheckSink::lines(const Listed& listed, const core::Summary& summary)
 std::string CheckSink::line(const core::Finding& finding, bool below_root) const {
   const std::string was = is_over(finding) ? "was " : "";
   const std::string end = is_over(finding) ? ", " + end_of(finding) : std::string{};
-  std::string text =
-      fmt::format("{}{} ({}){}: {}", was, finding.slug, finding.cause, end, problems_.summary_of(finding));
+  std::string text = fmt::format("{}{} ({}){}: {}", was, finding.slug, finding.cause, end, finding.words.summary);
   const std::string count = counted(finding.count_total, "connection");
-  if (finding.count_total > 1 && text.find(count) == std::string::npos) text += fmt::format(" {}.", count);
+  if (finding.count_total > 1 && text.find(count) == std::string::npos) text += fmt::format(" {} in all.", count);
   if (!below_root && !finding.words.advice.empty()) text += " Next: " + sentence(finding.words.advice.front());
   return fmt::format("{}  {}{}\n",
                      paint(finding.severity, fmt::format("{:<8}", kSeverityWords[index(finding.severity)])),
@@ -149,7 +148,7 @@ std::string CheckSink::paint(Severity severity, std::string_view text) const {
   return style_.colour ? fmt::format("\x1b[{}m{}\x1b[0m", kColours[index(severity)], text) : std::string{text};
 }
 
-void CheckSink::write_json(const core::Summary& summary, const Listed& all, const std::string& headline) {
+void CheckSink::write_json(const core::Summary& summary, const std::string& headline) {
   JsonSink lines{out_, run_};
   nlohmann::ordered_json verdict = {{"schema", kCheckSchema},
                                     {"host", run_.host},
@@ -161,9 +160,9 @@ void CheckSink::write_json(const core::Summary& summary, const Listed& all, cons
   for (const Severity severity : {Severity::critical, Severity::warning, Severity::info})
     verdict["counts"][std::string{core::to_string(severity)}] = problems_.count(severity);
   verdict["problems"] = nlohmann::json::array();
-  for (const core::Finding* f : all) {
-    lines.findings({*f});
-    if (f->severity != Severity::info) verdict["problems"].push_back(fmt::format("f-{}", f->id));
+  for (const Problem* problem : problems_.in_order()) {
+    lines.findings({problem->last});
+    if (problem->last.severity != Severity::info) verdict["problems"].push_back(fmt::format("f-{}", problem->last.id));
   }
   lines.summary(summary);
   verdict["only_counted"] = problems_.only_counted();

@@ -42,13 +42,13 @@ class CheckSink : public Sink {
   [[nodiscard]] Health health() const { return judge(problems_, style_.fail_on, doubts_); }
 
  private:
-  using Listed = std::vector<const core::Finding*>;
+  using Listed = std::vector<const core::Finding*>;  // as they are told
 
   [[nodiscard]] std::string headline(const core::Summary& summary, const Listed& listed) const;
   [[nodiscard]] std::string lines(const Listed& listed, const core::Summary& summary) const;
   [[nodiscard]] std::string line(const core::Finding& finding, bool below_root) const;
   [[nodiscard]] std::string paint(core::Severity severity, std::string_view text) const;
-  void write_json(const core::Summary& summary, const Listed& all, const std::string& headline);
+  void write_json(const core::Summary& summary, const std::string& headline);
 
   std::ostream& out_;
   core::RunIdentity run_;

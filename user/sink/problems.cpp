@@ -11,6 +11,21 @@ using core::Severity;
 
 std::size_t index(Severity severity) { return static_cast<std::size_t>(severity); }
 
+// How it stands now, in the words of then.
+core::Finding brought_up_to(core::Finding then, const core::Finding& now) {
+  then.phase = now.phase;
+  then.ended = now.ended;
+  then.time = now.time;
+  then.duration = now.duration;
+  then.severity = now.severity;
+  then.count_total = now.count_total;
+  if (then.cause == now.cause) {  // else it is in the story of what is not known any more
+    then.story = now.story;
+    then.role = now.role;
+  }
+  return then;
+}
+
 }  // namespace
 
 void Problems::on(const std::vector<core::Finding>& batch) {
@@ -19,13 +34,11 @@ void Problems::on(const std::vector<core::Finding>& batch) {
       known->second = std::max(known->second, finding.severity);
       continue;
     }
-    Kept& kept = kept_[finding.id];
+    const auto entry = kept_.try_emplace(finding.id, Problem{finding, finding}).first;
+    Problem& kept = entry->second;
     by_severity_[index(kept.last.severity)].erase(finding.id);
     kept.last = finding;
-    if (finding.count >= kept.count) {
-      kept.summary = finding.words.summary;
-      kept.count = finding.count;
-    }
+    kept.told = finding.count >= kept.told.count ? finding : brought_up_to(kept.told, finding);
     by_severity_[index(finding.severity)].insert(finding.id);
     if (kept_.size() > most_) drop_mildest();
   }
@@ -35,26 +48,26 @@ void Problems::drop_mildest() {
   const auto mildest =
       std::find_if(by_severity_.begin(), by_severity_.end(), [](const auto& ids) { return !ids.empty(); });
   const std::uint64_t id = *mildest->begin();
-  dropped_[id] = kept_[id].last.severity;
+  dropped_[id] = kept_.at(id).last.severity;
   mildest->erase(id);
   kept_.erase(id);
 }
 
-std::vector<const core::Finding*> Problems::in_order() const {
+std::vector<const Problem*> Problems::in_order() const {
   std::map<std::uint64_t, Severity> worst_of_story;
   for (const auto& [id, kept] : kept_) {
-    Severity& worst = worst_of_story.try_emplace(kept.last.story, kept.last.severity).first->second;
-    worst = std::max(worst, kept.last.severity);
+    Severity& worst = worst_of_story.try_emplace(kept.told.story, kept.told.severity).first->second;
+    worst = std::max(worst, kept.told.severity);
   }
-  std::vector<const core::Finding*> all;
-  for (const auto& [id, kept] : kept_) all.push_back(&kept.last);
-  const auto rank = [&worst_of_story](const core::Finding* f) {
-    const bool symptom = f->role == core::StoryRole::symptom;
-    return std::tuple{-static_cast<int>(worst_of_story.at(f->story)), f->story, symptom, -static_cast<int>(f->severity),
-                      f->id};
+  std::vector<const Problem*> all;
+  for (const auto& [id, kept] : kept_) all.push_back(&kept);
+  const auto rank = [&worst_of_story](const Problem* problem) {
+    const core::Finding& f = problem->told;
+    const bool symptom = f.role == core::StoryRole::symptom;
+    return std::tuple{-static_cast<int>(worst_of_story.at(f.story)), f.story, symptom, -static_cast<int>(f.severity),
+                      f.id};
   };
-  std::sort(all.begin(), all.end(),
-            [&rank](const core::Finding* a, const core::Finding* b) { return rank(a) < rank(b); });
+  std::sort(all.begin(), all.end(), [&rank](const Problem* a, const Problem* b) { return rank(a) < rank(b); });
   return all;
 }
 

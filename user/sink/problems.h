@@ -7,26 +7,30 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <string>
 #include <vector>
 
 #include "user/core/finding.h"
 
 namespace tcpwhy::sink {
 
+struct Problem {
+  core::Finding last;  // the last line that told of it
+  // For people: that line, in the words of the one with the most connections (the last of those), with its cause and its
+  // place in the story. What is left at the end may be one connection of many, and less is known of it.
+  core::Finding told;
+};
+
 class Problems {
  public:
   // most: of findings that are kept with their words; of more, the mildest and oldest are only counted.
   explicit Problems(std::size_t most = 10'000) : most_(most) {}
 
-  // The last that is said of a finding is what counts: its severity only rises.
+  // The severity of a finding only rises; what is said of it last is how it stands.
   void on(const std::vector<core::Finding>& batch);
-  // The sentence of the line with the most connections, the last of those: an end may be told of the one that was left.
-  [[nodiscard]] const std::string& summary_of(const core::Finding& kept) const { return kept_.at(kept.id).summary; }
 
   // Worst first: the stories by the worst in them, in each its root, then its symptoms by severity. Valid until the next
   // on().
-  [[nodiscard]] std::vector<const core::Finding*> in_order() const;
+  [[nodiscard]] std::vector<const Problem*> in_order() const;
   // Findings of this severity, each counted once; those that are not kept included.
   [[nodiscard]] std::uint64_t count(core::Severity severity) const;
   // Those that are not kept.
@@ -37,12 +41,7 @@ class Problems {
   void drop_mildest();
 
   std::size_t most_;
-  struct Kept {
-    core::Finding last;
-    std::string summary;
-    std::uint64_t count = 0;  // of that line
-  };
-  std::map<std::uint64_t, Kept> kept_;                  // by id
+  std::map<std::uint64_t, Problem> kept_;               // by id
   std::map<std::uint64_t, core::Severity> dropped_;     // by id
   std::array<std::set<std::uint64_t>, 3> by_severity_;  // ids of those kept
 };

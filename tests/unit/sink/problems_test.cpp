@@ -24,7 +24,7 @@ core::Finding finding(std::uint64_t id, Severity severity, std::uint64_t story =
 
 std::vector<std::uint64_t> ids(const Problems& problems) {
   std::vector<std::uint64_t> all;
-  for (const core::Finding* f : problems.in_order()) all.push_back(f->id);
+  for (const Problem* problem : problems.in_order()) all.push_back(problem->last.id);
   return all;
 }
 
@@ -49,14 +49,22 @@ TEST(Problems, TheLastWordCountsOnce) {
 TEST(Problems, AnEndIsToldInTheWordsOfTheWorst) {
   core::Finding many = finding(1, Severity::warning);
   many.count = 41;
-  many.words.summary = "keeps 41";
+  many.cause = "accept-queue-full";
+  many.words.summary = "41 wait";
   core::Finding end = many;
   end.count = 1;
-  end.words.summary = "keeps 1";
+  end.cause = "unknown";
+  end.words.summary = "1 waits";
+  end.phase = core::Phase::closed;
+  end.ended = core::Ended::reset;
   Problems problems;
   problems.on({many});
   problems.on({end});
-  EXPECT_EQ(problems.summary_of(*problems.in_order().front()), "keeps 41");
+  const Problem& problem = *problems.in_order().front();
+  EXPECT_EQ(problem.told.words.summary, "41 wait");
+  EXPECT_EQ(problem.told.cause, "accept-queue-full");
+  EXPECT_TRUE(is_over(problem.told));
+  EXPECT_EQ(problem.last.cause, "unknown");
 }
 
 TEST(Problems, OfTooManyTheMildestAreOnlyCounted) {
