@@ -7,8 +7,6 @@
  */
 #include "tcpwhy.bpf.h"
 
-#define TW_SOCK_STREAM 1
-
 static __always_inline int tw_is_wanted(const struct sock *sk) {
   struct tw_tuple key = {};
 
@@ -131,13 +129,9 @@ static __always_inline void tw_visit(struct bpf_iter__task_file *ctx, struct soc
                                      const struct task_struct *task) {
   __u8 state;
 
-  if (sk->sk_protocol != TW_IPPROTO_TCP || sk->sk_type != TW_SOCK_STREAM)
-    return;
-  if (sk->__sk_common.skc_family != TW_AF_INET && sk->__sk_common.skc_family != TW_AF_INET6)
+  if (!tw_is_open_tcp(sk))
     return;
   state = sk->__sk_common.skc_state;
-  if (state == TCP_CLOSE)
-    return;
   if (tw_walk_mode == TW_WALK_SUSPECT) {
     if (tw_gets_tracked(sk, address, state) && tw_sk_passes(sk))
       tw_tell_suspect(ctx, sk, address, task);

@@ -6,11 +6,22 @@
 #ifndef TCPWHY_SOCK_BPF_H
 #define TCPWHY_SOCK_BPF_H
 
+#define TW_SOCK_STREAM 1
+
 static __always_inline void tw_map_v4(__u8 *to, __be32 addr) {
   __builtin_memset(to, 0, 10);
   to[10] = 0xff;
   to[11] = 0xff;
   __builtin_memcpy(to + 12, &addr, 4);
+}
+
+/* An open TCP socket, of either IP version; of a socket that the verifier knows, or a copy. */
+static __always_inline int tw_is_open_tcp(const struct sock *sk) {
+  if (sk->sk_protocol != TW_IPPROTO_TCP || sk->sk_type != TW_SOCK_STREAM)
+    return 0;
+  if (sk->__sk_common.skc_family != TW_AF_INET && sk->__sk_common.skc_family != TW_AF_INET6)
+    return 0;
+  return sk->__sk_common.skc_state != TCP_CLOSE;
 }
 
 /* For full sockets and minisockets alike; the local port from inet_sport, for skc_num is 0 once closed. */

@@ -39,6 +39,7 @@
 #define TW_KIND_LIMITED 37   /* events left out by a rate limit; laid out like TW_KIND_LOST */
 #define TW_KIND_HOST 38      /* TCP's memory and orphans, where one of them is near its limit */
 #define TW_KIND_MIB 39       /* counters of one network namespace, beside a process's observation */
+#define TW_KIND_HELD 40      /* what `tcpwhy top` counts: never in the stream, hence in no recording */
 
 struct tw_header {
   __u64 time_ns; /* CLOCK_BOOTTIME */
@@ -342,6 +343,20 @@ struct tw_mib {
   __u64 values[TW_MIB_COUNT];
 };
 
+/* A TCP socket that a process holds, as small as a count of all of them allows. */
+struct tw_held {
+  struct tw_header header;
+  __u64 id;       /* its address: tells it from the others of the same count */
+  __u64 start_ns; /* of the process */
+  __u32 pid;
+  __u32 netns;
+  __u32 unread;  /* bytes that wait for the process; 0 of a listener */
+  __u32 unacked; /* bytes that it wrote and the other end has not acknowledged, unsent ones too; 0 of a listener */
+  __u8 state;
+  __u8 reserved[7];
+  char comm[TW_COMM]; /* of the thread-group leader */
+};
+
 /* One struct configures every program; it is constant once they are loaded. */
 struct tw_config {
   __u32 self_pid;        /* never an owner */
@@ -400,6 +415,7 @@ TW_ASSERT_SIZE(tw_sample, 288);
 TW_ASSERT_SIZE(tw_process, 296);
 TW_ASSERT_SIZE(tw_host, 64);
 TW_ASSERT_SIZE(tw_mib, 104);
+TW_ASSERT_SIZE(tw_held, 72);
 TW_ASSERT_SIZE(tw_config, 116);
 
 #endif

@@ -14,6 +14,8 @@ tcpwhy_static_archive(TCPWHY_STATIC_LIBBPF libbpf.a)
 tcpwhy_static_archive(TCPWHY_STATIC_LIBELF libelf.a)
 tcpwhy_static_archive(TCPWHY_STATIC_LIBZSTD libzstd.a)
 tcpwhy_static_archive(TCPWHY_STATIC_LIBZ libz.a)
+tcpwhy_static_archive(TCPWHY_STATIC_LIBNCURSES libncursesw.a)
+tcpwhy_static_archive(TCPWHY_STATIC_LIBTINFO libtinfo.a)
 
 # Debian has fmt and spdlog as shared libraries only.
 set(shared_only ${PROJECT_SOURCE_DIR}/cmake/static/fmt.cpp ${PROJECT_SOURCE_DIR}/cmake/static/spdlog.cpp)
@@ -36,6 +38,7 @@ foreach(layer IN LISTS layers)
 endforeach()
 target_link_libraries(tcpwhy-static PRIVATE
   -Wl,--start-group ${archives} ${TCPWHY_STATIC_LIBBPF} ${TCPWHY_STATIC_LIBELF} ${TCPWHY_STATIC_LIBZSTD} ${TCPWHY_STATIC_LIBZ}
+  ${TCPWHY_STATIC_LIBNCURSES} ${TCPWHY_STATIC_LIBTINFO}
   -Wl,--end-group)
 target_link_options(tcpwhy-static PRIVATE -static -s -Wl,--gc-sections -Wl,--fatal-warnings)
 

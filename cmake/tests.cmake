@@ -39,7 +39,7 @@ add_test(NAME layers COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -DROW
 foreach(layer IN LISTS layers)
   tcpwhy_test_program(unit_${layer} ${PROJECT_SOURCE_DIR}/tests/unit/${layer} tcpwhy_${layer} fmt::fmt)
 endforeach()
-tcpwhy_test_program(detect_tests ${PROJECT_SOURCE_DIR}/tests/detect tcpwhy_detect tcpwhy_source tcpwhy_recording)
+tcpwhy_test_program(detect_tests ${PROJECT_SOURCE_DIR}/tests/detect tcpwhy_detect tcpwhy_source tcpwhy_recording tcpwhy_top)
 target_compile_definitions(detect_tests PRIVATE TCPWHY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 
 foreach(folder causes bench explain golden kernels man)

@@ -20,6 +20,10 @@ _tcpwhy_options() { # command
     report) echo "--help --since --until --connections --sort --connection $filters $output $thresholds" ;;
     check) echo "--help --for --fail-on --first --format $filters $thresholds $limits" ;;
     explain) echo "--help --cause" ;;
+    top)
+      echo "--help --speed --for --record --output $filters $thresholds $limits $recording --flight-recorder" \
+        "--max-memory --save-on --save-interval"
+      ;;
     doctor) echo "--help --format --self-test --btf" ;;
     *) echo "--help --version" ;;
   esac
@@ -39,7 +43,7 @@ _tcpwhy() {
   local command=${COMP_WORDS[1]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    _tcpwhy_words "trace record report check explain doctor $(_tcpwhy_options)"
+    _tcpwhy_words "trace record report check explain top doctor $(_tcpwhy_options)"
     return
   fi
   case $previous in
@@ -55,11 +59,11 @@ _tcpwhy() {
     --netns) _tcpwhy_words "$(ip netns list 2>/dev/null | cut -d' ' -f1)" ;;
     --btf | --config | --record | --output | -o) _tcpwhy_files ;;
     --for | --port | --local | --remote | --pid | --comm | --cgroup | --max-connections | --buffer | --max-size | \
-      --max-files | --flight-recorder | --max-memory | --save-interval | --since | --until | --connection | --cause) ;;
+      --max-files | --flight-recorder | --max-memory | --save-interval | --since | --until | --connection | --cause | --speed) ;;
     *)
       if [[ $current == -* ]]; then
         _tcpwhy_words "$(_tcpwhy_options "$command")"
-      elif [[ $command == report || $command == check ]]; then
+      elif [[ $command == report || $command == check || $command == top ]]; then
         _tcpwhy_files
       elif [[ $command == explain ]]; then
         _tcpwhy_words "$_tcpwhy_findings"

@@ -24,6 +24,7 @@ Examples:
   tcpwhy report incident.tcpwhy          the same findings, on any machine, without root
   tcpwhy check --for 10s                 an exit code: 0 healthy, 1 warning, 2 critical, 3 could not tell
   tcpwhy explain stall-unacked           what a finding means, and what to do
+  tcpwhy top                             the same live, full screen
   tcpwhy doctor                          can it run here, and what is missing?
 
 `tcpwhy COMMAND --help` has the rest.
@@ -76,6 +77,7 @@ CommandLine::CommandLine()
   add_report(app_, report_options_)->final_callback([this] { chosen_report_ = report_options_; });
   add_check(app_, check_options_)->final_callback([this] { chosen_check_ = check_options_; });
   add_explain(app_, explain_options_)->final_callback([this] { chosen_explain_ = explain_options_; });
+  add_top(app_, top_options_)->final_callback([this] { chosen_top_ = top_options_; });
   add_doctor(app_, doctor_options_)->final_callback([this] { chosen_doctor_ = doctor_options_; });
 }
 

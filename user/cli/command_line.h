@@ -35,6 +35,7 @@ class CommandLine {
   [[nodiscard]] const std::optional<ReportOptions>& report() const { return chosen_report_; }
   [[nodiscard]] const std::optional<CheckOptions>& check() const { return chosen_check_; }
   [[nodiscard]] const std::optional<ExplainOptions>& explain() const { return chosen_explain_; }
+  [[nodiscard]] const std::optional<TopOptions>& top() const { return chosen_top_; }
   [[nodiscard]] const std::optional<DoctorOptions>& doctor() const { return chosen_doctor_; }
 
  private:
@@ -46,11 +47,13 @@ class CommandLine {
   ReportOptions report_options_;
   CheckOptions check_options_;
   ExplainOptions explain_options_;
+  TopOptions top_options_;
   DoctorOptions doctor_options_;
   std::optional<TraceOptions> chosen_trace_;
   std::optional<ReportOptions> chosen_report_;
   std::optional<CheckOptions> chosen_check_;
   std::optional<ExplainOptions> chosen_explain_;
+  std::optional<TopOptions> chosen_top_;
   std::optional<DoctorOptions> chosen_doctor_;
 };
 
@@ -60,6 +63,7 @@ CLI::App* add_record(CLI::App& app, TraceOptions& options);
 CLI::App* add_report(CLI::App& app, ReportOptions& options);
 CLI::App* add_check(CLI::App& app, CheckOptions& options);
 CLI::App* add_explain(CLI::App& app, ExplainOptions& options);
+CLI::App* add_top(CLI::App& app, TopOptions& options);
 CLI::App* add_doctor(CLI::App& app, DoctorOptions& options);
 
 }  // namespace tcpwhy::cli

@@ -42,6 +42,10 @@ void add_max_connections(CLI::App& app, std::size_t& most);
 void add_limits(CLI::App& app, TraceOptions& options);
 // --for
 void add_run_for(CLI::App& app, TraceOptions& options, const std::string& help);
+// --force, --max-size, --max-files (trace_options.cpp)
+void add_recording(CLI::App& app, RecordingOptions& options);
+// --flight-recorder, --max-memory, --save-on, --save-interval (trace_options.cpp)
+void add_flight_recorder(CLI::App& app, RecordingOptions& options);
 // The findings, with what --threshold may say of each.
 std::string threshold_help();
 

@@ -16,17 +16,9 @@
 namespace tcpwhy::cli {
 namespace {
 
-std::atomic<bool> stop_asked{false};
+std::atomic<bool> stop_flag{false};
 
-void ask_to_stop(int) { stop_asked = true; }
-
-void catch_signals() {
-  struct sigaction action {};
-  action.sa_handler = ask_to_stop;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-}
+void ask_to_stop(int) { stop_flag = true; }
 
 // From which age on the kernel side tells of idle connections: what half-open-risk asks for.
 util::Duration idle_from(const TraceOptions& options) {
@@ -51,15 +43,27 @@ core::Settings settings_of(const TraceOptions& options, const source::LiveSource
 
 }  // namespace
 
+void catch_signals(bool for_screen) {
+  struct sigaction action {};
+  action.sa_handler = ask_to_stop;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  if (for_screen) sigaction(SIGHUP, &action, nullptr);  // it has a terminal to put back
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+bool stop_asked() { return stop_flag; }
+
 Live::Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source)
     : options_(options), source_(std::move(source)), settings_(settings_of(options, *source_)) {}
 
-util::Result<Live> Live::open(const TraceOptions& options) {
-  catch_signals();
+util::Result<Live> Live::open(const TraceOptions& options, bool for_screen) {
+  catch_signals(for_screen);
   forbid_new_privileges();
   const bool every_transition = options.events || options.every_transition;
   source::LiveOptions live{options.filter,   every_transition, options.buffer_bytes,
-                           options.btf_file, options.without,  idle_from(options)};
+                           options.btf_file, options.without,  idle_from(options),
+                           for_screen};
   util::Result<std::unique_ptr<source::LiveSource>> source = source::LiveSource::open(live);
   if (!source) return std::move(source.error());
   for (const std::string& line : (*source)->missing()) spdlog::warn("{}", line);
@@ -76,6 +80,9 @@ util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
   give_up_privileges(*source_);
   spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
 
+  if (hooks.attached) {
+    if (util::Status begun = hooks.attached(pipeline); !begun) return std::move(begun.error());
+  }
   LiveEnd end = follow(pipeline, hooks, feed);
   pipeline.finish();
   end.summary = pipeline.summary();
@@ -89,12 +96,12 @@ LiveEnd Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks, const sou
   const std::optional<util::Duration> run_for = options_.run_for;
   const Clock::time_point started = Clock::now();
   LiveEnd end;
-  while (!stop_asked && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
+  while (!stop_asked() && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
     if (end.status = source_->poll(feed); !end.status) return end;
     if (hooks.goes_on && !hooks.goes_on()) break;
     if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source_->want(wants);
   }
-  end.interrupted = stop_asked;
+  end.interrupted = stop_asked();
   end.status = source_->stop(feed);
   return end;
 }

@@ -16,6 +16,8 @@ namespace tcpwhy::cli {
 // What the command does with it. All may be empty.
 struct LiveHooks {
   core::Outlets outlets;
+  // Every hook is live, and what was there before is known. An error ends the run.
+  std::function<util::Status(core::Pipeline&)> attached;
   std::function<void(std::span<const std::byte>)> record;  // each record, before the pipeline has it
   std::function<bool()> goes_on;                           // asked between records: false ends the run
 };
@@ -28,14 +30,20 @@ struct LiveEnd {
   util::Status status = util::Done{};         // what failed on the way; what was seen until then is told
 };
 
+// SIGINT and SIGTERM (before a screen SIGHUP, too) ask for the end; a closed pipe does so through the stream's state.
+void catch_signals(bool for_screen);
+[[nodiscard]] bool stop_asked();
+
 class Live {
  public:
-  // Loads the programs; says once what this kernel lacks. From here on SIGINT and SIGTERM end the run, and a closed pipe
-  // does so through the stream's state. One at a time.
-  static util::Result<Live> open(const TraceOptions& options);
+  // Loads the programs; says once what this kernel lacks. From here on signals end the run (catch_signals).
+  // One at a time.
+  // For a screen: SIGHUP ends it, too, and what processes hold can be counted.
+  static util::Result<Live> open(const TraceOptions& options, bool for_screen = false);
 
   [[nodiscard]] const core::Settings& settings() const { return settings_; }
   [[nodiscard]] const source::LiveSource& source() const { return *source_; }
+  [[nodiscard]] source::LiveSource& source() { return *source_; }
 
   // Attaches, and follows until the end. An Error: it never began.
   util::Result<LiveEnd> watch(const LiveHooks& hooks);

@@ -23,6 +23,9 @@ int run(const CommandLine& line) {
   if (line.explain()) {
     return run_explain(*line.explain());
   }
+  if (line.top()) {
+    return run_top(*line.top());
+  }
   if (line.doctor()) {
     return run_doctor(*line.doctor());
   }

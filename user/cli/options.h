@@ -87,6 +87,13 @@ struct ExplainOptions {
   std::string cause;    // --cause
 };
 
+// Live, or a recording that is played.
+struct TopOptions : TraceOptions {
+  std::vector<std::string> files;
+  double speed = 1;          // --speed
+  std::string folder = ".";  // -o, of the flight recorder
+};
+
 struct DoctorOptions {
   Format format = Format::text;
   bool self_test = false;
@@ -101,6 +108,8 @@ int run_report(const ReportOptions& options);
 int run_check(const CheckOptions& options);
 // Returns an ExitCode.
 int run_explain(const ExplainOptions& options);
+// Full screen until q, --for, SIGINT, SIGTERM or SIGHUP. Returns an ExitCode; kUsage where there is no terminal.
+int run_top(const TopOptions& options);
 // Returns doctor::Verdict as a number.
 int run_doctor(const DoctorOptions& options);
 

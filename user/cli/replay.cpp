@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <utility>
 
 #include "user/abi/decode.h"
 #include "user/abi/header.h"
@@ -89,8 +90,8 @@ std::optional<Stream::Item> Stream::next() {
 // Replay --------------------------------------------------------------------------------------------------------------
 
 Replay::Replay(Recordings& recordings, const std::vector<core::Translator>& translators, core::Pipeline& pipeline,
-               Span span)
-    : pipeline_(pipeline), translators_(translators), span_(span), progress_(recordings.bytes()) {
+               Span span, bool progress)
+    : pipeline_(pipeline), translators_(translators), span_(span), progress_(progress ? recordings.bytes() : 0) {
   for (Run& run : recordings.runs) streams_.emplace_back(run);
   for (std::size_t i = 0; i < streams_.size(); ++i) {
     const util::Duration shift = translators_.empty() ? util::Duration{} : translators_[i].shift();
@@ -99,11 +100,18 @@ Replay::Replay(Recordings& recordings, const std::vector<core::Translator>& tran
 }
 
 void Replay::run() {
-  if (streams_.size() == 1)
-    run_one();
-  else
-    run_merged();
+  (void)run_until(util::BootTime::max());
   if (!stopped_) pipeline_.finish();
+}
+
+bool Replay::run_until(util::BootTime time) {
+  const bool single = streams_.size() == 1;
+  if (!std::exchange(begun_, true)) {
+    if (single && !pipeline_.shows_events()) streams_.front().leave_out_ordinary();
+    if (!single) heads_.resize(streams_.size());
+    for (std::size_t host = 0; host < heads_.size(); ++host) advance(host);
+  }
+  return single ? run_one(time) : run_merged(time);
 }
 
 bool Replay::goes_on() {
@@ -113,19 +121,22 @@ bool Replay::goes_on() {
   return std::cout.good() && !(enough_ && enough_());
 }
 
-void Replay::run_one() {
+bool Replay::run_one(util::BootTime until) {
   Stream& stream = streams_.front();
-  if (!pipeline_.shows_events()) stream.leave_out_ordinary();
-  std::uint32_t n = 0;
-  while (const auto item = stream.next()) {
-    if (n++ % 4096 == 0 && !goes_on()) return;
-    const util::BootTime time = util::boot_time(item->time_ns);
+  while (true) {
+    if (!ahead_) ahead_ = stream.next();
+    if (!ahead_) return false;
+    if (fed_ % 4096 == 0 && !goes_on()) return false;
+    const util::BootTime time = util::boot_time(ahead_->time_ns);
     stopped_ = span_.until != util::BootTime{} && time > span_.until;
-    if (stopped_) return;
-    if (item->record.empty())
+    if (stopped_) return false;
+    if (time > until) return true;
+    if (ahead_->record.empty())
       pipeline_.feed_ordinary(time);
     else
-      pipeline_.feed(item->record);
+      pipeline_.feed(ahead_->record);
+    ahead_.reset();
+    fed_ += 1;
   }
 }
 
@@ -145,19 +156,18 @@ void Replay::advance(std::size_t host) {
   pipeline_.end_of_host(static_cast<std::uint32_t>(host));
 }
 
-void Replay::run_merged() {
-  heads_.resize(streams_.size());
-  for (std::size_t host = 0; host < streams_.size(); ++host) advance(host);
+bool Replay::run_merged(util::BootTime until) {
   const auto earlier = [](const Head& a, const Head& b) {
     if (!a.event || !b.event) return a.event.has_value();
     return a.event->time < b.event->time;
   };
-  for (std::uint32_t n = 0;; ++n) {
-    if (n % 4096 == 0 && !goes_on()) return;
+  for (;; ++fed_) {
+    if (fed_ % 4096 == 0 && !goes_on()) return false;
     const auto next = std::min_element(heads_.begin(), heads_.end(), earlier);
-    if (!next->event) return;
+    if (!next->event) return false;
     stopped_ = span_.until != util::BootTime{} && next->event->time > span_.until;
-    if (stopped_) return;
+    if (stopped_) return false;
+    if (next->event->time > until) return true;
     handshakes_.pass(*next->event);
     pipeline_.feed(*next->event);
     advance(static_cast<std::size_t>(next - heads_.begin()));

@@ -59,11 +59,16 @@ class Stream {
 class Replay {
  public:
   // translators: of several hosts' runs, one each; none of a single run.
-  Replay(Recordings& recordings, const std::vector<core::Translator>& translators, core::Pipeline& pipeline, Span span);
+  // progress: on standard error, of what is long.
+  Replay(Recordings& recordings, const std::vector<core::Translator>& translators, core::Pipeline& pipeline, Span span,
+         bool progress = true);
 
   // The replay ends where this says so, asked now and then. Before run().
   void end_when(std::function<bool()> enough) { enough_ = std::move(enough); }
+  // All of it, and the end of the run.
   void run();
+  // What happened up to this time, and no end; false where nothing is left.
+  bool run_until(util::BootTime time);
   [[nodiscard]] std::uint64_t lost() const;
   [[nodiscard]] std::uint64_t torn() const;
   // --until came before the end: nothing ended then, the run only is not looked at any further.
@@ -74,8 +79,8 @@ class Replay {
   struct Head {
     std::optional<abi::Event> event;
   };
-  void run_one();
-  void run_merged();
+  bool run_one(util::BootTime until);
+  bool run_merged(util::BootTime until);
   void advance(std::size_t host);
   [[nodiscard]] bool goes_on();
 
@@ -85,6 +90,9 @@ class Replay {
   std::function<bool()> enough_;
   std::vector<Stream> streams_;
   std::vector<Head> heads_;
+  bool begun_ = false;
+  std::optional<Stream::Item> ahead_;  // of a single run: read, not fed yet
+  std::uint64_t fed_ = 0;
   core::Handshakes handshakes_;
   Progress progress_;
   bool stopped_ = false;

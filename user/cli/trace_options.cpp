@@ -11,55 +11,6 @@ namespace {
 
 constexpr const char* kUntilStopped = "Stop after this time (default: run until Ctrl-C)";
 
-// --force, --max-size, --max-files, for whoever writes a recording.
-void add_recording(CLI::App& app, RecordingOptions& options) {
-  constexpr const char* kRecording = "Recording";
-  app.add_flag("--force", options.force, "Overwrite a recording that is there already")->group(kRecording);
-  app.add_option_function<std::string>(
-         "--max-size",
-         [&options](const std::string& word) { options.max_size = accept("--max-size", parse_size(word)); },
-         "Begin another file (FILE.2, FILE.3 ...) when one has grown to\nthis")
-      ->type_name("SIZE")
-      ->group(kRecording);
-  app.add_option("--max-files", options.max_files, "Keep so many files, and remove the oldest ones before them")
-      ->type_name("NUMBER")
-      ->check(CLI::Range(2, 100000))
-      ->needs("--max-size")
-      ->group(kRecording);
-}
-
-void add_flight_recorder(CLI::App& app, RecordingOptions& options) {
-  constexpr const char* kFlight = "Flight recorder";
-  app.add_option_function<std::string>(
-         "--flight-recorder",
-         [&options](const std::string& word) {
-           options.flight = accept("--flight-recorder", parse_positive_duration(word));
-         },
-         "Hold only so much, in memory, and save it into the folder -o\non SIGUSR1, with the 30 s that follow")
-      ->type_name("DURATION")
-      ->group(kFlight);
-  app.add_option_function<std::string>(
-         "--max-memory",
-         [&options](const std::string& word) { options.max_memory = accept("--max-memory", parse_size(word)); },
-         "Hold no more than this (default 256M); about 8 bytes an event")
-      ->type_name("SIZE")
-      ->group(kFlight);
-  app.add_option_function<std::string>(
-         "--save-on", [&options](const std::string& word) { options.save_on_critical = word == "critical"; },
-         "critical: save on a critical finding, too")
-      ->check(CLI::IsMember({"critical", "never"}))
-      ->type_name("WHEN")
-      ->group(kFlight);
-  app.add_option_function<std::string>(
-         "--save-interval",
-         [&options](const std::string& word) {
-           options.save_interval = accept("--save-interval", parse_positive_duration(word));
-         },
-         "From one such save to the next at least (default 10min)")
-      ->type_name("DURATION")
-      ->group(kFlight);
-}
-
 constexpr const char* kRecordFooter = R"(
 The recording holds every event, what was there at the start, and what was observed of processes: tcpwhy report FILE gives
 the findings that tcpwhy trace would have given, on any machine and without root. Filters by port and address keep other
@@ -113,6 +64,54 @@ Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
 }
 
 }  // namespace
+
+void add_recording(CLI::App& app, RecordingOptions& options) {
+  constexpr const char* kRecording = "Recording";
+  app.add_flag("--force", options.force, "Overwrite a recording that is there already")->group(kRecording);
+  app.add_option_function<std::string>(
+         "--max-size",
+         [&options](const std::string& word) { options.max_size = accept("--max-size", parse_size(word)); },
+         "Begin another file (FILE.2, FILE.3 ...) when one has grown to\nthis")
+      ->type_name("SIZE")
+      ->group(kRecording);
+  app.add_option("--max-files", options.max_files, "Keep so many files, and remove the oldest ones before them")
+      ->type_name("NUMBER")
+      ->check(CLI::Range(2, 100000))
+      ->needs("--max-size")
+      ->group(kRecording);
+}
+
+void add_flight_recorder(CLI::App& app, RecordingOptions& options) {
+  constexpr const char* kFlight = "Flight recorder";
+  app.add_option_function<std::string>(
+         "--flight-recorder",
+         [&options](const std::string& word) {
+           options.flight = accept("--flight-recorder", parse_positive_duration(word));
+         },
+         "Hold only so much, in memory, and save it into the folder -o\non SIGUSR1, with the 30 s that follow")
+      ->type_name("DURATION")
+      ->group(kFlight);
+  app.add_option_function<std::string>(
+         "--max-memory",
+         [&options](const std::string& word) { options.max_memory = accept("--max-memory", parse_size(word)); },
+         "Hold no more than this (default 256M); about 8 bytes an event")
+      ->type_name("SIZE")
+      ->group(kFlight);
+  app.add_option_function<std::string>(
+         "--save-on", [&options](const std::string& word) { options.save_on_critical = word == "critical"; },
+         "critical: save on a critical finding, too")
+      ->check(CLI::IsMember({"critical", "never"}))
+      ->type_name("WHEN")
+      ->group(kFlight);
+  app.add_option_function<std::string>(
+         "--save-interval",
+         [&options](const std::string& word) {
+           options.save_interval = accept("--save-interval", parse_positive_duration(word));
+         },
+         "From one such save to the next at least (default 10min)")
+      ->type_name("DURATION")
+      ->group(kFlight);
+}
 
 CLI::App* add_trace(CLI::App& app, TraceOptions& options) {
   CLI::App* trace = add_command(app, "trace", "Watch this host and tell each finding as it happens (needs root)");

@@ -503,6 +503,17 @@ void Book::judge_all(bool final) {
   }
 }
 
+std::vector<OpenCase> Book::open_cases() const {
+  std::vector<OpenCase> cases;
+  for (const auto& [key, entry] : entries_) {
+    if (!entry.told || entry.ended || entry.c.detector->instant()) continue;
+    const auto group = groups_.find(entry.group);
+    if (group == groups_.end() || group->second.id == 0) continue;
+    cases.push_back({group->second.id, key.slug, entry.told->verdict.severity, entry.c.since, entry.c.subject});
+  }
+  return cases;
+}
+
 std::vector<Finding> Book::settle() { return tell_all(false); }
 
 std::vector<Finding> Book::tell_all(bool final) {

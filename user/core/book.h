@@ -14,6 +14,15 @@
 
 namespace tcpwhy::core {
 
+// A case that a finding which was told and is still open stands for.
+struct OpenCase {
+  std::uint64_t finding = 0;  // its id
+  std::string_view slug;
+  Severity severity = Severity::info;  // of this case
+  util::BootTime since{};
+  Subject subject;
+};
+
 class Book {
  public:
   Book(const Facts& facts, const Settings& settings) : facts_(facts), settings_(settings) {}
@@ -40,6 +49,8 @@ class Book {
 
   [[nodiscard]] const std::map<std::string, std::uint64_t>& opened() const { return opened_; }
   [[nodiscard]] std::optional<Severity> worst() const { return worst_; }
+  // Looks through all of them: for a screen, now and then.
+  [[nodiscard]] std::vector<OpenCase> open_cases() const;
 
  private:
   struct Key {

@@ -379,6 +379,15 @@ const Connection* Facts::talking_sibling(const Connection& c) const {
   return nullptr;
 }
 
+std::vector<abi::SocketId> Facts::stuck() const {
+  std::vector<abi::SocketId> keys;
+  keys.reserve(silent_.size() + episodes_.size());
+  for (const std::uint64_t key : silent_) keys.push_back(abi::SocketId{key});
+  for (const auto& [key, where] : episodes_)
+    if (!silent_.contains(key)) keys.push_back(abi::SocketId{key});
+  return keys;
+}
+
 // Listeners -----------------------------------------------------------------------------------------------------------
 
 const Listener* Facts::listener(abi::SocketId id) const {

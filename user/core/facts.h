@@ -98,6 +98,8 @@ class Facts {
 
   // Connections in some silence, as of the last sweep; a silence lasts until a look shows that something moved.
   [[nodiscard]] const std::set<std::uint64_t>& silent() const { return silent_; }
+  // Those, and the ones whose retransmissions are not answered, each once.
+  [[nodiscard]] std::vector<abi::SocketId> stuck() const;
   [[nodiscard]] util::Duration sweep_interval(std::uint32_t host = 0) const { return of(host).sweep_interval; }
   // TCP's memory and orphans, where they are near their limits.
   [[nodiscard]] const std::optional<abi::Host>& host(std::uint32_t host = 0) const { return of(host).memory; }

@@ -45,6 +45,7 @@ class Pipeline {
   [[nodiscard]] const std::map<std::string, std::uint64_t>& lost() const { return lost_; }
   [[nodiscard]] std::uint64_t unreadable() const { return unreadable_; }
   [[nodiscard]] const Facts& facts() const { return facts_; }
+  [[nodiscard]] std::vector<OpenCase> open_cases() const { return book_.open_cases(); }
 
  private:
   void note(std::size_t kind, util::BootTime time);

@@ -96,6 +96,8 @@ constexpr std::array kFeatures{
     Feature{"tw_sweep", kIterator, "bpf_sk_storage_map", 0, "5.9",
             "listeners and stalled senders are seen only at events: what is quiet goes unseen", kNoSweep},
     Feature{"tw_sweep_by_address", kIterator, "bpf_map_elem", 0, "5.9", ""},
+    // Of tcpwhy top alone, and the same hook as tw_walk: its row says what is missing.
+    Feature{"tw_held", kIterator, "task_file", 0, "5.8", ""},
     Feature{"", kTracepoint, "tcp_send_reset", 3, "6.10",
             "the kernel's reason for a reset is not told, nor, before 5.17, a reset for which no socket exists",
             kNoResetReason},

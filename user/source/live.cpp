@@ -122,6 +122,11 @@ class Live final : public LiveSource {
     return !programs_->can_be_used();
   }
   void want(const core::Wants& wants) override { wants_.add(wants); }
+  [[nodiscard]] bool can_count_held() const override { return programs_->can_count_held(); }
+  bool count_held(BootTime now, const std::function<void(const core::HeldSocket&)>& tell) override;
+  [[nodiscard]] SweepCost sweep_cost() const override {
+    return {walk_pace_.cpu(), walk_pace_.interval(), sweep_pace_.cpu(), sweep_pace_.interval()};
+  }
 
   util::Status start(const Handler& handler) override;
   util::Status poll(const Handler& handler) override;
@@ -170,6 +175,7 @@ class Live final : public LiveSource {
   // The walk finds who is suspect, the sweep looks at those; where there are many sockets, only the walk is expensive.
   SweepPace walk_pace_{"the walk over all sockets"};
   SweepPace sweep_pace_{"the sweep over the tracked sockets"};
+  SweepPace held_pace_{"the count of what processes hold"};
   WalkRation walk_ration_;
   std::array<std::uint64_t, TW_KERNEL_KINDS> lost_told_{};
   std::array<std::uint64_t, TW_KERNEL_KINDS> limited_told_{};
@@ -431,6 +437,28 @@ void Live::walk_for_wants(const Handler& handler, BootTime now) {
   end_walk(handler, run ? run->records : 0, false, run && wanted.all);
 }
 
+bool Live::count_held(BootTime now, const std::function<void(const core::HeldSocket&)>& tell) {
+  if (!programs_->can_count_held() || !held_pace_.is_due(now)) return false;
+  core::HeldSocket held;
+  const auto run = programs_->count_held([&](std::span<const std::byte> record) {
+    tw_held raw;
+    if (record.size() < sizeof(raw)) return;
+    std::memcpy(&raw, record.data(), sizeof(raw));
+    held.id = raw.id;
+    held.pid = raw.pid;
+    held.start = util::boot_time(raw.start_ns);
+    held.comm.assign(std::begin(raw.comm), std::find(std::begin(raw.comm), std::end(raw.comm), '\0'));
+    held.netns = raw.netns;
+    held.state = static_cast<abi::TcpState>(raw.state);
+    held.unread = raw.unread;
+    held.unacked = raw.unacked;
+    tell(held);
+  });
+  if (!run) log_debug(run.error().what);
+  if (const std::string note = held_pace_.swept(now, run ? run->cpu : Duration::zero()); !note.empty()) log_debug(note);
+  return run.has_value();
+}
+
 util::Status Live::stop(const Handler& handler) {
   programs_->detach();
   while (!drain(&handler)) {
@@ -448,6 +476,13 @@ util::Status check(const LiveOptions& options) {
 
 }  // namespace
 
+double SweepCost::of_one_cpu() const {
+  const auto share = [](Duration cost, Duration interval) {
+    return interval > Duration::zero() ? static_cast<double>(cost.count()) / static_cast<double>(interval.count()) : 0;
+  };
+  return share(walk, walk_interval) + share(sweep, sweep_interval);
+}
+
 util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
   capture_libbpf_messages();
   if (auto status = check(options); !status) return std::move(status.error());
@@ -460,8 +495,9 @@ util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& op
       survey.has_program("tw_kfree_skb") ? kernel::drop_reasons(*btf) : kernel::ReasonNames{},
       survey.has_argument("tcp_send_reset", 3) ? kernel::reset_reasons(*btf) : kernel::ReasonNames{}};
   raise_memlock_limit();
-  auto programs = Programs::load(
-      {make_config(options, survey, names), options.buffer_bytes, options.btf_file, options.filter.ports}, survey);
+  auto programs = Programs::load({make_config(options, survey, names), options.buffer_bytes, options.btf_file,
+                                  options.filter.ports, options.count_held},
+                                 survey);
   if (!programs) return std::move(programs.error());
   std::vector<std::string> missing = survey.missing();
   missing.insert(missing.end(), (*programs)->missing().begin(), (*programs)->missing().end());

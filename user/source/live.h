@@ -12,6 +12,7 @@
 
 #include "user/core/filter.h"
 #include "user/core/finding.h"
+#include "user/core/held_socket.h"
 #include "user/core/kernel_names.h"
 #include "user/core/want.h"
 #include "user/util/result.h"
@@ -26,6 +27,16 @@ struct LiveOptions {
   std::string btf_file;
   std::vector<std::string> without;  // hooks that are taken as missing (kernel::Survey)
   util::Duration idle_from{};        // unguarded connections are told of once idle for so long; zero: never
+  bool count_held = false;           // whether count_held() will be called
+};
+
+// What looking costs: of each half of a sweep the last one's CPU time, and how long it is from one to the next.
+struct SweepCost {
+  util::Duration walk{};
+  util::Duration walk_interval{};
+  util::Duration sweep{};
+  util::Duration sweep_interval{};
+  [[nodiscard]] double of_one_cpu() const;  // 0.01 is 1%
 };
 
 // One thread; the handler runs inside start() and poll(). A record is valid only while the handler runs.
@@ -56,6 +67,14 @@ class LiveSource {
   virtual void want(const core::Wants& wants) = 0;
   // Detaches the hooks, hands over what is left, and ends with a last Tick.
   virtual util::Status stop(const Handler& handler) = 0;
+
+  // Every TCP socket that a process holds, once for each process and descriptor, as it is now; paced, so that it stays
+  // below 1% of one CPU: false where the time for it has not come, this kernel has no such walk, or it broke off (what was
+  // told is to be thrown away then). For the screen alone:
+  // what is counted here is no record, no recording has it, and no finding rests on it. After start().
+  virtual bool count_held(util::BootTime now, const std::function<void(const core::HeldSocket&)>& tell) = 0;
+  [[nodiscard]] virtual bool can_count_held() const = 0;
+  [[nodiscard]] virtual SweepCost sweep_cost() const = 0;
 
   // Connections that the hooks saw begin (connect and accept), for the summary. 0 where reduced events do not tell.
   [[nodiscard]] virtual std::uint64_t connections_seen() const = 0;

@@ -21,6 +21,7 @@ constexpr int kShare = 100;  // 1%
 bool SweepPace::is_due(util::BootTime now) const { return now + kHalfATick >= next_; }
 
 std::string SweepPace::swept(util::BootTime now, util::Duration cpu) {
+  cpu_ = cpu;
   interval_ = std::clamp(cpu * kShare, kShortest, kLongest);
   next_ = now + interval_;
   if (told_ || interval_ <= kLong) return {};

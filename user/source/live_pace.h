@@ -17,10 +17,12 @@ class SweepPace {
   // A sweep began at `now` and took so much CPU. Returns what is to be said, once, when the interval gets long.
   [[nodiscard]] std::string swept(util::BootTime now, util::Duration cpu);
   [[nodiscard]] util::Duration interval() const { return interval_; }
+  [[nodiscard]] util::Duration cpu() const { return cpu_; }  // of the last one
 
  private:
   std::string what_;
   util::Duration interval_{};
+  util::Duration cpu_{};
   util::BootTime next_{};
   bool told_ = false;
 };

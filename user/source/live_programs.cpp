@@ -77,6 +77,7 @@ util::Status Programs::configure(const ProgramOptions& options, const kernel::Su
   bpf_object__for_each_program(program, skeleton_->obj) {
     if (!survey.has_program(bpf_program__name(program))) bpf_program__set_autoload(program, false);
   }
+  if (!options.count_held) bpf_program__set_autoload(skeleton_->progs.tw_held, false);
   return choose_tracking();
 }
 
@@ -93,6 +94,7 @@ util::Status Programs::choose_tracking() {
   bpf_program__set_autoattach(skeleton_->progs.tw_walk, false);
   bpf_program__set_autoattach(skeleton_->progs.tw_sweep, false);
   bpf_program__set_autoattach(skeleton_->progs.tw_sweep_by_address, false);
+  bpf_program__set_autoattach(skeleton_->progs.tw_held, false);
   return util::Done{};
 }
 
@@ -130,6 +132,9 @@ void Programs::attach_iterators(const kernel::Survey& survey) {
   else
     attach(skeleton_->progs.tw_sweep, bpf_map__fd(skeleton_->maps.tw_tracked), sweep_);
   if (by_address_ && walk_) learn_socket_files();
+  // Before 5.12 it knows sockets by what that walk has learnt.
+  const bool knows_sockets = !by_address_ || walk_;
+  if (bpf_program__autoload(skeleton_->progs.tw_held) && knows_sockets) attach(skeleton_->progs.tw_held, -1, held_);
 }
 
 // Without bpf_sock_from_file() a walk knows a socket by what its file has in common with one of ours.
@@ -225,6 +230,8 @@ util::Result<IteratorRun> Programs::walk_wanted(const WantedKeys& wanted, const 
   for (const WantedKey& key : wanted) bpf_map__delete_elem(map, &key.tuple, sizeof(key.tuple), 0);
   return run;
 }
+
+util::Result<IteratorRun> Programs::count_held(const OnRecord& on_record) { return held_->run(on_record); }
 
 util::Result<IteratorRun> Programs::sweep(const OnRecord& on_record) { return sweep_->run(on_record); }
 

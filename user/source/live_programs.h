@@ -24,6 +24,7 @@ struct ProgramOptions {
   std::size_t buffer_bytes = 0;
   std::string btf_file;              // empty: the kernel's own
   std::vector<std::uint16_t> ports;  // that pass config.filter_ports
+  bool count_held = false;           // whether count_held() will be called: it has a program of its own
 };
 
 // A tuple as the kernel side looks it up among the wanted ones, netns 0.
@@ -62,6 +63,9 @@ class Programs {
   // The two halves of a sweep: suspects that are not tracked yet, then what is tracked.
   util::Result<IteratorRun> walk_suspects(const OnRecord& on_record);
   util::Result<IteratorRun> sweep(const OnRecord& on_record);
+  // A tw_held for each socket that a process holds.
+  [[nodiscard]] bool can_count_held() const { return held_.has_value(); }
+  util::Result<IteratorRun> count_held(const OnRecord& on_record);
   // When a walk for suspects last saw this process read from any TCP socket (CLOCK_BOOTTIME); 0: not known.
   [[nodiscard]] std::uint64_t last_read_ns(std::uint32_t pid) const;
 
@@ -81,6 +85,7 @@ class Programs {
   std::unique_ptr<tcpwhy_bpf, Destroy> skeleton_;
   std::optional<Iterator> walk_;
   std::optional<Iterator> sweep_;
+  std::optional<Iterator> held_;
   std::vector<std::string> missing_;
   bool by_address_ = false;  // sockets are tracked by ours, not by the kernel's own storages
 };

@@ -355,5 +355,26 @@ TEST(CommandLine, WrongUsageOfCheckIsUnknownAndSaidOnBoth) {
   EXPECT_EQ(answer({"check", "--help"}).exit_code, kRan);
 }
 
+TEST(CommandLine, TopWatchesOrPlays) {
+  const auto top = [](Words words) {
+    words.insert(words.begin(), {"tcpwhy", "top"});
+    CommandLine line;
+    EXPECT_NO_THROW(line.parse(static_cast<int>(words.size()), words.data()));
+    EXPECT_TRUE(line.top());
+    return line.top().value_or(TopOptions{});
+  };
+  EXPECT_TRUE(top({}).files.empty());
+  EXPECT_EQ(top({"--port", "443"}).filter.ports, std::vector<std::uint16_t>{443});
+  const TopOptions played = top({"a.tcpwhy", "--speed", "2.5"});
+  EXPECT_THAT(played.files, ElementsAre("a.tcpwhy"));
+  EXPECT_EQ(played.speed, 2.5);
+  const TopOptions holding = top({"--flight-recorder", "10min", "-o", "/tmp"});
+  EXPECT_EQ(holding.recording.flight, 10min);
+  EXPECT_EQ(holding.folder, "/tmp");
+  EXPECT_THAT(refusal({"top", "--speed", "0"}), HasSubstr("--speed"));
+  EXPECT_THAT(refusal({"top", "-o", "/tmp"}), HasSubstr("--flight-recorder"));
+  EXPECT_THAT(refusal({"top", "--flight-recorder", "1min", "--record", "x"}), HasSubstr("--record"));
+}
+
 }  // namespace
 }  // namespace tcpwhy::cli
