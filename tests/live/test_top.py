@@ -75,7 +75,10 @@ def test_an_incident_is_on_the_screen_as_in_the_report(tool, folder, program, va
         terminal.keys("2", "Enter")
         opened = terminal.wait_for("FINDING f-")
         assert re.search(r"^ cause +\w", opened, re.M) and re.search(r"^ next +\w", opened, re.M)
-        terminal.keys("l")
+        terminal.keys("e")
+        explained = terminal.wait_for("EXPLAINED")
+        assert slug in explained or "How the kernel gets there" in explained
+        terminal.keys("Escape", "l")
         terminal.wait(lambda s: "STEP BY STEP" in s or "about a listener" in s, "its connection")
         terminal.keys("Escape")
         incident.join()

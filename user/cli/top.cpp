@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <sstream>
 
 #include "user/cli/live.h"
 #include "user/cli/notes.h"
@@ -16,7 +17,9 @@
 #include "user/cli/recorded.h"
 #include "user/config/config.h"
 #include "user/detect/detectors.h"
+#include "user/explain/page.h"
 #include "user/screen/screen.h"
+#include "user/sink/page.h"
 #include "user/top/layout.h"
 #include "user/top/watch.h"
 
@@ -77,7 +80,21 @@ class Stage {
   void draw() {
     if (view_.sheet == top::Sheet::ladder && view_.connection)
       model_.ladder = watch_.ladder_of(*view_.connection, names_);
+    if (view_.sheet == top::Sheet::explain) explain();
     screen_.show(top::lay_out(model_, view_, screen_.size()));
+  }
+
+  // The page of the finding, as `tcpwhy explain` has it.
+  void explain() {
+    const auto row = std::find_if(model_.findings.begin(), model_.findings.end(),
+                                  [this](const top::FindingRow& r) { return r.finding.id == view_.finding; });
+    const explain::Page* const page = row == model_.findings.end() ? nullptr : explain::find(row->finding.slug);
+    model_.explanation.clear();
+    if (page == nullptr) return;
+    sink::TextStyle style;
+    style.columns = screen_.size().columns - std::min<std::size_t>(2, screen_.size().columns);
+    std::istringstream text{sink::page_text(*page, style)};
+    for (std::string line; std::getline(text, line);) model_.explanation.push_back(line);
   }
 
   screen::Screen& screen_;

@@ -88,7 +88,7 @@ Line load_line(const Model& model, std::size_t width) {
 Line footer_line(const View& view, std::size_t width) {
   std::string keys =
       view.sheet != Sheet::none ? " Esc back  Up Down scroll  " : " 1-5 page  Enter open  / filter  o order  ";
-  if (view.sheet == Sheet::finding) keys += "l its connection  ";
+  if (view.sheet == Sheet::finding) keys += "e explain  l connection  ";
   keys += view.from_file ? "space pause  + - speed  n next finding  " : "i info  space pause  s save  ";
   return {{{left(keys + "? help  q quit", width), Style::title}}};
 }

@@ -106,9 +106,10 @@ struct Model {
   std::uint64_t connections_left_out = 0;  // of those in trouble: what is kept are the worst
   std::vector<ListenerRow> listeners;
   std::vector<ProcessRow> processes;
-  bool all_processes = false;  // counted; else only those of connections that events told of
-  Ladder ladder;               // of the connection that was asked for
-  std::string boot_id;         // first 8 of it, as connections' ids have it
+  bool all_processes = false;            // counted; else only those of connections that events told of
+  std::vector<std::string> explanation;  // of the finding that was asked for: its page, a line each
+  Ladder ladder;                         // of the connection that was asked for
+  std::string boot_id;                   // first 8 of it, as connections' ids have it
 };
 
 }  // namespace tcpwhy::top

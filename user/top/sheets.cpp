@@ -100,6 +100,12 @@ std::vector<Line> ladder_sheet(const Model& model, const View& view, std::size_t
   return lines;
 }
 
+std::vector<Line> explain_sheet(const Model& model) {
+  std::vector<Line> lines;
+  for (const std::string& line : model.explanation) lines.push_back({{{util::printable(line)}}});
+  return lines;
+}
+
 std::vector<Line> help_sheet(const View& view) {
   struct Row {
     const char* key;
@@ -110,6 +116,7 @@ std::vector<Line> help_sheet(const View& view) {
       {"Up Down PgUp PgDn", "choose a row; Home, End"},
       {"Enter", "open it: a finding, or a connection step by step"},
       {"l", "on a finding: its connection step by step"},
+      {"e", "on a finding: what it means, how it is known, what to do"},
       {"Esc", "close what is open; take the filter away"},
       {"/", "filter: rows that have a text in them"},
       {"o", "another order"},
@@ -155,6 +162,7 @@ const FindingRow* finding_of(const Model& model, const View& view) {
 
 std::vector<Line> sheet_of(const Model& model, const View& view, std::size_t width) {
   if (view.sheet == Sheet::help) return help_sheet(view);
+  if (view.sheet == Sheet::explain) return explain_sheet(model);
   if (view.sheet == Sheet::ladder) return ladder_sheet(model, view, width);
   if (const FindingRow* row = finding_of(model, view)) return finding_sheet(model, *row, width);
   return {{{{"this finding was over long ago and is not kept any more"}}}};
@@ -164,6 +172,8 @@ std::string title_of(const Model&, const View& view) {
   switch (view.sheet) {
     case Sheet::finding:
       return fmt::format("FINDING f-{}", view.finding);
+    case Sheet::explain:
+      return fmt::format("FINDING f-{} EXPLAINED", view.finding);
     case Sheet::ladder:
       return "CONNECTION STEP BY STEP";
     case Sheet::help:

@@ -196,6 +196,9 @@ void open_sheet(View& view, Sheet sheet) {
   view.scroll = 0;
 }
 
+// An explanation goes back to its finding.
+void close_sheet(View& view) { open_sheet(view, view.sheet == Sheet::explain ? Sheet::finding : Sheet::none); }
+
 void open_finding(View& view, const Model& model, std::uint64_t id) {
   const bool known = std::any_of(model.findings.begin(), model.findings.end(),
                                  [id](const FindingRow& r) { return r.finding.id == id; });
@@ -295,20 +298,21 @@ bool press_sheet(View& view, const Model& model, Key key, std::size_t step) {
       return true;
     case Kind::escape:
     case Kind::backspace:
-      view.sheet = Sheet::none;
+      close_sheet(view);
       return true;
     case Kind::enter:
       if (view.sheet == Sheet::finding)
         open_ladder_of_finding(view, model);
       else
-        view.sheet = Sheet::none;
+        close_sheet(view);
       return true;
     default:
       break;
   }
   if (key.kind != Kind::character) return false;
   if (key.character == 'l' && view.sheet == Sheet::finding) return open_ladder_of_finding(view, model), true;
-  if (key.character == 'q') return view.sheet = Sheet::none, true;
+  if (key.character == 'e' && view.sheet == Sheet::finding) return open_sheet(view, Sheet::explain), true;
+  if (key.character == 'q') return close_sheet(view), true;
   return false;
 }
 

@@ -16,7 +16,7 @@ namespace tcpwhy::top {
 
 enum class Page : std::uint8_t { overview, findings, connections, listeners, processes };
 inline constexpr std::size_t kPages = 5;
-enum class Sheet : std::uint8_t { none, finding, ladder, help };  // over the page
+enum class Sheet : std::uint8_t { none, finding, explain, ladder, help };  // over the page
 
 struct Key {
   enum class Kind : std::uint8_t {
@@ -48,7 +48,7 @@ struct View {
   std::string filter;                          // a row passes where its text has it, in any case
   bool typing = false;                         // the filter
   bool show_info = false;                      // findings of severity info, too
-  std::uint64_t finding = 0;                   // of Sheet::finding
+  std::uint64_t finding = 0;                   // of Sheet::finding and Sheet::explain
   std::optional<abi::Tuple> connection;        // of Sheet::ladder
   std::size_t scroll = 0;                      // of the sheet, lines
   bool from_file = false;                      // a recording is played

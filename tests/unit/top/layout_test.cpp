@@ -47,7 +47,7 @@ Model crowded() {
 TEST(Layout, FillsTheScreenAndNeverMore) {
   for (const Model& model : {Model{}, sample(), crowded()})
     for (const Page page : kAllPages)
-      for (const Sheet sheet : {Sheet::none, Sheet::finding, Sheet::ladder, Sheet::help})
+      for (const Sheet sheet : {Sheet::none, Sheet::finding, Sheet::explain, Sheet::ladder, Sheet::help})
         for (const Size size : {Size{24, 80}, Size{10, 60}, Size{9, 59}, Size{1, 1}, Size{50, 200}, Size{60, 81}}) {
           View view = on(page);
           view.sheet = sheet;

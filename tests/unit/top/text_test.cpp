@@ -36,7 +36,7 @@ TEST(Text, APidIsNeverCut) {
   EXPECT_EQ(process_name(process(22189, "queue-server"), 19), "queue-server[22189]");
   EXPECT_EQ(process_name(process(22189, "queue-server"), 15), "queue-s~[22189]");
   EXPECT_EQ(process_name(std::nullopt, 4), "-   ");
-  EXPECT_EQ(process_name(process(1, "a\x1b[31mb"), 20), left("a\\x1B[31mb[1]", 20));
+  EXPECT_EQ(process_name(process(1, "a\x1b[31mb"), 20), left("a\\x1b[31mb[1]", 20));
 }
 
 TEST(Text, BytesAndDurationsStayNarrow) {

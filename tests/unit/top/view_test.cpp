@@ -68,6 +68,19 @@ TEST(View, ALadderIsOneKeyFromItsFinding) {
   EXPECT_EQ(view.connection->remote.port, 50000);
 }
 
+TEST(View, AnExplanationGoesBackToItsFinding) {
+  const Model model = sample();
+  View view;
+  (void)press(view, model, {Kind::enter}, 10);
+  (void)type(view, model, "e");
+  EXPECT_EQ(view.sheet, Sheet::explain);
+  EXPECT_EQ(view.finding, 2U);
+  (void)press(view, model, {Kind::escape}, 10);
+  EXPECT_EQ(view.sheet, Sheet::finding);
+  (void)press(view, model, {Kind::escape}, 10);
+  EXPECT_EQ(view.sheet, Sheet::none);
+}
+
 TEST(View, TheFilterLooksAtWhatARowSays) {
   const Model model = sample();
   View view;
