@@ -70,7 +70,7 @@ Line load_line(const Model& model, std::size_t width) {
   Line line{{{text}}};
   line.spans.push_back({fmt::format("lost {}", grouped(h.lost)), h.lost > 0 ? Style::warning : Style::plain});
   text = "   sweep ";
-  if (h.sweep_share) text += fmt::format("{:.2f}% of a CPU, ", *h.sweep_share * 100);
+  if (h.sweep_share) text += fmt::format("{:.2f}% CPU ", *h.sweep_share * 100);
   text += h.sweep_interval > util::Duration::zero() ? "each " + duration(h.sweep_interval) : "-";
   line.spans.push_back({text + "   "});
   if (h.open_critical > 0)
@@ -86,11 +86,11 @@ Line load_line(const Model& model, std::size_t width) {
 }
 
 Line footer_line(const View& view, std::size_t width) {
-  std::string keys =
-      view.sheet != Sheet::none ? " Esc back  Up Down scroll  " : " 1-5 page  Enter open  / filter  o order  ";
-  if (view.sheet == Sheet::finding) keys += "e explain  l connection  ";
-  keys += view.from_file ? "space pause  + - speed  n next finding  " : "i info  space pause  s save  ";
-  return {{{left(keys + "? help  q quit", width), Style::title}}};
+  const char* keys = " 1-5 page  Enter open  / filter  o order  space pause  s save  ? help  q quit";
+  if (view.from_file) keys = " 1-5 page  Enter open  / filter  space pause  + - speed  n next  ? help  q quit";
+  if (view.sheet != Sheet::none) keys = " Esc back  Up Down scroll  ? help";
+  if (view.sheet == Sheet::finding) keys = " Esc back  Up Down scroll  e explain  l its connection  ? help";
+  return {{{left(keys, width), Style::title}}};
 }
 
 Line note_line(const View& view, std::size_t width) {

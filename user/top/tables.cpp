@@ -131,7 +131,7 @@ std::string connection_heading(std::size_t width) {
 struct ListenerColumns {
   explicit ListenerColumns(std::size_t width) {
     Room room{width};
-    endpoint = room.take(20, 30, 9);
+    endpoint = room.take(19, 30, 9);
     owner = room.take(17, 24, 9);
     bar = room.take(12, 32, 7);
   }

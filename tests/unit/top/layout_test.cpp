@@ -61,21 +61,39 @@ TEST(Layout, FillsTheScreenAndNeverMore) {
         }
 }
 
-TEST(Layout, TablesLineUpAtEveryWidth) {
-  for (const Page page : kAllPages) {
-    if (page == Page::overview) continue;
-    for (std::size_t width = kSmallest.columns; width < 160; ++width) {
-      const Frame frame = lay_out(crowded(), on(page), {24, width});
-      const std::size_t heading = columns_of(frame[4].text());
-      EXPECT_LE(heading, width);
-      const std::string& text = frame[8].text();
-      // Both end at the same column: the last cell is a number, or padded.
-      if (width >= 80)
-        EXPECT_GE(columns_of(text) + 1,
-                  columns_of(frame[4].text().substr(0, frame[4].text().find_last_not_of(' ') + 1)))
-            << width;
+// At 80 columns and more nothing of a heading, of the keys or of an ordinary row is cut.
+TEST(Layout, EightyColumnsAreEnough) {
+  Model model = sample();
+  model.header.events_per_second = 12345;
+  model.header.connections_per_second = 12345;
+  model.header.sweep_share = 0.0123;
+  model.header.sweep_interval = std::chrono::milliseconds{500};
+  for (const bool from_file : {false, true})
+    for (const Page page : kAllPages)
+      for (const Sheet sheet : {Sheet::none, Sheet::finding, Sheet::explain, Sheet::ladder, Sheet::help})
+        for (const std::size_t width : {80U, 100U, 132U}) {
+          View view = on(page);
+          view.sheet = sheet;
+          view.finding = 2;
+          view.from_file = from_file;
+          const Frame frame = lay_out(model, view, {24, width});
+          EXPECT_THAT(frame.back().text(), Not(HasSubstr("~")));
+          EXPECT_THAT(frame[2].text(), Not(HasSubstr("~")));
+          for (const Line& line : frame)
+            if (line.text().rfind("SEV ", 0) == 0) EXPECT_THAT(line.text(), Not(HasSubstr("~")));
+        }
+}
+
+// Whatever is in a row, its numbers end where those of the others do.
+TEST(Layout, ColumnsLineUp) {
+  for (const Page page : {Page::connections, Page::listeners, Page::processes})
+    for (const std::size_t width : {80U, 100U, 132U}) {
+      View view = on(page);
+      const Frame plain = lay_out(sample(), view, {24, width});
+      const Frame full = lay_out(crowded(), view, {24, width});
+      EXPECT_EQ(columns_of(plain[5].text()), columns_of(full[5].text())) << width;
+      EXPECT_EQ(columns_of(plain[5].text()), columns_of(full[9].text())) << width;
     }
-  }
 }
 
 TEST(Layout, TheOverviewHasAllFour) {
