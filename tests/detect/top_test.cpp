@@ -98,6 +98,15 @@ TEST(Top, WhatIsOverStaysForAWhile) {
   EXPECT_EQ(screen.watch().opened(core::Severity::critical), 0U);
 }
 
+TEST(Top, WhatIsOpenWhenTheRunEndsStaysOpen) {
+  Looking screen{kServed + "at 1s receive in 100000\nat 2.5s process 77 state T\nuntil 4s"};
+  screen.pipeline().finish();
+  const top::Model model = screen.look();
+  ASSERT_EQ(model.findings.size(), 1U);
+  EXPECT_EQ(model.findings[0].state, top::FindingRow::State::open);
+  EXPECT_EQ(model.header.open_warning, 1U);
+}
+
 TEST(Top, WhatHappenedLongAgoIsForgotten) {
   Looking screen{kServed + "at 1s receive in 100000\nat 2.5s process 77 state T\nat 4s read in\nuntil 700s"};
   EXPECT_TRUE(screen.look().findings.empty());

@@ -21,10 +21,12 @@ class Terminal:
         self._modes = modes
         settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in (env or {}).items())
         command = " ".join(shlex.quote(str(word)) for word in argv)
-        # What the shell finds when the program has ended is what the user finds.
-        script = (f"stty -g >{modes}.before; env {settings} {command} 2>{self.errors}; echo $? >{code}.new; "
-                  f"stty -g >{modes}.after; mv {code}.new {code}; exec sleep 1000")
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "sh", "-c", script)
+        # What the shell finds when the program has ended, or was stopped, is what the user finds. It has job control:
+        # without, nobody could be stopped.
+        script = (f"stty -g >{modes}.before; env {settings} {command} 2>{self.errors}; code=$?; "
+                  "if [ -n \"$(jobs -s)\" ]; then echo STOPPED; read; fg >/dev/null; code=$?; fi; "
+                  f"echo $code >{code}.new; stty -g >{modes}.after; mv {code}.new {code}; exec sleep 1000")
+        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "bash", "-mc", script)
 
     def __enter__(self):
         return self

@@ -182,16 +182,29 @@ def test_the_terminal_comes_back(tool, number):
         assert terminal.is_restored()
 
 
-def test_stopped_and_continued(tool):
-    """By the keyboard's signal and by one that cannot be caught; the terminal is the shell's meanwhile."""
+@pytest.mark.parametrize("by", ["signal", "keyboard"])
+def test_stopped_and_continued(tool, by):
+    """The terminal is the shell's meanwhile."""
     with live(tool, GOLDEN / "i1-ipv4.tcpwhy", "--speed", "0.01") as terminal:
-        pid = terminal.tool_pid()
-        os.kill(pid, signal.SIGTSTP)
-        terminal.wait(lambda _: terminal.asks("alternate_on") == "0", "the shell's screen")
-        os.kill(pid, signal.SIGCONT)
+        if by == "signal":
+            os.kill(terminal.tool_pid(), signal.SIGTSTP)
+        else:
+            terminal.keys("C-z")
+        terminal.wait_for("STOPPED")
+        assert terminal.asks("alternate_on") == "0" and terminal.asks("cursor_flag") == "1"
+        terminal.keys("Enter")
         terminal.wait(lambda s: terminal.asks("alternate_on") == "1" and "tcpwhy top" in s, "the screen again")
-        os.kill(pid, signal.SIGSTOP)
-        os.kill(pid, signal.SIGCONT)
+        terminal.keys("?")
+        terminal.wait_for("KEYS")
+        terminal.keys("q", "q")
+        assert terminal.wait_end() == 0
+        assert terminal.is_restored()
+
+
+def test_continued_by_others(tool):
+    """After a stop that cannot be caught all is drawn anew."""
+    with live(tool, GOLDEN / "i1-ipv4.tcpwhy", "--speed", "0.01") as terminal:
+        os.kill(terminal.tool_pid(), signal.SIGCONT)
         terminal.keys("?")
         terminal.wait_for("KEYS")
         terminal.keys("q", "q")

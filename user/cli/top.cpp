@@ -217,7 +217,7 @@ class Player {
 
   util::Status run(Stage& stage, const TopOptions& options) {
     const Clock::time_point started = Clock::now();
-    more_ = replay_.run_until(at_);
+    play_until(at_);
     stage.show(watch_.look(pipeline_));
     last_ = Clock::now();
     Clock::time_point next = last_ + kShowEach;
@@ -254,7 +254,7 @@ class Player {
     target_ = std::max(target_, at_) + scaled(gone, view.speed);
     while (more_ && (seeking_ || at_ < target_)) {
       at_ = seeking_ ? at_ + kSlice : std::min(target_, at_ + kSlice);
-      more_ = replay_.run_until(at_);
+      play_until(at_);
       if (seeking_ && (!more_ || watch_.opened(sought_) > opened_)) {
         seeking_ = false;
         target_ = at_;
@@ -266,6 +266,11 @@ class Player {
         return;
       }
     }
+  }
+  // At its end, what still waited for an answer is told.
+  void play_until(util::BootTime time) {
+    more_ = replay_.run_until(time);
+    if (!more_) pipeline_.finish();
   }
   static util::Duration scaled(util::Duration d, double speed) {
     return util::Duration{static_cast<std::int64_t>(static_cast<double>(d.count()) * speed)};

@@ -107,7 +107,9 @@ void Watch::on(const std::vector<core::Finding>& findings) {
     if (is_new) opened_[static_cast<std::size_t>(f.severity)] += 1;
     const bool was_event = !is_new && row.state == FindingRow::State::event;
     row.finding = f;
-    row.state = f.phase == core::Phase::closed               ? FindingRow::State::ended
+    // Open when the run ended: nobody saw it end.
+    const bool ended = f.phase == core::Phase::closed && f.ended != core::Ended::trace_end;
+    row.state = ended                                        ? FindingRow::State::ended
                 : f.phase == core::Phase::event || was_event ? FindingRow::State::event
                                                              : FindingRow::State::open;
   }

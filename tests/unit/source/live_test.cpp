@@ -196,6 +196,40 @@ TEST_F(Live, AFullListenerIsSampledAndItsEndIsSeen) {
   EXPECT_GE(live_->connections_seen(), 4U);
 }
 
+TEST_F(Live, WithoutAScreenNothingIsCounted) {
+  ASSERT_TRUE(live_->start(records_.handler()));
+  EXPECT_FALSE(live_->can_count_held());
+  EXPECT_FALSE(live_->count_held(util::BootTime{std::chrono::hours{1}}, [](const core::HeldSocket&) { FAIL(); }));
+}
+
+TEST(LiveCount, EachSocketThatAProcessHoldsIsToldAndNoneIsARecord) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const ListeningChild child;
+  LiveOptions options;
+  options.buffer_bytes = 1U << 20;
+  options.count_held = true;
+  const auto opened = LiveSource::open(options);
+  if (!opened) GTEST_SKIP() << opened.error().what << ": " << opened.error().hint;
+  LiveSource& live = **opened;
+  std::size_t records = 0;
+  ASSERT_TRUE(live.start([&records](std::span<const std::byte>) { ++records; }));
+  ASSERT_TRUE(live.can_count_held());
+  const std::size_t before = records;
+  std::size_t found = 0;
+  const util::BootTime now{std::chrono::hours{1}};
+  ASSERT_TRUE(live.count_held(now, [&](const core::HeldSocket& held) {
+    if (held.pid != child.pid()) return;
+    found += 1;
+    EXPECT_EQ(held.state, abi::TcpState::listen);
+    EXPECT_NE(held.netns, 0U);
+    EXPECT_FALSE(held.comm.empty());
+    EXPECT_NE(held.start, util::BootTime{});
+  }));
+  EXPECT_EQ(found, 1U);
+  EXPECT_EQ(records, before);
+  EXPECT_FALSE(live.count_held(now, [](const core::HeldSocket&) {}));  // not so soon again
+}
+
 TEST(LiveOpen, ABufferThatIsNoPowerOfTwoIsRefused) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   LiveOptions options;
