@@ -14,6 +14,7 @@ import pytest
 
 from conftest import ROOT, causes_path
 from terminal import Terminal
+from truth import epoch
 
 GOLDEN = ROOT / "tests" / "golden"
 ROW = re.compile(r"^(CRIT|WARN|info|once|over) +(f-\d+) ([a-z-]+)", re.M)
@@ -90,10 +91,12 @@ def test_an_incident_is_on_the_screen_as_in_the_report(tool, folder, program, va
         terminal.keys("q")
         assert terminal.wait_end() == 0
         assert terminal.is_restored()
-    expected = told(report(tool, file))
-    assert shown and shown <= expected
-    # What ended after the last look is in the recording alone; nothing else is.
-    assert {slug for _, slug in shown} == {slug for _, slug in expected}
+    lines = report(tool, file)
+    assert shown and shown <= told(lines)
+    # What came after the last look is in the recording alone.
+    end = epoch(json.loads(lines[-1])["ended"])
+    early = [line for line in lines[:-1] if epoch(json.loads(line)["time"]) < end - 2]
+    assert told(early) <= shown
 
 
 def test_what_processes_hold_is_counted(tool):

@@ -30,7 +30,7 @@ Model crowded() {
   Model model = sample();
   for (std::uint64_t i = 0; i < 300; ++i) {
     model.findings.push_back(finding(100 + i, core::Severity::warning, 100));
-    ConnectionRow row = connection(100 + i, 1U << 31);
+    ConnectionRow row = connection(static_cast<std::uint32_t>(100 + i), 1U << 31);
     row.owner = process(4194303, "\xE6\xBC\xA2\xE5\xAD\x97\xE6\xBC\xA2\xE5\xAD\x97\x1b[2J");
     row.tuple.remote = at("2001:db8:1234:5678:9abc:def0:1234:5678", 65535);
     row.what = "synack-retransmit-unexpected";
@@ -80,7 +80,9 @@ TEST(Layout, EightyColumnsAreEnough) {
           EXPECT_THAT(frame.back().text(), Not(HasSubstr("~")));
           EXPECT_THAT(frame[2].text(), Not(HasSubstr("~")));
           for (const Line& line : frame)
-            if (line.text().rfind("SEV ", 0) == 0) EXPECT_THAT(line.text(), Not(HasSubstr("~")));
+            if (line.text().starts_with("SEV ")) {
+              EXPECT_THAT(line.text(), Not(HasSubstr("~")));
+            }
         }
 }
 
@@ -141,10 +143,11 @@ TEST(Layout, ColourOnlyRepeatsWords) {
   for (const Page page : kAllPages)
     for (const Line& line : lay_out(crowded(), on(page), {24, 80}))
       for (const Span& span : line.spans)
-        if (span.style == Style::critical || span.style == Style::warning)
+        if (span.style == Style::critical || span.style == Style::warning) {
           EXPECT_TRUE(line.text().find("CRIT") != std::string::npos || line.text().find("WARN") != std::string::npos ||
                       line.text().find("lost ") != std::string::npos)
               << line.text();
+        }
 }
 
 TEST(Layout, TheSelectedRowIsOnTheScreenAndTheOnlyOne) {

@@ -42,7 +42,7 @@ inline FindingRow finding(std::uint64_t id, core::Severity severity, double sinc
   return row;
 }
 
-inline ConnectionRow connection(std::uint64_t number, std::uint32_t unread) {
+inline ConnectionRow connection(std::uint32_t number, std::uint32_t unread) {
   ConnectionRow row;
   row.number = number;
   row.tuple = {at("127.0.0.1", 38367), at("127.0.0.1", static_cast<std::uint16_t>(40000 + number)), 0};

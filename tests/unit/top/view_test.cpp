@@ -130,10 +130,11 @@ TEST(View, EveryOrderIsTotal) {
       ASSERT_EQ(rows.size(), 40U);
       for (std::size_t i = 1; i < rows.size(); ++i) {
         const bool newest_first = page == Page::findings && order == 1;
-        if (newest_first)
+        if (newest_first) {
           EXPECT_GT(id_of(page, model, rows[i - 1]), id_of(page, model, rows[i]));
-        else
+        } else {
           EXPECT_LT(id_of(page, model, rows[i - 1]), id_of(page, model, rows[i])) << orders_of(page)[order];
+        }
       }
     }
 }
