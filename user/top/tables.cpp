@@ -141,10 +141,13 @@ struct ListenerColumns {
 Line listener_line(const ListenerRow& row, std::size_t width) {
   const ListenerColumns c{width};
   const std::string head = row.head_waits ? duration(*row.head_waits) : std::string{"-"};
+  // Since listen() nobody has looked at it: then it is in no trouble, and its limit is not known.
+  const bool known = row.queue > 0 || row.limit > 0;
+  const std::string queue = known ? fmt::format("{}/{}", row.queue, row.limit) : "-";
   const std::string before =
       cell(keep_end(util::to_string(row.endpoint), c.endpoint)) + cell(process_name(row.owner, c.owner));
-  const std::string after = cell(right(fmt::format("{}/{}", row.queue, row.limit), 11)) + cell(right(head, 6)) +
-                            right(row.refused > 0 ? bytes(row.refused) : "-", 5);
+  const std::string after =
+      cell(right(queue, 11)) + cell(right(head, 6)) + right(row.refused > 0 ? bytes(row.refused) : "-", 5);
   return {{severity_span(row.severity),
            {" " + before},
            {bar(row.queue, row.limit, c.bar), style_of(row.severity)},
