@@ -62,6 +62,7 @@ class Book {
     Case c;
     std::optional<Told> told;
     std::optional<Told> pending;  // what would have been told, were the answer to its want not late
+    bool joined = false;          // another group, though that explains it no better
     bool late = false;            // it ended before that answer, and is told in this tick
     std::string group;
     util::BootTime judged{};
