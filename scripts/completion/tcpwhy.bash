@@ -18,6 +18,8 @@ _tcpwhy_options() { # command
         "--save-interval"
       ;;
     report) echo "--help --since --until --connections --sort --connection $filters $output $thresholds" ;;
+    check) echo "--help --for --fail-on --first --format $filters $thresholds $limits" ;;
+    explain) echo "--help --cause" ;;
     doctor) echo "--help --format --self-test --btf" ;;
     *) echo "--help --version" ;;
   esac
@@ -37,12 +39,13 @@ _tcpwhy() {
   local command=${COMP_WORDS[1]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    _tcpwhy_words "trace record report doctor $(_tcpwhy_options)"
+    _tcpwhy_words "trace record report check explain doctor $(_tcpwhy_options)"
     return
   fi
   case $previous in
     --format) _tcpwhy_words "text json" ;;
     --severity) _tcpwhy_words "info warning critical" ;;
+    --fail-on) _tcpwhy_words "warning critical" ;;
     --sort) _tcpwhy_words "worst time duration bytes retransmits" ;;
     --save-on) _tcpwhy_words "critical never" ;;
     --threshold)
@@ -52,12 +55,14 @@ _tcpwhy() {
     --netns) _tcpwhy_words "$(ip netns list 2>/dev/null | cut -d' ' -f1)" ;;
     --btf | --config | --record | --output | -o) _tcpwhy_files ;;
     --for | --port | --local | --remote | --pid | --comm | --cgroup | --max-connections | --buffer | --max-size | \
-      --max-files | --flight-recorder | --max-memory | --save-interval | --since | --until | --connection) ;;
+      --max-files | --flight-recorder | --max-memory | --save-interval | --since | --until | --connection | --cause) ;;
     *)
       if [[ $current == -* ]]; then
         _tcpwhy_words "$(_tcpwhy_options "$command")"
-      elif [[ $command == report ]]; then
+      elif [[ $command == report || $command == check ]]; then
         _tcpwhy_files
+      elif [[ $command == explain ]]; then
+        _tcpwhy_words "$_tcpwhy_findings"
       fi
       ;;
   esac

@@ -75,6 +75,13 @@ class ManPage(unittest.TestCase):
                 for code in re.findall(r"\b(\d) [a-z]", help_of(*command.split()).partition("Exit codes:")[2])}
         self.assertEqual(codes, said)
 
+    def test_every_finding_as_explain_lists_it(self):
+        listed = subprocess.run([TOOL, "explain"], capture_output=True, text=True, check=True).stdout
+        said = re.findall(r"^  ([a-z-]+) +(\S.*(?:\n {20,}\S.*)*)", listed, re.M)
+        page = re.findall(r"^\.TP\n\.B (\S+)\n(.*)$", sections()["FINDINGS"], re.M)
+        self.assertGreaterEqual(len(page), 17)
+        self.assertEqual(page, [(slug, " ".join(words.split())) for slug, words in said])
+
     def test_it_formats_without_a_warning(self):
         groff = shutil.which("groff")
         if not groff:
@@ -103,6 +110,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.bash("tcpwhy", "trace", "--threshold", ""), {f"{slug}=" for slug in findings_in_help()})
         self.assertEqual(self.bash("tcpwhy", "report", "--severity", "c"), {"critical"})
         self.assertEqual(self.bash("tcpwhy", "trace", "--port", ""), set())
+        self.assertEqual(self.bash("tcpwhy", "explain", ""), findings_in_help())
 
     def test_zsh_offers_every_option(self):
         text = ZSH.read_text()

@@ -8,6 +8,7 @@
 
 #include "user/kernel/btf.h"
 #include "user/recording/format.h"
+#include "user/sink/check.h"
 #include "user/sink/json.h"
 #include "user/util/version.h"
 
@@ -21,12 +22,14 @@ Examples:
   tcpwhy trace --format json | jq .      one JSON object a line
   tcpwhy record -o incident.tcpwhy       keep everything, to look at it later
   tcpwhy report incident.tcpwhy          the same findings, on any machine, without root
+  tcpwhy check --for 10s                 an exit code: 0 healthy, 1 warning, 2 critical, 3 could not tell
+  tcpwhy explain stall-unacked           what a finding means, and what to do
   tcpwhy doctor                          can it run here, and what is missing?
 
 `tcpwhy COMMAND --help` has the rest.
 
 Exit codes: 0 ran, 1 failed while running, 2 wrong usage, 4 a recording was in part unreadable;
-`tcpwhy doctor` has its own.
+`tcpwhy check` and `tcpwhy doctor` have their own.
 )";
 
 // The command that the words went to, for "see ... --help".
@@ -71,6 +74,8 @@ CommandLine::CommandLine()
   trace->final_callback([this] { chosen_trace_ = trace_options_; });
   add_record(app_, record_options_)->final_callback([this] { chosen_trace_ = record_options_; });
   add_report(app_, report_options_)->final_callback([this] { chosen_report_ = report_options_; });
+  add_check(app_, check_options_)->final_callback([this] { chosen_check_ = check_options_; });
+  add_explain(app_, explain_options_)->final_callback([this] { chosen_explain_ = explain_options_; });
   add_doctor(app_, doctor_options_)->final_callback([this] { chosen_doctor_ = doctor_options_; });
 }
 
@@ -93,7 +98,16 @@ Answer CommandLine::answer(const CLI::ParseError& error) const {
                ? fmt::format("there is no option '{}' before the command", words.front())
                : fmt::format("there is no command '{}': the commands are {}", words.front(), all_commands(app_));
   }
-  return {"", fmt::format("tcpwhy: {}\n(see {})\n", what, help_command(app_)), kUsage};
+  return wrong_usage(what);
+}
+
+// A monitor that calls check looks at standard output, and reads 2 as critical.
+Answer CommandLine::wrong_usage(const std::string& what) const {
+  const std::string message = fmt::format("tcpwhy: {}\n(see {})\n", what, help_command(app_));
+  if (!app_.got_subcommand("check")) return {"", message, kUsage};
+  const std::vector<std::string> format = app_.get_subcommand("check")->get_option("--format")->results();
+  const bool json = !format.empty() && format.back() == "json";
+  return {sink::could_not_check(json, "wrong usage: " + what), message, kUnknown};
 }
 
 }  // namespace tcpwhy::cli

@@ -71,6 +71,17 @@ core::Thresholds read_config(const std::string& path) {
   return std::move(config->thresholds);
 }
 
+constexpr std::size_t kSmallestBuffer = 256U << 10;
+constexpr std::size_t kLargestBuffer = std::size_t{1} << 30;
+
+std::size_t parse_buffer(const std::string& text) {
+  const std::size_t bytes = accept("--buffer", parse_size(text));
+  if (!std::has_single_bit(bytes) || bytes < kSmallestBuffer || bytes > kLargestBuffer) {
+    refuse("--buffer", {fmt::format("{} is not a power of two from 256k to 1G", text), 0, "write 4M, 8M, 16M ..."});
+  }
+  return bytes;
+}
+
 std::string readable_file(const std::string& path) {
   if (access(path.c_str(), R_OK) != 0) {
     refuse("--btf", {fmt::format("cannot read {}", path), 0, "name a file with the BTF of the running kernel"});
@@ -189,6 +200,32 @@ void add_max_connections(CLI::App& app, std::size_t& most) {
              most))
       ->type_name("NUMBER")
       ->group(kLimits);
+}
+
+void add_limits(CLI::App& app, TraceOptions& options) {
+  add_max_connections(app, options.max_connections);
+  app.add_option_function<std::string>(
+         "--buffer", [&options](const std::string& word) { options.buffer_bytes = parse_buffer(word); },
+         "Room for events on their way from the kernel, a power of two\n(default 8M); make it larger where events are "
+         "lost")
+      ->type_name("SIZE")
+      ->group(kLimits);
+  add_btf(app, options.btf_file);
+  app.add_option(
+         "--without", options.without,
+         "Do as if this kernel did not have a hook of doctor's list, or an\nargument of it (kfree_skb:4): how would "
+         "an older one do?")
+      ->type_name("HOOK")
+      ->allow_extra_args(false)  // what follows is a FILE of check
+      ->group(kLimits);
+}
+
+void add_run_for(CLI::App& app, TraceOptions& options, const std::string& help) {
+  app.add_option_function<std::string>(
+         "--for",
+         [&options](const std::string& word) { options.run_for = accept("--for", parse_positive_duration(word)); },
+         help)
+      ->type_name("DURATION");
 }
 
 std::string threshold_help() {

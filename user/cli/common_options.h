@@ -38,6 +38,10 @@ void add_output(CLI::App& app, OutputOptions& options);
 void add_thresholds(CLI::App& app, ThresholdOptions& thresholds);
 // --max-connections
 void add_max_connections(CLI::App& app, std::size_t& most);
+// --max-connections, --buffer, --btf, --without, of a live run
+void add_limits(CLI::App& app, TraceOptions& options);
+// --for
+void add_run_for(CLI::App& app, TraceOptions& options, const std::string& help);
 // The findings, with what --threshold may say of each.
 std::string threshold_help();
 

@@ -17,6 +17,12 @@ int run(const CommandLine& line) {
   if (line.report()) {
     return run_report(*line.report());
   }
+  if (line.check()) {
+    return run_check(*line.check());
+  }
+  if (line.explain()) {
+    return run_explain(*line.explain());
+  }
   if (line.doctor()) {
     return run_doctor(*line.doctor());
   }
@@ -30,10 +36,10 @@ int say(const Answer& answer) {
 }
 
 // A full disk must not pass for a quiet host.
-int after_output(int exit_code) {
+int after_output(int exit_code, int failure_code) {
   if (!std::cout.flush()) {
     std::cerr << "tcpwhy: could not write all findings to standard output\n";
-    return kFailed;
+    return failure_code;
   }
   return exit_code;
 }
@@ -47,11 +53,11 @@ int main(int argc, char** argv) {
   try {
     set_up_logging();
     line.parse(argc, argv);
-    return after_output(run(line));
+    return after_output(run(line), line.failure_code());
   } catch (const CLI::ParseError& error) {
-    return after_output(say(line.answer(error)));
+    return after_output(say(line.answer(error)), line.failure_code());
   } catch (const std::exception& error) {
     std::cerr << "tcpwhy: " << error.what() << '\n';
-    return kFailed;
+    return line.failure_code();
   }
 }

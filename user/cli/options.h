@@ -16,6 +16,9 @@ namespace tcpwhy::cli {
 // Documented in README.md and --help.
 enum ExitCode : int { kRan = 0, kFailed = 1, kUsage = 2, kDamaged = 4 };
 
+// `check` alone: sink::Health as a number, this one for whatever kept it from telling.
+inline constexpr int kUnknown = 3;
+
 // `doctor` alone: 0, 1 and 3 as doctor::Verdict has them, 2 as above.
 
 enum class Format { text, json };
@@ -72,6 +75,18 @@ struct ReportOptions : OutputOptions {
   std::string sort = "worst";
 };
 
+// Of a live check, or of one of recordings where there are files.
+struct CheckOptions : TraceOptions {
+  std::vector<std::string> files;
+  core::Severity fail_on = core::Severity::warning;  // --fail-on
+  bool first = false;                                // --first
+};
+
+struct ExplainOptions {
+  std::string finding;  // one of the catalogue's; empty: all
+  std::string cause;    // --cause
+};
+
 struct DoctorOptions {
   Format format = Format::text;
   bool self_test = false;
@@ -82,6 +97,10 @@ struct DoctorOptions {
 int run_trace(const TraceOptions& options);
 // Replays. Returns an ExitCode; kDamaged where a part could not be read.
 int run_report(const ReportOptions& options);
+// Returns sink::Health as a number.
+int run_check(const CheckOptions& options);
+// Returns an ExitCode.
+int run_explain(const ExplainOptions& options);
 // Returns doctor::Verdict as a number.
 int run_doctor(const DoctorOptions& options);
 

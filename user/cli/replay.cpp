@@ -110,7 +110,7 @@ bool Replay::goes_on() {
   std::uint64_t at = 0;
   for (const Stream& stream : streams_) at += stream.at();
   progress_.at(at);
-  return std::cout.good();
+  return std::cout.good() && !(enough_ && enough_());
 }
 
 void Replay::run_one() {

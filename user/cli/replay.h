@@ -2,6 +2,8 @@
 // Recordings into a pipeline: one run record by record, several hosts' runs merged by time.
 #pragma once
 
+#include <functional>
+
 #include "user/cli/progress.h"
 #include "user/cli/recordings.h"
 #include "user/core/handshakes.h"
@@ -59,6 +61,8 @@ class Replay {
   // translators: of several hosts' runs, one each; none of a single run.
   Replay(Recordings& recordings, const std::vector<core::Translator>& translators, core::Pipeline& pipeline, Span span);
 
+  // The replay ends where this says so, asked now and then. Before run().
+  void end_when(std::function<bool()> enough) { enough_ = std::move(enough); }
   void run();
   [[nodiscard]] std::uint64_t lost() const;
   [[nodiscard]] std::uint64_t torn() const;
@@ -78,6 +82,7 @@ class Replay {
   core::Pipeline& pipeline_;
   const std::vector<core::Translator>& translators_;
   Span span_;
+  std::function<bool()> enough_;
   std::vector<Stream> streams_;
   std::vector<Head> heads_;
   core::Handshakes handshakes_;

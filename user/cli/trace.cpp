@@ -3,62 +3,30 @@
 #include <spdlog/spdlog.h>
 
 #include <atomic>
-#include <chrono>
 #include <csignal>
 #include <iostream>
 
-#include "user/cli/options.h"
+#include "user/cli/live.h"
 #include "user/cli/output.h"
 #include "user/cli/privileges.h"
 #include "user/config/config.h"
-#include "user/core/pipeline.h"
-#include "user/detect/catalogue.h"
-#include "user/detect/detectors.h"
 #include "user/host/identity.h"
 #include "user/recording/flight.h"
 #include "user/recording/recorder.h"
-#include "user/source/live.h"
 #include "user/util/version.h"
 
 namespace tcpwhy::cli {
 namespace {
 
-std::atomic<bool> stop_asked{false};
 std::atomic<bool> save_asked{false};
 
-void ask_to_stop(int) { stop_asked = true; }
 void ask_to_save(int) { save_asked = true; }
 
-void catch_signals(bool flight) {
+// It is the flight recorder's; sent to all by name, it must not kill the others.
+void catch_save_signal(bool flight) {
   struct sigaction action {};
-  action.sa_handler = ask_to_stop;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  // It is the flight recorder's; sent to all by name, it must not kill the others.
   action.sa_handler = flight ? ask_to_save : SIG_IGN;
   sigaction(SIGUSR1, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends the run through the stream's state
-}
-
-// From which age on the kernel side tells of idle connections: what half-open-risk asks for.
-util::Duration idle_from(const TraceOptions& options) {
-  constexpr std::string_view kSlug = "half-open-risk";
-  const core::Thresholds thresholds = options.thresholds.effective();
-  if (thresholds.off_everywhere(kSlug)) return {};
-  const util::Duration otherwise = *detect::find_in_catalogue(kSlug)->threshold;
-  util::Duration least = thresholds.of(kSlug, otherwise);
-  for (const auto& [port, limits] : thresholds.ports) least = std::min(least, thresholds.of(kSlug, port, otherwise));
-  return least;
-}
-
-core::Settings settings_of(const TraceOptions& options, const source::LiveSource& source) {
-  core::Settings settings;
-  settings.identity = source.identity();
-  settings.names = source.names();
-  settings.filter = options.filter;
-  settings.thresholds = options.thresholds.effective();
-  settings.max_connections = options.max_connections;
-  return settings;
 }
 
 util::Result<std::unique_ptr<recording::Recorder>> make_recorder(const TraceOptions& options,
@@ -122,22 +90,6 @@ class Saver {
   bool failed_ = false;
 };
 
-// What the run sees goes to the recorder, where there is one, and to the pipeline.
-class Feed {
- public:
-  Feed(core::Pipeline& pipeline, recording::Recorder* recorder) : pipeline_(pipeline), recorder_(recorder) {}
-  void operator()(std::span<const std::byte> record) const {
-    if (recorder_) recorder_->record(record);
-    pipeline_.feed(record);
-  }
-  // Whether nothing more can be recorded.
-  [[nodiscard]] bool recorder_failed() const { return recorder_ && recorder_->trouble(); }
-
- private:
-  core::Pipeline& pipeline_;
-  recording::Recorder* recorder_;
-};
-
 util::Status finish_recording(recording::Recorder* recorder, std::uint64_t connections, core::Summary& summary) {
   if (!recorder) return util::Done{};
   util::Status status = recorder->finish(connections);
@@ -149,22 +101,6 @@ util::Status finish_recording(recording::Recorder* recorder, std::uint64_t conne
   return status;
 }
 
-// Until --for is over, a signal comes, or nobody reads the output any more.
-util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, const Feed& feed, Saver& saver,
-                    const TraceOptions& options) {
-  using Clock = std::chrono::steady_clock;
-  const std::optional<util::Duration> run_for = options.run_for;
-  const Clock::time_point started = Clock::now();
-  while (!stop_asked && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
-    if (util::Status status = source.poll(feed); !status) return status;
-    saver.save_if_asked();
-    // To record is all that a quiet run is for.
-    if (options.quiet && feed.recorder_failed()) break;
-    if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source.want(wants);
-  }
-  return source.stop(feed);
-}
-
 }  // namespace
 
 int run_trace(const TraceOptions& options) {
@@ -172,42 +108,33 @@ int run_trace(const TraceOptions& options) {
     std::cout << config::show(said.file, said.flags, said.file_name);
     return kRan;
   }
-  catch_signals(options.recording.flight.has_value());
-  forbid_new_privileges();
-  const bool every_transition = options.events || options.every_transition;
-  source::LiveOptions live{options.filter,   every_transition, options.buffer_bytes,
-                           options.btf_file, options.without,  idle_from(options)};
-  util::Result<std::unique_ptr<source::LiveSource>> opened = source::LiveSource::open(live);
+  catch_save_signal(options.recording.flight.has_value());
+  util::Result<Live> live = Live::open(options);
+  if (!live) return fail(live.error());
+  auto opened = make_recorder(options, live->settings());
   if (!opened) return fail(opened.error());
-  source::LiveSource& source = **opened;
-  for (const std::string& line : source.missing()) spdlog::warn("{}", line);
+  recording::Recorder* const recorder = opened->get();
+  const std::unique_ptr<sink::Sink> sink = make_sink(options, live->settings());
+  Saver saver{recorder};
 
-  core::Settings settings = settings_of(options, source);
-  auto recorder = make_recorder(options, settings);
-  if (!recorder) return fail(recorder.error());
-  const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
-  std::vector<std::unique_ptr<core::Detector>> detectors = detect::make_all(settings.thresholds);
-  core::Outlets outlets;
-  Saver saver{recorder->get()};
-  const bool on_critical = options.recording.save_on_critical;
-  outlets.findings = [&saver, on_critical](const std::vector<core::Finding>& findings) {
+  LiveHooks hooks;
+  hooks.outlets.findings = [&saver, on_critical = options.recording.save_on_critical](const auto& findings) {
     if (on_critical) saver.on(findings);
   };
-  if (!options.quiet) outlets = outlets_of(options, *sink, source.names(), options.filter);
-  core::Pipeline pipeline{std::move(settings), std::move(detectors), std::move(outlets)};
+  if (!options.quiet) hooks.outlets = outlets_of(options, *sink, live->source().names(), options.filter);
+  if (recorder) hooks.record = [recorder](std::span<const std::byte> record) { recorder->record(record); };
+  hooks.goes_on = [&] {
+    saver.save_if_asked();
+    // To record is all that a quiet run is for.
+    return !(options.quiet && recorder && recorder->trouble());
+  };
+  util::Result<LiveEnd> end = live->watch(hooks);
+  if (!end) return fail(end.error());
 
-  const Feed feed{pipeline, recorder->get()};
-  if (util::Status started = source.start(feed); !started) return fail(started.error());
-  give_up_privileges(source);
-  spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
-
-  const util::Status followed = follow(source, pipeline, feed, saver, options);
-  pipeline.finish();
-  core::Summary summary = pipeline.summary();
-  summary.connections = std::max(summary.connections, source.connections_seen());
-  const util::Status recorded = finish_recording(recorder->get(), source.connections_seen(), summary);
+  const util::Status recorded = finish_recording(recorder, live->source().connections_seen(), end->summary);
   saver.tell_outcomes();
-  if (!options.quiet) sink->summary(summary);
+  if (!options.quiet) sink->summary(end->summary);
+  const util::Status& followed = end->status;
   int code = saver.failed() ? kFailed : kRan;
   for (const util::Status* status : {&recorded, &followed})
     if (!*status) code = fail(status->error());

@@ -1,51 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The options of `tcpwhy trace` and their help.
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <bit>
-#include <functional>
-#include <memory>
-#include <vector>
 
 #include "user/cli/command_line.h"
 #include "user/cli/common_options.h"
 #include "user/cli/filter_values.h"
-#include "user/config/config.h"
-#include "user/config/threshold.h"
-#include "user/detect/catalogue.h"
-#include "user/detect/detectors.h"
 
 namespace tcpwhy::cli {
 namespace {
 
-constexpr std::size_t kSmallestBuffer = 256U << 10;
-constexpr std::size_t kLargestBuffer = std::size_t{1} << 30;
-
-std::size_t parse_buffer(const std::string& text) {
-  const std::size_t bytes = accept("--buffer", parse_size(text));
-  if (!std::has_single_bit(bytes) || bytes < kSmallestBuffer || bytes > kLargestBuffer) {
-    refuse("--buffer", {fmt::format("{} is not a power of two from 256k to 1G", text), 0, "write 4M, 8M, 16M ..."});
-  }
-  return bytes;
-}
-
-void add_limits(CLI::App& app, TraceOptions& options) {
-  add_max_connections(app, options.max_connections);
-  app.add_option_function<std::string>(
-         "--buffer", [&options](const std::string& word) { options.buffer_bytes = parse_buffer(word); },
-         "Room for events on their way from the kernel, a power of two\n(default 8M); make it larger where events are "
-         "lost")
-      ->type_name("SIZE")
-      ->group(kLimits);
-  add_btf(app, options.btf_file);
-  app.add_option(
-         "--without", options.without,
-         "Do as if this kernel did not have a hook of doctor's list, or an\nargument of it (kfree_skb:4): how would "
-         "an older one do?")
-      ->type_name("HOOK")
-      ->group(kLimits);
-}
+constexpr const char* kUntilStopped = "Stop after this time (default: run until Ctrl-C)";
 
 // --force, --max-size, --max-files, for whoever writes a recording.
 void add_recording(CLI::App& app, RecordingOptions& options) {
@@ -94,14 +58,6 @@ void add_flight_recorder(CLI::App& app, RecordingOptions& options) {
          "From one such save to the next at least (default 10min)")
       ->type_name("DURATION")
       ->group(kFlight);
-}
-
-void add_run_for(CLI::App& app, TraceOptions& options) {
-  app.add_option_function<std::string>(
-         "--for",
-         [&options](const std::string& word) { options.run_for = accept("--for", parse_positive_duration(word)); },
-         "Stop after this time (default: run until Ctrl-C)")
-      ->type_name("DURATION");
 }
 
 constexpr const char* kRecordFooter = R"(
@@ -160,7 +116,7 @@ Exit codes: 0 ran, 1 failed while running, 2 wrong usage.
 
 CLI::App* add_trace(CLI::App& app, TraceOptions& options) {
   CLI::App* trace = add_command(app, "trace", "Watch this host and tell each finding as it happens (needs root)");
-  add_run_for(*trace, options);
+  add_run_for(*trace, options, kUntilStopped);
   add_filters(*trace, options.filter);
   add_output(*trace, options);
   add_thresholds(*trace, options.thresholds);
@@ -183,7 +139,7 @@ CLI::App* add_record(CLI::App& app, TraceOptions& options) {
   record->add_option("-o,--output", options.recording.path, "The recording; the folder of the flight recorder")
       ->type_name("FILE")
       ->required();
-  add_run_for(*record, options);
+  add_run_for(*record, options, kUntilStopped);
   add_filters(*record, options.filter);
   add_thresholds(*record, options.thresholds);
   add_limits(*record, options);

@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <numeric>
 #include <string_view>
 #include <vector>
 
 #include "user/util/address.h"
+#include "user/util/nearest.h"
 
 namespace tcpwhy::config {
 namespace {
@@ -16,50 +15,12 @@ namespace {
 using util::Error;
 using util::Result;
 
-// Letters to change, to add or to leave out, from one word to the other (Levenshtein's distance).
-std::size_t letters_apart(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> above(b.size() + 1);
-  std::iota(above.begin(), above.end(), 0U);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::vector<std::size_t> row{i + 1};
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      row.push_back(std::min({above[j + 1] + 1, row[j] + 1, above[j] + (a[i] == b[j] ? 0 : 1)}));
-    }
-    above = std::move(row);
-  }
-  return above.back();
-}
-
-// What was probably meant: a finding a few letters away, or the only one that has the word in its name.
-const detect::CatalogueRow* nearest(std::string_view word) {
-  constexpr std::size_t kLongest = 64;  // no finding's name is
-  constexpr std::size_t kShortestPart = 4;
-  if (word.size() > kLongest) {
-    return nullptr;
-  }
-  const detect::CatalogueRow* near = nullptr;
-  const detect::CatalogueRow* part = nullptr;
-  std::size_t distance = std::max<std::size_t>(2, word.size() / 4) + 1;
-  std::size_t parts = 0;
+std::vector<std::string_view> slugs() {
+  std::vector<std::string_view> all;
   for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (const std::size_t letters = letters_apart(word, row.slug); letters < distance) {
-      distance = letters;
-      near = &row;
-    }
-    if (word.size() >= kShortestPart && row.slug.find(word) != std::string_view::npos) {
-      parts += 1;
-      part = &row;
-    }
+    all.push_back(row.slug);
   }
-  return near ? near : parts == 1 ? part : nullptr;
-}
-
-std::string all_slugs() {
-  std::string list;
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    list += fmt::format("{}{}", list.empty() ? "" : ", ", row.slug);
-  }
-  return list;
+  return all;
 }
 
 }  // namespace
@@ -68,9 +29,11 @@ Result<const detect::CatalogueRow*> find_finding(const std::string& slug) {
   if (const detect::CatalogueRow* row = detect::find_in_catalogue(slug)) {
     return row;
   }
-  const detect::CatalogueRow* meant = nearest(slug);
+  const std::vector<std::string_view> all = slugs();
+  const std::string_view meant = util::nearest(slug, all);
   return Error{fmt::format("there is no finding '{}'", slug), 0,
-               meant ? fmt::format("did you mean {}?", meant->slug) : "the findings are " + all_slugs()};
+               meant.empty() ? fmt::format("the findings are {}", fmt::join(all, ", "))
+                             : fmt::format("did you mean {}?", meant)};
 }
 
 Result<Limit> parse_limit(const detect::CatalogueRow& finding, const std::string& text,

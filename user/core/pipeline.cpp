@@ -37,6 +37,7 @@ void Pipeline::feed(const abi::Event& event) {
   if (std::holds_alternative<abi::Transition>(event.body)) return;
   if (const auto* limited = std::get_if<abi::Limited>(&event.body))
     left_out_[std::string{limited->kind}] += limited->count;
+  if (const auto* lost = std::get_if<abi::Lost>(&event.body)) lost_[std::string{lost->kind}] += lost->count;
   Scene scene{facts_, book_, settings_.identity.wall};
   for (const auto& detector : detectors_) detector->on_event(event, scene);
   if (std::holds_alternative<abi::Tick>(event.body)) tick(scene);

@@ -41,6 +41,8 @@ class Pipeline {
   // What the findings need to know; a live source answers, a replay ignores it.
   Wants take_wants() { return book_.take_wants(); }
   [[nodiscard]] Summary summary() const;
+  // Events that are missing in the stream, by kind: "lost" where not even that is known.
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& lost() const { return lost_; }
   [[nodiscard]] std::uint64_t unreadable() const { return unreadable_; }
   [[nodiscard]] const Facts& facts() const { return facts_; }
 
@@ -55,6 +57,7 @@ class Pipeline {
   Outlets outlets_;
   std::array<std::uint64_t, abi::kEventKinds> counts_{};
   std::map<std::string, std::uint64_t> left_out_;  // by kind, by a rate limit of the kernel side
+  std::map<std::string, std::uint64_t> lost_;
   std::uint64_t unreadable_ = 0;
   util::BootTime started_{};
 };

@@ -6,10 +6,19 @@
 namespace tcpwhy::sink {
 namespace {
 
-// Characters, not bytes: UTF-8 continuation bytes take no room.
+// Characters, not bytes: UTF-8 continuation bytes take no room, nor does colour ("\x1b[1m").
 std::size_t width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
+  std::size_t columns = 0;
+  while (!text.empty()) {
+    const std::size_t end = text.starts_with("\x1b[") ? text.find('m') : std::string_view::npos;
+    if (end != std::string_view::npos) {
+      text.remove_prefix(end + 1);
+      continue;
+    }
+    columns += (static_cast<unsigned char>(text.front()) & 0xc0U) != 0x80U ? 1 : 0;
+    text.remove_prefix(1);
+  }
+  return columns;
 }
 
 std::string_view take_word(std::string_view& text) {

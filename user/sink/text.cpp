@@ -12,8 +12,8 @@
 #include <set>
 #include <utility>
 
-#include "user/core/host.h"
 #include "user/sink/paragraph.h"
+#include "user/sink/words.h"
 #include "user/util/printable.h"
 
 namespace tcpwhy::sink {
@@ -30,29 +30,7 @@ constexpr std::string_view kGood = "32";
 constexpr std::array<std::string_view, 3> kSeverityColours = {"36", "33", "1;31"};
 constexpr std::array<std::string_view, 3> kSeverityWords = {"INFO", "WARNING", "CRITICAL"};
 
-// How a condition ended, in words that "after 5.2 s" follows; in the order of core::Ended.
-constexpr std::array<std::string_view, 7> kEndWords = {"recovered",
-                                                       "drained",
-                                                       "reset",
-                                                       "closed",
-                                                       "timed out",
-                                                       "its process exited",
-                                                       "still open at the end of the trace,"};
-
 std::size_t index(auto value) { return static_cast<std::size_t>(value); }
-
-// "1,234,567"
-std::string grouped(std::uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (auto place = static_cast<std::ptrdiff_t>(digits.size()) - 3; place > 0; place -= 3) {
-    digits.insert(static_cast<std::size_t>(place), ",");
-  }
-  return digits;
-}
-
-std::string counted(std::uint64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", grouped(count), noun, count == 1 ? "" : "s");
-}
 
 std::string ends_of(const core::ConnectionView& connection) {
   static constexpr std::array<std::string_view, 3> kArrows = {"->", "<-", "--"};  // client, server, unknown
@@ -84,17 +62,6 @@ std::string oldest_of(const core::Finding& finding) {
   }
   const std::string_view rank = finding.phase == core::Phase::event ? "first" : "oldest";
   return fmt::format(" ({} of {})", rank, grouped(finding.count));
-}
-
-bool open_at_end(const core::Finding& finding) { return finding.ended == core::Ended::trace_end; }
-
-// "recovered after 5.2 s", "curl[12] was killed by SIGKILL after 5.2 s"
-std::string end_of(const core::Finding& finding) {
-  std::string how{finding.ended ? kEndWords[index(*finding.ended)] : "over"};
-  if (finding.ended == core::Ended::process_exit && finding.owner && finding.owner->exit) {
-    how = fmt::format("{} {}", core::name_of(*finding.owner), core::was(core::exit_words(*finding.owner->exit)));
-  }
-  return fmt::format("{} after {}", how, util::human(finding.duration));
 }
 
 std::string progress_of(const core::Finding& finding, core::Severity before) {
@@ -271,8 +238,8 @@ void TextSink::one_line(const core::Finding& finding) {
     std::string text =
         lead(finding.time, open ? kSeverityColours[index(finding.severity)] : kGood, open ? "OPEN" : "CLOSED");
     // Under the name that it was opened with, so that the two can be paired.
-    text +=
-        fmt::format("{}{}   {}", title_of(finding, shown_.find(finding.id)->subject), place(finding), end_of(finding));
+    text += fmt::format("{}{}   {}", title_of(finding, shown_.find(finding.id)->subject), place_of(finding, run_),
+                        end_of(finding));
     if (finding.count_total > 1) {
       text += ", " + counted(finding.count_total, "connection");
     }
@@ -308,19 +275,10 @@ std::string TextSink::lead(util::BootTime time, std::string_view code, std::stri
   return fmt::format("{}  {}  ", util::clock_time(time, run_.wall), paint(code, fmt::format("{:<8}", label)));
 }
 
-// "   netns 4026532201", where that is neither known to the reader nor the tool's own.
-std::string TextSink::place(const core::Finding& finding, std::uint32_t known) const {
-  const std::uint32_t netns = core::netns_of(finding);
-  const std::uint32_t own = run_.netns_of(finding.host);
-  const bool elsewhere = netns != 0 && own != 0 && core::plain_netns(netns) != own && netns != known;
-  const std::string host = run_.several() ? "   on " + run_.host_name(finding.host) : std::string{};
-  return host + (elsewhere ? fmt::format("   netns {}", core::plain_netns(netns)) : std::string{});
-}
-
 std::string TextSink::header(const core::Finding& finding, const std::string& more) const {
   const std::size_t severity = index(finding.severity);
   return lead(finding.time, kSeverityColours[severity], kSeverityWords[severity]) + title_of(finding) + more +
-         place(finding);
+         place_of(finding, run_);
 }
 
 std::string TextSink::details(const core::Finding& finding) const {
@@ -338,7 +296,8 @@ std::string TextSink::below_root(const core::Finding& finding, const core::Findi
   const std::size_t severity = index(finding.severity);
   std::string text = paint(kDim, "  symptom   ");
   text += paint(kSeverityColours[severity], fmt::format("{:<8}", kSeverityWords[severity]));
-  text += fmt::format("  {}{}{}\n", title_of(finding), oldest_of(finding), place(finding, core::netns_of(root)));
+  text +=
+      fmt::format("  {}{}{}\n", title_of(finding), oldest_of(finding), place_of(finding, run_, core::netns_of(root)));
   return text + indented(finding.words.summary, kLabelColumn);
 }
 

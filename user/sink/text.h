@@ -42,7 +42,6 @@ class TextSink : public Sink {
   void one_line(const core::Finding& finding);
   void flood_lines(util::BootTime now, bool last);
   [[nodiscard]] std::string lead(util::BootTime time, std::string_view code, std::string_view label) const;
-  [[nodiscard]] std::string place(const core::Finding& finding, std::uint32_t known = 0) const;
   [[nodiscard]] std::string header(const core::Finding& finding, const std::string& more = {}) const;
   [[nodiscard]] std::string details(const core::Finding& finding) const;
   [[nodiscard]] std::string below_root(const core::Finding& finding, const core::Finding& root) const;

@@ -320,5 +320,40 @@ TEST(Doctor, EveryLossIsOfAFindingThatThereIs) {
   }
 }
 
+TEST(CommandLine, CheckHasItsOwnDefaults) {
+  Words words{"tcpwhy", "check"};
+  CommandLine line;
+  line.parse(static_cast<int>(words.size()), words.data());
+  ASSERT_TRUE(line.check());
+  EXPECT_EQ(line.check()->run_for, util::Duration{10s});
+  EXPECT_EQ(line.check()->fail_on, core::Severity::warning);
+  EXPECT_FALSE(line.check()->first);
+  EXPECT_EQ(line.failure_code(), kUnknown);
+}
+
+TEST(CommandLine, CheckTakesFilesAndFilters) {
+  Words words{"tcpwhy", "check", "a.tcpwhy", "b.tcpwhy", "--fail-on", "critical", "--first", "--port", "443"};
+  CommandLine line;
+  line.parse(static_cast<int>(words.size()), words.data());
+  EXPECT_THAT(line.check()->files, ElementsAre("a.tcpwhy", "b.tcpwhy"));
+  EXPECT_EQ(line.check()->fail_on, core::Severity::critical);
+  EXPECT_TRUE(line.check()->first);
+  EXPECT_THAT(line.check()->filter.ports, ElementsAre(443));
+}
+
+// 2 would be read as critical.
+TEST(CommandLine, WrongUsageOfCheckIsUnknownAndSaidOnBoth) {
+  const Answer text = answer({"check", "--for", "banana"});
+  EXPECT_EQ(text.exit_code, kUnknown);
+  EXPECT_THAT(text.to_stdout, StartsWith("TCPWHY UNKNOWN - wrong usage: "));
+  EXPECT_THAT(text.to_stderr, HasSubstr("see tcpwhy check --help"));
+  const Answer json = answer({"check", "--format", "json", "--bogus"});
+  EXPECT_EQ(json.exit_code, kUnknown);
+  EXPECT_THAT(json.to_stdout, StartsWith("{\"schema\":\"tcpwhy.check/1\""));
+  EXPECT_EQ(answer({"check", "--for", "1s", "some.tcpwhy"}).exit_code, kUnknown);
+  EXPECT_EQ(answer({"--bogus", "check"}).exit_code, kUnknown);
+  EXPECT_EQ(answer({"check", "--help"}).exit_code, kRan);
+}
+
 }  // namespace
 }  // namespace tcpwhy::cli

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// tcpwhy check: a bounded live run, or recordings, into a verdict. Whatever keeps it from telling is exit code 3.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <iostream>
+
+#include "user/cli/live.h"
+#include "user/cli/options.h"
+#include "user/cli/output.h"
+#include "user/cli/reading.h"
+#include "user/config/config.h"
+#include "user/detect/detectors.h"
+#include "user/sink/check.h"
+#include "user/sink/text.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+// Transitions of healthy life: no detector looks at them.
+constexpr std::string_view kOrdinary = "transition";
+
+int cannot_tell(const CheckOptions& options, const util::Error& error) {
+  (void)fail(error);
+  const std::string why = error.hint.empty() ? error.what : fmt::format("{}: {}", error.what, error.hint);
+  std::cout << sink::could_not_check(options.format == Format::json, why);
+  return kUnknown;
+}
+
+sink::CheckSink make_sink(const CheckOptions& options, const core::Settings& settings,
+                          std::vector<std::string> missing = {}) {
+  sink::CheckStyle style;
+  style.json = options.format == Format::json;
+  style.colour = sink::style_for(STDOUT_FILENO, {}).colour;
+  style.fail_on = options.fail_on;
+  style.window = settings.window;
+  style.missing = std::move(missing);
+  return {std::cout, settings.identity, std::move(style)};
+}
+
+core::Outlets outlets_of(sink::CheckSink& sink) {
+  core::Outlets outlets;
+  outlets.findings = [&sink](const std::vector<core::Finding>& findings) { sink.findings(findings); };
+  outlets.tick = [&sink](util::BootTime now) { sink.tick(now); };
+  return outlets;
+}
+
+// "120 events were lost (state 100, retransmit 20)"; empty where what was lost could not hide a finding.
+std::string losses(const std::map<std::string, std::uint64_t>& lost) {
+  std::uint64_t all = 0;
+  std::string kinds;
+  for (const auto& [kind, count] : lost) {
+    if (kind == kOrdinary || count == 0) continue;
+    all += count;
+    if (kind != "lost") kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", kind, count);
+  }
+  if (all == 0) return {};
+  return fmt::format("{} event{} lost{}", all, all == 1 ? " was" : "s were", kinds.empty() ? "" : " (" + kinds + ")");
+}
+
+void doubt_what_is_missing(sink::CheckSink& sink, const std::map<std::string, std::uint64_t>& lost,
+                           const core::Summary& summary) {
+  if (std::string why = losses(lost); !why.empty()) sink.doubt(std::move(why));
+  if (summary.connections_evicted > 0)
+    sink.doubt(
+        fmt::format("{} connections were forgotten to stay within --max-connections", summary.connections_evicted));
+}
+
+int check_live(const CheckOptions& options) {
+  std::signal(SIGUSR1, SIG_IGN);  // the flight recorder's; sent to all by name, it must not kill the others
+  util::Result<Live> live = Live::open(options);
+  if (!live) return cannot_tell(options, live.error());
+  sink::CheckSink sink = make_sink(options, live->settings(), live->source().missing());
+  LiveHooks hooks;
+  hooks.outlets = outlets_of(sink);
+  hooks.goes_on = [&] { return !(options.first && sink.decided()); };
+  const util::Result<LiveEnd> end = live->watch(hooks);
+  if (!end) return cannot_tell(options, end.error());
+  if (!end->status) {
+    (void)fail(end->status.error());
+    sink.doubt(end->status.error().what);
+  }
+  if (end->interrupted) sink.doubt(fmt::format("it was stopped before {} were over", util::human(*options.run_for)));
+  doubt_what_is_missing(sink, end->lost, end->summary);
+  sink.summary(end->summary);
+  return static_cast<int>(sink.health());
+}
+
+int check_files(const CheckOptions& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  util::Result<Recordings> recordings = open_recordings(options.files);
+  if (!recordings) return cannot_tell(options, recordings.error());
+  const auto joined = join_hosts(options.files, *recordings);
+  if (!joined) return cannot_tell(options, joined.error());
+  const core::Settings settings = settings_of(options.filter, options.thresholds.effective(), *joined);
+  sink::CheckSink sink = make_sink(options, settings);
+  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), outlets_of(sink)};
+  Replay replay{*recordings, joined->translators, pipeline, {}};
+  if (options.first) replay.end_when([&sink] { return sink.decided(); });
+  replay.run();
+  const core::Summary summary = summary_of(pipeline, replay, *recordings);
+  if (conclude(pipeline, replay, *recordings, {}) == kDamaged) sink.doubt("a part of the recording could not be read");
+  doubt_what_is_missing(sink, pipeline.lost(), summary);
+  if (pipeline.lost().empty() && summary.recorder_lost > 0)
+    sink.doubt(fmt::format("the recorder lost {} records", summary.recorder_lost));
+  sink.summary(summary);
+  return static_cast<int>(sink.health());
+}
+
+}  // namespace
+
+int run_check(const CheckOptions& options) {
+  if (const ThresholdOptions& said = options.thresholds; said.show) {
+    std::cout << config::show(said.file, said.flags, said.file_name);
+    return kRan;
+  }
+  return options.files.empty() ? check_live(options) : check_files(options);
+}
+
+}  // namespace tcpwhy::cli

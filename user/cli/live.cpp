@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/live.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <iostream>
+
+#include "user/cli/privileges.h"
+#include "user/detect/catalogue.h"
+#include "user/detect/detectors.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+std::atomic<bool> stop_asked{false};
+
+void ask_to_stop(int) { stop_asked = true; }
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = ask_to_stop;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+// From which age on the kernel side tells of idle connections: what half-open-risk asks for.
+util::Duration idle_from(const TraceOptions& options) {
+  constexpr std::string_view kSlug = "half-open-risk";
+  const core::Thresholds thresholds = options.thresholds.effective();
+  if (thresholds.off_everywhere(kSlug)) return {};
+  const util::Duration otherwise = *detect::find_in_catalogue(kSlug)->threshold;
+  util::Duration least = thresholds.of(kSlug, otherwise);
+  for (const auto& [port, limits] : thresholds.ports) least = std::min(least, thresholds.of(kSlug, port, otherwise));
+  return least;
+}
+
+core::Settings settings_of(const TraceOptions& options, const source::LiveSource& source) {
+  core::Settings settings;
+  settings.identity = source.identity();
+  settings.names = source.names();
+  settings.filter = options.filter;
+  settings.thresholds = options.thresholds.effective();
+  settings.max_connections = options.max_connections;
+  return settings;
+}
+
+}  // namespace
+
+Live::Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source)
+    : options_(options), source_(std::move(source)), settings_(settings_of(options, *source_)) {}
+
+util::Result<Live> Live::open(const TraceOptions& options) {
+  catch_signals();
+  forbid_new_privileges();
+  const bool every_transition = options.events || options.every_transition;
+  source::LiveOptions live{options.filter,   every_transition, options.buffer_bytes,
+                           options.btf_file, options.without,  idle_from(options)};
+  util::Result<std::unique_ptr<source::LiveSource>> source = source::LiveSource::open(live);
+  if (!source) return std::move(source.error());
+  for (const std::string& line : (*source)->missing()) spdlog::warn("{}", line);
+  return Live{options, std::move(*source)};
+}
+
+util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
+  core::Pipeline pipeline{settings_, detect::make_all(settings_.thresholds), hooks.outlets};
+  const auto feed = [&](std::span<const std::byte> record) {
+    if (hooks.record) hooks.record(record);
+    pipeline.feed(record);
+  };
+  if (util::Status started = source_->start(feed); !started) return std::move(started.error());
+  give_up_privileges(*source_);
+  spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
+
+  LiveEnd end = follow(pipeline, hooks, feed);
+  pipeline.finish();
+  end.summary = pipeline.summary();
+  end.summary.connections = std::max(end.summary.connections, source_->connections_seen());
+  end.lost = pipeline.lost();
+  return end;
+}
+
+LiveEnd Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks, const source::LiveSource::Handler& feed) {
+  using Clock = std::chrono::steady_clock;
+  const std::optional<util::Duration> run_for = options_.run_for;
+  const Clock::time_point started = Clock::now();
+  LiveEnd end;
+  while (!stop_asked && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
+    if (end.status = source_->poll(feed); !end.status) return end;
+    if (hooks.goes_on && !hooks.goes_on()) break;
+    if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source_->want(wants);
+  }
+  end.interrupted = stop_asked;
+  end.status = source_->stop(feed);
+  return end;
+}
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A live run, the same for every command that watches this host: the source into a pipeline until the time is over, a
+// signal comes, or the command has enough.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "user/cli/options.h"
+#include "user/core/pipeline.h"
+#include "user/source/live.h"
+
+namespace tcpwhy::cli {
+
+// What the command does with it. All may be empty.
+struct LiveHooks {
+  core::Outlets outlets;
+  std::function<void(std::span<const std::byte>)> record;  // each record, before the pipeline has it
+  std::function<bool()> goes_on;                           // asked between records: false ends the run
+};
+
+// What a run came to.
+struct LiveEnd {
+  core::Summary summary;
+  std::map<std::string, std::uint64_t> lost;  // events, by kind
+  bool interrupted = false;                   // by a signal
+  util::Status status = util::Done{};         // what failed on the way; what was seen until then is told
+};
+
+class Live {
+ public:
+  // Loads the programs; says once what this kernel lacks. From here on SIGINT and SIGTERM end the run, and a closed pipe
+  // does so through the stream's state. One at a time.
+  static util::Result<Live> open(const TraceOptions& options);
+
+  [[nodiscard]] const core::Settings& settings() const { return settings_; }
+  [[nodiscard]] const source::LiveSource& source() const { return *source_; }
+
+  // Attaches, and follows until the end. An Error: it never began.
+  util::Result<LiveEnd> watch(const LiveHooks& hooks);
+
+ private:
+  Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source);
+  LiveEnd follow(core::Pipeline& pipeline, const LiveHooks& hooks, const source::LiveSource::Handler& feed);
+
+  const TraceOptions& options_;  // the caller's
+  std::unique_ptr<source::LiveSource> source_;
+  core::Settings settings_;
+};
+
+}  // namespace tcpwhy::cli

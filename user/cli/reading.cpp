@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/cli/reading.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "user/cli/options.h"
+#include "user/config/config.h"
+
+namespace tcpwhy::cli {
+namespace {
+
+// Pieces that are missing are worth a word: what is told may lack what was in them.
+void warn_of_gaps(const Run& run, bool stopped) {
+  for (std::size_t i = 1; i < run.pieces.size(); ++i)
+    if (run.gap_before(i))
+      spdlog::warn("between {} and {} pieces are missing", run.pieces[i - 1]->name(), run.pieces[i]->name());
+  if (const auto& end = run.pieces.back()->end(); !stopped && end && end->next_piece)
+    spdlog::info("{} is not the last piece: the recording goes on in another", run.pieces.back()->name());
+}
+
+// "No finding" must not be said of a time that nobody recorded.
+void warn_of_span(const recording::Meta& meta, const Span& span, util::BootTime end) {
+  const util::WallOffset wall = meta.settings.identity.wall;
+  const util::BootTime begin = util::boot_time(meta.begins_ns);
+  const bool before = span.until != util::BootTime{} && span.until < begin;
+  if (span.since <= end && !before) return;
+  spdlog::warn("the recording goes from {} to {}: nothing of it is in the time that was asked for",
+               util::rfc3339(begin, wall), util::rfc3339(std::max(begin, end), wall));
+}
+
+}  // namespace
+
+util::Result<Joined> join_hosts(const std::vector<std::string>& files, Recordings& recordings) {
+  Joined joined = join(recordings);
+  if (!recordings.several()) return joined;
+  const core::RunIdentity& hosts = joined.settings.identity;
+  const std::vector<std::string> sentences = core::clock_sentences(hosts);
+  for (std::size_t i = 0; i < sentences.size(); ++i)
+    spdlog::log(hosts.others[i].ahead ? spdlog::level::info : spdlog::level::warn, "{}", sentences[i]);
+  for (const Run& run : recordings.runs)
+    if (config::show(run.meta().settings.thresholds, {}, "") !=
+        config::show(recordings.first().meta().settings.thresholds, {}, ""))
+      spdlog::warn("the thresholds of {} differ from those of {}, which are used for all hosts",
+                   run.pieces.front()->name(), recordings.first().pieces.front()->name());
+  auto again = open_recordings(files);
+  if (!again) return std::move(again.error());
+  recordings = std::move(*again);
+  return joined;
+}
+
+core::Settings settings_of(const core::Filter& narrowing, const core::Thresholds& thresholds, const Joined& joined) {
+  core::Settings settings = joined.settings;
+  settings.narrowing = core::of_any_host(narrowing, std::max<std::uint32_t>(1, joined.hosts()));
+  settings.thresholds = settings.thresholds.overlaid_with(thresholds);
+  return settings;
+}
+
+core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings) {
+  core::Summary summary = pipeline.summary();
+  summary.recorder_lost = replay.lost();
+  summary.events_lost -= std::min(summary.events_lost, replay.lost());
+  std::uint64_t connections = 0;
+  std::uint64_t lost = 0;
+  for (const Run& run : recordings.runs) {
+    const auto& end = run.pieces.back()->end();
+    connections += end ? end->connections : 0;
+    lost += end ? end->recorder_lost : 0;
+  }
+  summary.connections = std::max(summary.connections, connections);
+  summary.recorder_lost = std::max(summary.recorder_lost, lost);
+  return summary;
+}
+
+int conclude(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings, const Span& span) {
+  bool damaged = pipeline.unreadable() > 0 || replay.torn() > 0;
+  for (const Run& run : recordings.runs) warn_of_gaps(run, replay.stopped());
+  warn_of_span(recordings.first().meta(), span, pipeline.facts().now());
+  for (const Run& run : recordings.runs)
+    for (const auto& reader : run.pieces) {
+      for (const std::string& problem : reader->problems()) spdlog::warn("{}", problem);
+      damaged = damaged || !reader->problems().empty();
+    }
+  if (pipeline.unreadable() > 0)
+    spdlog::warn("{} records are of kinds that this version does not know, or damaged: they were skipped",
+                 pipeline.unreadable());
+  if (replay.torn() > 0) spdlog::warn("{} chunks hold bytes that are no records: they were skipped", replay.torn());
+  return damaged ? kDamaged : kRan;
+}
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the commands that read recordings share, before and after the replay.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "user/cli/recordings.h"
+#include "user/cli/replay.h"
+#include "user/core/pipeline.h"
+
+namespace tcpwhy::cli {
+
+// Of several hosts: reads all once for their clocks, says what came of it, and opens all anew.
+util::Result<Joined> join_hosts(const std::vector<std::string>& files, Recordings& recordings);
+
+// The pipeline's settings: the run's own thresholds below those given, and the filter read for any host.
+core::Settings settings_of(const core::Filter& narrowing, const core::Thresholds& thresholds, const Joined& joined);
+
+// After the replay, with what the recorder counted.
+core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings);
+
+// Says what the reader must know of the files, and gives the exit code: kRan, or kDamaged where a part was unreadable.
+int conclude(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings, const Span& span);
+
+}  // namespace tcpwhy::cli

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/sink/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <set>
+#include <utility>
+
+#include "user/sink/flood.h"
+#include "user/sink/json.h"
+#include "user/sink/words.h"
+#include "user/util/printable.h"
+
+namespace tcpwhy::sink {
+namespace {
+
+using core::Severity;
+
+constexpr std::array<std::string_view, 3> kSeverityWords = {"INFO", "WARNING", "CRITICAL"};
+constexpr std::array<std::string_view, 3> kColours = {"36", "33", "1;31"};
+constexpr std::size_t kMostHints = 3;
+// A cause is judged again until it is known; its symptoms follow it.
+constexpr util::Duration kSettles = std::chrono::seconds{2};
+
+std::size_t index(Severity severity) { return static_cast<std::size_t>(severity); }
+
+// One line that a plugin may print: a "|" would begin performance data.
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (const char c : util::printable(text)) out += c == '|' ? std::string{"\\x7c"} : std::string{c};
+  return out;
+}
+
+std::string sentence(const std::string& words) { return words.ends_with('?') ? words : words + '.'; }
+
+// "2 critical, 1 warning"
+std::string counts_words(const Problems& problems) {
+  std::string text;
+  for (const Severity severity : {Severity::critical, Severity::warning})
+    if (const std::uint64_t count = problems.count(severity); count > 0)
+      text += fmt::format("{}{} {}{}", text.empty() ? "" : ", ", grouped(count), core::to_string(severity),
+                          severity == Severity::warning && count > 1 ? "s" : "");
+  return text;
+}
+
+double seconds(util::Duration d) { return std::chrono::duration<double>(d).count(); }
+
+// 'label'=value[unit];warn;crit;min, as the plugins' guidelines have it: above the thresholds is an alert.
+std::string performance(const Problems& problems, Severity fail_on, const core::Summary& summary) {
+  std::uint64_t events = 0;
+  for (const auto& [kind, count] : summary.events) events += count;
+  return fmt::format("critical={};;0;0 warning={};{};;0 info={};;;0 events={};;;0 lost={};0;;0 watched={:.1f}s;;;0",
+                     problems.count(Severity::critical), problems.count(Severity::warning),
+                     fail_on == Severity::critical ? "" : "0", problems.count(Severity::info), events,
+                     summary.events_lost + summary.recorder_lost, seconds(summary.ended - summary.started));
+}
+
+// How to read more about what is listed, the roots only, worst first.
+std::string hints(const std::vector<const core::Finding*>& listed) {
+  std::string text;
+  std::set<std::string> told;
+  for (const core::Finding* f : listed) {
+    const std::string hint = fmt::format("tcpwhy explain {} --cause {}", f->slug, f->cause);
+    if (f->role != core::StoryRole::root || told.size() == kMostHints || !told.insert(hint).second) continue;
+    text += fmt::format("more: {}\n", hint);
+  }
+  return text;
+}
+
+}  // namespace
+
+CheckSink::CheckSink(std::ostream& out, core::RunIdentity run, CheckStyle style)
+    : out_(out), run_(std::move(run)), style_(std::move(style)) {}
+
+void CheckSink::tick(util::BootTime now) {
+  if (!critical_since_ && problems_.count(Severity::critical) > 0) critical_since_ = now;
+  decided_ = critical_since_ && now - *critical_since_ >= kSettles;
+}
+
+void CheckSink::summary(const core::Summary& summary) {
+  Listed listed;
+  for (const Problem* problem : problems_.in_order())
+    if (problem->told.severity != Severity::info) listed.push_back(&problem->told);
+  const std::string head = headline(summary, listed);
+  if (style_.json) {
+    write_json(summary, head);
+    return;
+  }
+  out_ << fmt::format("{} | {}\n", head, performance(problems_, style_.fail_on, summary)) << lines(listed, summary)
+       << hints(listed) << std::flush;
+}
+
+std::string CheckSink::headline(const core::Summary& summary, const Listed& listed) const {
+  const Health verdict = health();
+  const std::string counts = counts_words(problems_);
+  const std::string watched = util::human(summary.ended - summary.started);
+  std::string text = fmt::format("TCPWHY {} - ", word_of(verdict));
+  if (verdict == Health::unknown) {
+    text += fmt::format("{}: a finding may have been missed{}", fmt::join(doubts_, "; "),
+                        counts.empty() ? "" : " (" + counts + ")");
+  } else if (verdict == Health::ok) {
+    text += counts.empty() ? fmt::format("no problem in {}", watched)
+                           : fmt::format("{} in {}, none critical (--fail-on critical)", counts, watched);
+    if (!style_.missing.empty()) text += ", as far as this kernel tells (tcpwhy doctor)";
+  } else {
+    const bool all_over = std::all_of(listed.begin(), listed.end(), [](const core::Finding* f) { return is_over(*f); });
+    text += fmt::format("{}{}: {}", counts, all_over ? ", over by now" : "",
+                        listed.empty() ? "" : listed.front()->words.summary);
+  }
+  return one_line(text);
+}
+
+std::string CheckSink::lines(const Listed& listed, const core::Summary& summary) const {
+  std::string text;
+  Flood flood{style_.window};
+  const core::Finding* root = nullptr;
+  for (const core::Finding* f : listed) {
+    core::Finding at_end = *f;  // all are told in one moment
+    at_end.time = summary.ended;
+    if (flood.takes(at_end)) continue;
+    if (f->role == core::StoryRole::root) root = f;
+    text += line(*f, root && root != f && root->story == f->story);
+  }
+  for (const Flood::Line& more : flood.due(summary.ended, true))
+    text += fmt::format("{}  {}\n", paint(more.severity, fmt::format("{:<8}", kSeverityWords[index(more.severity)])),
+                        one_line(more.text));
+  return text;
+}
+
+// "CRITICAL  accept-queue-overflow (not-accepting): web[12] has accepted nothing ... Next: find what blocks ..."
+std::string CheckSink::line(const core::Finding& finding, bool below_root) const {
+  const std::string was = is_over(finding) ? "was " : "";
+  const std::string end = is_over(finding) ? ", " + end_of(finding) : std::string{};
+  std::string text = fmt::format("{}{} ({}){}: {}", was, finding.slug, finding.cause, end, finding.words.summary);
+  const std::string count = counted(finding.count_total, "connection");
+  if (finding.count_total > 1 && text.find(count) == std::string::npos) text += fmt::format(" {} in all.", count);
+  if (!below_root && !finding.words.advice.empty()) text += " Next: " + sentence(finding.words.advice.front());
+  return fmt::format("{}  {}{}\n",
+                     paint(finding.severity, fmt::format("{:<8}", kSeverityWords[index(finding.severity)])),
+                     below_root ? "  " : "", one_line(text + place_of(finding, run_)));
+}
+
+std::string CheckSink::paint(Severity severity, std::string_view text) const {
+  return style_.colour ? fmt::format("\x1b[{}m{}\x1b[0m", kColours[index(severity)], text) : std::string{text};
+}
+
+void CheckSink::write_json(const core::Summary& summary, const std::string& headline) {
+  JsonSink lines{out_, run_};
+  nlohmann::ordered_json verdict = {{"schema", kCheckSchema},
+                                    {"host", run_.host},
+                                    {"verdict", slug_of(health())},
+                                    {"exit_code", static_cast<int>(health())},
+                                    {"fail_on", core::to_string(style_.fail_on)},
+                                    {"started", util::rfc3339(summary.started, run_.wall)},
+                                    {"ended", util::rfc3339(summary.ended, run_.wall)}};
+  for (const Severity severity : {Severity::critical, Severity::warning, Severity::info})
+    verdict["counts"][std::string{core::to_string(severity)}] = problems_.count(severity);
+  verdict["problems"] = nlohmann::json::array();
+  for (const Problem* problem : problems_.in_order()) {
+    lines.findings({problem->last});
+    if (problem->last.severity != Severity::info) verdict["problems"].push_back(fmt::format("f-{}", problem->last.id));
+  }
+  lines.summary(summary);
+  verdict["only_counted"] = problems_.only_counted();
+  verdict["could_not_tell"] = doubts_;
+  verdict["missing"] = style_.missing;
+  verdict["text"] = headline;
+  out_ << verdict.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << '\n' << std::flush;
+}
+
+std::string could_not_check(bool json, const std::string& why) {
+  const std::string text = one_line(fmt::format("TCPWHY {} - {}", word_of(Health::unknown), why));
+  if (!json) return text + '\n';
+  const nlohmann::ordered_json verdict = {{"schema", kCheckSchema},
+                                          {"verdict", slug_of(Health::unknown)},
+                                          {"exit_code", static_cast<int>(Health::unknown)},
+                                          {"could_not_tell", nlohmann::json::array({why})},
+                                          {"text", text}};
+  return verdict.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace tcpwhy::sink
