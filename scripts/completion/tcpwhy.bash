@@ -17,7 +17,7 @@ _tcpwhy_options() { # command
       echo "--help --for --output $filters $thresholds $limits $recording --flight-recorder --max-memory --save-on" \
         "--save-interval"
       ;;
-    report) echo "--help --since --until --connections --sort --connection $filters $output $thresholds" ;;
+    report) echo "--help --since --until --connections --sort --connection --output --force $filters $output $thresholds" ;;
     check) echo "--help --for --fail-on --first --format $filters $thresholds $limits" ;;
     explain) echo "--help --cause" ;;
     doctor) echo "--help --format --self-test --btf" ;;
@@ -43,7 +43,9 @@ _tcpwhy() {
     return
   fi
   case $previous in
-    --format) _tcpwhy_words "text json" ;;
+    --format)
+      if [[ $command == report ]]; then _tcpwhy_words "text json html"; else _tcpwhy_words "text json"; fi
+      ;;
     --severity) _tcpwhy_words "info warning critical" ;;
     --fail-on) _tcpwhy_words "warning critical" ;;
     --sort) _tcpwhy_words "worst time duration bytes retransmits" ;;

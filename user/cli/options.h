@@ -21,7 +21,7 @@ inline constexpr int kUnknown = 3;
 
 // `doctor` alone: 0, 1 and 3 as doctor::Verdict has them, 2 as above.
 
-enum class Format { text, json };
+enum class Format { text, json, html };  // html: report alone
 
 // Thresholds, and where each of them was said.
 struct ThresholdOptions {
@@ -73,6 +73,8 @@ struct ReportOptions : OutputOptions {
   bool connections = false;  // --connections: a table of every connection
   std::string connection;    // --connection: one, step by step
   std::string sort = "worst";
+  std::string output;  // -o; empty or "-": standard output
+  bool force = false;  // --force
 };
 
 // Of a live check, or of one of recordings where there are files.
