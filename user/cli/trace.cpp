@@ -5,8 +5,10 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <iostream>
 
+#include "user/cli/metrics.h"
 #include "user/cli/options.h"
 #include "user/cli/output.h"
 #include "user/cli/privileges.h"
@@ -151,13 +153,14 @@ util::Status finish_recording(recording::Recorder* recorder, std::uint64_t conne
 
 // Until --for is over, a signal comes, or nobody reads the output any more.
 util::Status follow(source::LiveSource& source, core::Pipeline& pipeline, const Feed& feed, Saver& saver,
-                    const TraceOptions& options) {
+                    const std::function<void()>& after_each_look, const TraceOptions& options) {
   using Clock = std::chrono::steady_clock;
   const std::optional<util::Duration> run_for = options.run_for;
   const Clock::time_point started = Clock::now();
   while (!stop_asked && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
     if (util::Status status = source.poll(feed); !status) return status;
     saver.save_if_asked();
+    after_each_look();
     // To record is all that a quiet run is for.
     if (options.quiet && feed.recorder_failed()) break;
     if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source.want(wants);
@@ -174,6 +177,8 @@ int run_trace(const TraceOptions& options) {
   }
   catch_signals(options.recording.flight.has_value());
   forbid_new_privileges();
+  auto metrics = Metrics::open(options);
+  if (!metrics) return fail(metrics.error());
   const bool every_transition = options.events || options.every_transition;
   source::LiveOptions live{options.filter,   every_transition, options.buffer_bytes,
                            options.btf_file, options.without,  idle_from(options)};
@@ -194,14 +199,20 @@ int run_trace(const TraceOptions& options) {
     if (on_critical) saver.on(findings);
   };
   if (!options.quiet) outlets = outlets_of(options, *sink, source.names(), options.filter);
+  if (*metrics) (*metrics)->watch(outlets);
   core::Pipeline pipeline{std::move(settings), std::move(detectors), std::move(outlets)};
 
   const Feed feed{pipeline, recorder->get()};
   if (util::Status started = source.start(feed); !started) return fail(started.error());
   give_up_privileges(source);
+  if (*metrics) (*metrics)->begin();
+  const auto publish = [&] {
+    if (*metrics) (*metrics)->publish(pipeline, source, recorder->get());
+  };
+  publish();
   spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
 
-  const util::Status followed = follow(source, pipeline, feed, saver, options);
+  const util::Status followed = follow(source, pipeline, feed, saver, publish, options);
   pipeline.finish();
   core::Summary summary = pipeline.summary();
   summary.connections = std::max(summary.connections, source.connections_seen());
