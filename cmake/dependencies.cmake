@@ -18,7 +18,7 @@ add_library(tcpwhy_tomlplusplus INTERFACE)
 target_include_directories(tcpwhy_tomlplusplus SYSTEM INTERFACE ${TCPWHY_TOMLPLUSPLUS_INCLUDE})
 target_compile_definitions(tcpwhy_tomlplusplus INTERFACE TOML_HEADER_ONLY=1 TOML_EXCEPTIONS=0)
 
-# Boost.Beast and Asio as headers alone: nothing is linked, so that tcpwhy-static stays one file. No name is ever resolved.
+# Of Boost.Beast the parser of HTTP alone, as headers: nothing is linked, so that tcpwhy-static stays one small file.
 find_path(TCPWHY_BOOST_INCLUDE boost/beast/http.hpp REQUIRED)
 add_library(tcpwhy_beast INTERFACE)
 target_include_directories(tcpwhy_beast SYSTEM INTERFACE ${TCPWHY_BOOST_INCLUDE})
