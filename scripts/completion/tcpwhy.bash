@@ -12,9 +12,9 @@ _tcpwhy_options() { # command
   local limits="--max-connections --buffer --btf --without"
   local recording="--force --max-size --max-files"
   case $1 in
-    trace) echo "--help --for --record $filters $output $thresholds $limits $recording" ;;
+    trace) echo "--help --for --metrics --record $filters $output $thresholds $limits $recording" ;;
     record)
-      echo "--help --for --output $filters $thresholds $limits $recording --flight-recorder --max-memory --save-on" \
+      echo "--help --for --metrics --output $filters $thresholds $limits $recording --flight-recorder --max-memory --save-on" \
         "--save-interval"
       ;;
     report) echo "--help --since --until --connections --sort --connection --output --force $filters $output $thresholds" ;;
@@ -54,6 +54,7 @@ _tcpwhy() {
       compopt -o nospace 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -W "$_tcpwhy_findings" -S = -- "$current")
       ;;
+    --metrics) _tcpwhy_words "9435" ;;
     --netns) _tcpwhy_words "$(ip netns list 2>/dev/null | cut -d' ' -f1)" ;;
     --btf | --config | --record | --output | -o) _tcpwhy_files ;;
     --for | --port | --local | --remote | --pid | --comm | --cgroup | --max-connections | --buffer | --max-size | \

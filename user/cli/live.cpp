@@ -76,6 +76,7 @@ util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
   give_up_privileges(*source_);
   spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
 
+  if (hooks.looked) hooks.looked(pipeline);
   LiveEnd end = follow(pipeline, hooks, feed);
   pipeline.finish();
   end.summary = pipeline.summary();
@@ -91,6 +92,7 @@ LiveEnd Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks, const sou
   LiveEnd end;
   while (!stop_asked && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
     if (end.status = source_->poll(feed); !end.status) return end;
+    if (hooks.looked) hooks.looked(pipeline);
     if (hooks.goes_on && !hooks.goes_on()) break;
     if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source_->want(wants);
   }

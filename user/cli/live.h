@@ -17,6 +17,7 @@ namespace tcpwhy::cli {
 struct LiveHooks {
   core::Outlets outlets;
   std::function<void(std::span<const std::byte>)> record;  // each record, before the pipeline has it
+  std::function<void(const core::Pipeline&)> looked;       // when every hook is live, and then between records
   std::function<bool()> goes_on;                           // asked between records: false ends the run
 };
 

@@ -9,6 +9,7 @@
 
 #include "user/core/filter.h"
 #include "user/core/thresholds.h"
+#include "user/util/address.h"
 #include "user/util/time.h"
 
 namespace tcpwhy::cli {
@@ -54,8 +55,9 @@ struct RecordingOptions {
 struct TraceOptions : OutputOptions {
   std::optional<util::Duration> run_for;  // --for
   RecordingOptions recording;
-  bool quiet = false;             // record: no findings are shown
-  bool every_transition = false;  // record: all that the kernel side can tell
+  std::optional<util::Endpoint> metrics;  // --metrics: where they are served
+  bool quiet = false;                     // record: no findings are shown
+  bool every_transition = false;          // record: all that the kernel side can tell
   core::Filter filter;
   ThresholdOptions thresholds;
   std::size_t max_connections = 262144;  // --max-connections

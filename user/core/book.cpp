@@ -539,6 +539,15 @@ std::vector<Finding> Book::tell_all(bool final) {
   return out;
 }
 
+std::vector<OpenFinding> Book::open() const {
+  std::vector<OpenFinding> result;
+  for (const auto& [key, group] : groups_)
+    if (group.id != 0 && !group.detector->instant())
+      result.push_back({group.id, group.detector->slug(), group.primary.verdict.cause, group.severity,
+                        group.active.size(), group.total});
+  return result;
+}
+
 std::uint32_t Book::host_of(Subject subject) const {
   if (const Connection* c = facts_.connection(subject.connection)) return c->host;
   if (const Listener* l = facts_.listener(subject.listener)) return l->host;

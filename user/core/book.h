@@ -14,6 +14,16 @@
 
 namespace tcpwhy::core {
 
+// A finding that was told as open and not yet as closed, as it stands now: between two lines its numbers move on.
+struct OpenFinding {
+  std::uint64_t id = 0;
+  std::string_view slug;
+  std::string_view cause;
+  Severity severity = Severity::info;
+  std::uint64_t cases = 0;        // in it now; 0 in the second before it is closed
+  std::uint64_t cases_total = 0;  // ever
+};
+
 class Book {
  public:
   Book(const Facts& facts, const Settings& settings) : facts_(facts), settings_(settings) {}
@@ -38,6 +48,7 @@ class Book {
   void observe(std::uint32_t pid);
   Wants take_wants() { return std::exchange(wants_, {}); }
 
+  [[nodiscard]] std::vector<OpenFinding> open() const;
   [[nodiscard]] const std::map<std::string, std::uint64_t>& opened() const { return opened_; }
   [[nodiscard]] std::optional<Severity> worst() const { return worst_; }
 
