@@ -19,6 +19,12 @@ add_library(tcpwhy_tomlplusplus INTERFACE)
 target_include_directories(tcpwhy_tomlplusplus SYSTEM INTERFACE ${TCPWHY_TOMLPLUSPLUS_INCLUDE})
 target_compile_definitions(tcpwhy_tomlplusplus INTERFACE TOML_HEADER_ONLY=1 TOML_EXCEPTIONS=0)
 
+# Of Boost.Beast the parser of HTTP alone, as headers: nothing is linked, so that tcpwhy-static stays one small file.
+find_path(TCPWHY_BOOST_INCLUDE boost/beast/http.hpp REQUIRED)
+add_library(tcpwhy_beast INTERFACE)
+target_include_directories(tcpwhy_beast SYSTEM INTERFACE ${TCPWHY_BOOST_INCLUDE})
+target_compile_definitions(tcpwhy_beast INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ERROR_CODE_HEADER_ONLY)
+
 if(TCPWHY_TESTS)
   find_package(GTest REQUIRED)
 endif()

@@ -1,4 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
+option(TCPWHY_PCH "Parse the standard headers once, not once a file" ON)
+if(TCPWHY_PCH)
+  file(WRITE ${CMAKE_BINARY_DIR}/generated/std_pch.cpp "// what the precompiled header hangs on\n")
+  add_library(tcpwhy_std_pch OBJECT ${CMAKE_BINARY_DIR}/generated/std_pch.cpp)
+  target_link_libraries(tcpwhy_std_pch PRIVATE tcpwhy_options fmt::fmt)
+  target_precompile_headers(tcpwhy_std_pch PRIVATE
+    <algorithm> <array> <chrono> <functional> <map> <memory> <optional> <set> <span> <string> <string_view> <utility> <variant>
+    <vector> <fmt/format.h>)
+endif()
+
 # tcpwhy_layer(NAME [LAYERS ...] [EXTERNAL ...] [PRIVATE_EXTERNAL ...])
 #
 # The static library tcpwhy_NAME of every .cpp in user/NAME (main.cpp excepted). LAYERS are the layers below that it may
@@ -14,6 +24,9 @@ function(tcpwhy_layer name)
     add_library(tcpwhy_${name} STATIC ${sources})
     target_include_directories(tcpwhy_${name} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(tcpwhy_${name} PUBLIC ${layers} ${arg_EXTERNAL} PRIVATE tcpwhy_options ${arg_PRIVATE_EXTERNAL})
+    if(TCPWHY_PCH)
+      target_precompile_headers(tcpwhy_${name} REUSE_FROM tcpwhy_std_pch)
+    endif()
   else()
     add_library(tcpwhy_${name} INTERFACE)
     target_include_directories(tcpwhy_${name} INTERFACE ${PROJECT_SOURCE_DIR})

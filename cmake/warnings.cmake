@@ -16,7 +16,8 @@ target_compile_options(tcpwhy_options INTERFACE -fstack-protector-strong)
 
 if(TCPWHY_SANITIZE)
   set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_compile_options(tcpwhy_options INTERFACE ${sanitizers})
+  # clang's objects serve the fuzzers, too.
+  target_compile_options(tcpwhy_options INTERFACE ${sanitizers} $<$<CXX_COMPILER_ID:Clang>:-fsanitize=fuzzer-no-link>)
   target_compile_definitions(tcpwhy_options INTERFACE _GLIBCXX_ASSERTIONS)
   target_link_options(tcpwhy_options INTERFACE ${sanitizers})
 endif()

@@ -12,12 +12,12 @@ _tcpwhy_options() { # command
   local limits="--max-connections --buffer --btf --without"
   local recording="--force --max-size --max-files"
   case $1 in
-    trace) echo "--help --for --record $filters $output $thresholds $limits $recording" ;;
+    trace) echo "--help --for --metrics --record $filters $output $thresholds $limits $recording" ;;
     record)
-      echo "--help --for --output $filters $thresholds $limits $recording --flight-recorder --max-memory --save-on" \
+      echo "--help --for --metrics --output $filters $thresholds $limits $recording --flight-recorder --max-memory --save-on" \
         "--save-interval"
       ;;
-    report) echo "--help --since --until --connections --sort --connection $filters $output $thresholds" ;;
+    report) echo "--help --since --until --connections --sort --connection --output --force $filters $output $thresholds" ;;
     check) echo "--help --for --fail-on --first --format $filters $thresholds $limits" ;;
     explain) echo "--help --cause" ;;
     top)
@@ -47,7 +47,9 @@ _tcpwhy() {
     return
   fi
   case $previous in
-    --format) _tcpwhy_words "text json" ;;
+    --format)
+      if [[ $command == report ]]; then _tcpwhy_words "text json html"; else _tcpwhy_words "text json"; fi
+      ;;
     --severity) _tcpwhy_words "info warning critical" ;;
     --fail-on) _tcpwhy_words "warning critical" ;;
     --sort) _tcpwhy_words "worst time duration bytes retransmits" ;;
@@ -56,6 +58,7 @@ _tcpwhy() {
       compopt -o nospace 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -W "$_tcpwhy_findings" -S = -- "$current")
       ;;
+    --metrics) _tcpwhy_words "9435" ;;
     --netns) _tcpwhy_words "$(ip netns list 2>/dev/null | cut -d' ' -f1)" ;;
     --btf | --config | --record | --output | -o) _tcpwhy_files ;;
     --for | --port | --local | --remote | --pid | --comm | --cgroup | --max-connections | --buffer | --max-size | \

@@ -91,6 +91,15 @@ TEST(StallClosing, TheProcessOfTheOtherEndIsNamed) {
   EXPECT_EQ(brief(told.first(kSlug)), "peer-not-reading warning certain slow[88]");
 }
 
+// shutdown(SHUT_WR) first, close() later: lighttpd gives its clients 5 s in between.
+TEST(StallClosing, TheDescriptorIsClosedLater) {
+  const std::string shut_down = kConnected + "at 1s state out FIN_WAIT1 unacked 65536 unsent 5000 window 0\n";
+  const Told told =
+      tell(shut_down + "at 7.6s state out FIN_WAIT1 unacked 65536 unsent 5000 window 0 orphan\nuntil 11s");
+  EXPECT_EQ(told.phases(kSlug), "open closed");
+  EXPECT_EQ(told.last(kSlug).ended, core::Ended::trace_end);
+}
+
 TEST(StallClosing, AFirewallOfThisHost) {
   const Told told = tell(kClosed + "drop out NETFILTER_DROP payload 5\nuntil 7s");
   EXPECT_EQ(brief(told.first(kSlug)), "unknown warning certain local-firewall");

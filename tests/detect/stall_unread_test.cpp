@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/detect/incident.h"
 #include "user/source/script.h"
 
@@ -60,6 +62,31 @@ TEST(StallUnread, WhatTheProcessDoesIsTheCause) {
   EXPECT_EQ(cause(kPolls), "forgotten-fd warning likely app[77]");
   EXPECT_EQ(cause("at 2.5s process 77 state S polling 0 read 100ms\n"), "forgotten-fd warning likely app[77]");
   EXPECT_EQ(cause(""), "forgotten-fd warning unsure app[77]");
+}
+
+// Two were told before anybody had looked at their process. When a third shows what it does, they are one trouble.
+TEST(StallUnread, WhatIsExplainedBetterLaterIsOneFinding) {
+  std::string script = "at 0ms listen srv 10.0.0.1:80 by app[77]\nsweeps on\n";
+  for (const std::string n : {"0", "1", "2"}) {
+    script += "connect cli" + n + " 10.0.0.9:5000" + n + " -> 10.0.0.1:80\n";
+    script += "child in" + n + " of cli" + n + " on srv by app[77] watched\n";
+  }
+  const Told told = tell(script + R"(
+    at 1s receive in0 100000
+    receive in1 100000
+    at 5s receive in2 100000
+    at 7s process 77 state R cpu 1s
+    at 7.6s process 77 state R cpu 1.5s
+    at 8.2s process 77 state R cpu 2.1s
+    at 8.8s process 77 state R cpu 2.7s
+    at 9.4s process 77 state R cpu 3.3s
+    until 10s
+  )");
+  std::set<std::uint64_t> busy;
+  for (const core::Finding& f : told.of(kSlug))
+    if (f.cause == "process-busy") busy.insert(f.id);
+  EXPECT_EQ(busy.size(), 1U) << dump(told.lines);
+  EXPECT_EQ(told.last(kSlug).count_total, 3U);
 }
 
 TEST(StallUnread, TwoSecondsMustHavePassed) {

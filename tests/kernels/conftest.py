@@ -21,6 +21,7 @@ def pytest_addoption(parser):
     parser.addoption("--kernels", default=",".join(kernels.usual()), metavar="LIST", help="which kernels, the usual ones unless told")
     parser.addoption("--incidents", default="*", metavar="LIST", help="which incidents, as shell patterns")
     parser.addoption("--keep", default=None, metavar="FOLDER", help="keep what the machines handed out there")
+    parser.addoption("--update-offers", action="store_true", help="write anew what the kernels offer, from their images")
     parser.addoption("--update-verified", action="store_true", help="write the baseline of verified instructions anew")
 
 

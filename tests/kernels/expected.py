@@ -14,11 +14,12 @@ LEFT_OUT = {
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """On `kernels`, the truth of `incidents` is read with `change`, for `lacks`."""
+    """On `kernels`, the truth of `incidents` is read with `change`, for `lacks`; `then` says in words what is told."""
 
     kernels: tuple
     incidents: tuple
     lacks: str
+    then: str
     change: object  # truth -> None
 
 
@@ -50,21 +51,25 @@ def firewall_unseen(truth):
 def never_told(finding):
     def change(truth):
         truth["expect"] = [wanted for wanted in truth["expect"] if wanted["finding"] != finding]
+    change.never = finding  # so the table of hooks may not promise it
     return change
 
 
 DIFFERENCES = (
     Difference(("5.10", "6.1"), (("i1", "cookies"),),
                "kfree_skb's receiving socket (6.11): with SYN cookies there is no request either that would tell of the server's end",
+               "the client's finding without the other end's process",
                without_peer("stall-unacked")),
     Difference(("5.10",), (("i1", "handshake-ack-lost"), ("i1", "handshake-ack-lost-ipv6"), ("i6", "cut"), ("i6", "timeout"),
                            ("i6", "blackhole"), ("i6", "blackhole-timeout"), ("resets", "keepalive-timeout"),
                            ("resets", "firewall-eats"), ("connect", "timeout"), ("connect", "dropped"),
                            ("connect", "stalled-then-ok")),
                "kfree_skb's reason (5.17): what a firewall of this host drops is not told",
+               "the findings, with nobody blamed and `firewall_unseen` in their evidence",
                firewall_unseen),
     Difference(("5.10",), (("connect", "icmp-host-unreachable"), ("connect", "icmp-port-unreachable")),
                "kfree_skb's reason (5.17): the dropped SYN is all there is to see of a reject rule that leaves no error in the socket",
+               "nothing",
                never_told("connect-timeout")),
 )
 

@@ -71,7 +71,8 @@ def read_made(packed):
     return Made(int(files["truth.rc"]), files["truth"], files["truth.err"], began, over, output)
 
 
-VERIFY = """tcpwhy trace >/tmp/said 2>/tmp/err & sleep 1
+VERIFY = """echo "doctor $(tcpwhy doctor --format json | base64 -w 0)"
+tcpwhy trace >/tmp/said 2>/tmp/err & sleep 1
 for try in $(seq 60); do grep -q attached /tmp/err && break; sleep 0.5; done
 verified | sed 's/^/verified /'
 echo verified
@@ -97,6 +98,7 @@ class Run:
     def __init__(self, name, chosen, folder):
         self.failure = None
         self.verified = None  # {program: instructions}; None where it was not told
+        self.doctor = None  # what `tcpwhy doctor --format json` said there
         self._made = {}
         folder = pathlib.Path(folder)
         said = folder / f"{name}.said"
@@ -122,6 +124,8 @@ class Run:
             words = line.split()
             if len(words) == 3 and words[0] == "incident":
                 self._made[words[1]] = words[2]
+            elif len(words) == 2 and words[0] == "doctor":
+                self.doctor = json.loads(base64.b64decode(words[1]))
             elif words[:1] == ["verified"]:
                 self.verified = self.verified or {}
                 self.verified |= {words[1]: int(words[2])} if len(words) == 3 else {}

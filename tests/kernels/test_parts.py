@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The parts of the matrix that need no virtual machine."""
 import base64
+import gzip
 import io
 import lzma
+import struct
 import subprocess
 import tarfile
 
+import lz4.block
 import pytest
+import zstandard
 
 import expected
+import image
 import initramfs
 import kernels
 import matrix
@@ -112,7 +117,50 @@ def test_a_kernel_that_cannot_be_had_fails_every_incident_with_its_reason(tmp_pa
 
 
 def test_a_difference_holds_on_its_kernels_only():
-    truth = {"expect": [{"finding": "stall-unacked", "cause": "accept-queue-full", "story": "a", "owner_pid": 7}]}
-    assert expected.adapt("6.12", "i1", "cookies", truth)["expect"][0]["cause"] == "accept-queue-full"
+    truth = {"expect": [{"finding": "stall-unacked", "cause": "accept-queue-full", "owner_pid": 7, "peer_pid": 9}]}
+    assert expected.adapt("6.12", "i1", "cookies", truth)["expect"][0]["peer_pid"] == 9
     assert expected.adapt("6.1", "i1", "cookies", truth)["expect"] == [
-        {"finding": "stall-unacked", "cause": "unknown", "owner_pid": 7}]
+        {"finding": "stall-unacked", "cause": "accept-queue-full", "owner_pid": 7}]
+
+
+def elf_of(sections):
+    """A 64-bit ELF file with nothing but these sections and the table of their names."""
+    names, bodies, rows = b"\0", b"", []
+    for name, body in [*sections.items(), (".shstrtab", None)]:
+        at = len(names)
+        names += name.encode() + b"\0"
+        body = names if body is None else body
+        rows.append(struct.pack("<IIQQQQ", at, 1, 0, 0, 64 + len(bodies), len(body)).ljust(64, b"\0"))
+        bodies += body
+    head = b"\x7fELF\x02\x01".ljust(0x28, b"\0") + struct.pack("<Q", 64 + len(bodies))
+    head = head.ljust(0x3a, b"\0") + struct.pack("<HHH", 64, len(rows), len(rows) - 1)
+    return head + bodies + b"".join(rows)
+
+
+def image_of(payload, sectors=3, offset=100):
+    setup = bytearray((sectors + 1) * 512 + offset)
+    setup[0x1f1] = sectors
+    setup[0x202:0x206] = b"HdrS"
+    struct.pack_into("<II", setup, 0x248, offset, len(payload))
+    return bytes(setup) + payload + b"what follows"
+
+
+def lz4_legacy(data, block=8 << 20):
+    packed = [lz4.block.compress(data[at:at + block], store_size=False) for at in range(0, len(data), block)]
+    return b"\x02\x21\x4c\x18" + b"".join(struct.pack("<I", len(one)) + one for one in packed) + struct.pack("<I", len(data))
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lambda data: lzma.compress(data, preset=0), zstandard.compress, lz4_legacy, bytes],
+                         ids=["gzip", "xz", "zstd", "lz4", "none"])
+def test_types_are_read_from_an_image(tmp_path, compress):
+    types = bytes(range(256)) * 33_000  # more than one block of lz4
+    (tmp_path / "vmlinuz").write_bytes(image_of(compress(elf_of({".text": b"code", ".BTF": types, ".BTF_ids": b"x"}))))
+    assert image.btf(tmp_path / "vmlinuz") == types
+
+
+def test_an_image_without_types_says_so(tmp_path):
+    for data, why in ((b"nothing", "no image"), (image_of(b"????"), "not known here"), (image_of(elf_of({".text": b""})), "no section .BTF"),
+                      (image_of(b"\x7fELF\x01\x01" + bytes(100)), "64-bit")):
+        (tmp_path / "vmlinuz").write_bytes(data)
+        with pytest.raises(image.NoTypes, match=why):
+            image.btf(tmp_path / "vmlinuz")

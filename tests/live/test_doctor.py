@@ -9,6 +9,8 @@ import subprocess
 import jsonschema
 import pytest
 
+from conftest import ROOT
+
 SCHEMA = json.loads((pathlib.Path(__file__).parent / "contract" / "doctor.schema.json").read_text())
 FINDINGS = json.loads((pathlib.Path(__file__).parent / "contract" / "finding.schema.json").read_text())
 OWN_BTF = "/sys/kernel/btf/vmlinux"
@@ -134,3 +136,13 @@ def test_wrong_usage_is_2(tool):
         done = doctor(tool, *arguments)
         assert done.returncode == 2, arguments
         assert "see tcpwhy doctor --help" in done.stderr
+
+
+def test_this_kernel_offers_what_the_page_of_kernels_says(tool):
+    """doc/kernels.md is written from offers.json."""
+    kept = json.loads((ROOT / "tests" / "kernels" / "offers.json").read_text())
+    release = ".".join(os.uname().release.split(".")[:2])
+    if release not in kept:
+        pytest.skip(f"{release} is not on the page")
+    seen = {need["name"]: need["state"] == "ok" for need in diagnosis(tool)["needs"] if need["group"] == "kernel"}
+    assert {name: seen.get(name) for name in kept[release]} == kept[release]

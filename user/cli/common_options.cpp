@@ -120,16 +120,21 @@ void add_filters(CLI::App& app, core::Filter& filter) {
              filter.netns, [](const std::string& word) { return resolve_netns(word); });
 }
 
-void add_format(CLI::App& app, Format& format, const std::string& help) {
-  static const std::map<std::string, Format> kFormats = {{"text", Format::text}, {"json", Format::json}};
+void add_format(CLI::App& app, Format& format, const std::string& help, bool html) {
   app.add_option_function<std::string>(
          "--format",
-         [&format](const std::string& word) {
-           const auto entry = kFormats.find(word);
-           if (entry == kFormats.end()) {
-             refuse("--format", {fmt::format("there is no format '{}'", word), 0, "write text or json"});
-           }
-           format = entry->second;
+         [&format, html](const std::string& word) {
+           if (word == "text")
+             format = Format::text;
+           else if (word == "json")
+             format = Format::json;
+           else if (word == "html" && html)
+             format = Format::html;
+           else if (word == "html")
+             refuse("--format", {"a page of HTML is made by tcpwhy report", 0, "record first: tcpwhy record -o FILE"});
+           else
+             refuse("--format", {fmt::format("there is no format '{}'", word), 0,
+                                 html ? "write text, json or html" : "write text or json"});
          },
          help)
       ->type_name("FORMAT")
@@ -144,10 +149,13 @@ void add_btf(CLI::App& app, std::string& file) {
       ->group(kLimits);
 }
 
-void add_output(CLI::App& app, OutputOptions& options) {
+void add_output(CLI::App& app, OutputOptions& options, bool html) {
   static const std::map<std::string, core::Severity> kSeverities = {
       {"info", core::Severity::info}, {"warning", core::Severity::warning}, {"critical", core::Severity::critical}};
-  add_format(app, options.format, "text (default) or json, one object a line");
+  add_format(app, options.format,
+             html ? "text (default), json, one object a line, or html, one page\nfor a browser"
+                  : "text (default) or json, one object a line",
+             html);
   app.add_option_function<std::string>(
          "--severity",
          [&options](const std::string& word) {

@@ -28,12 +28,12 @@ T accept(const std::string& option, util::Result<T> value) {
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& what);
 // --port, --local, --remote, --pid, --comm, --cgroup, --netns
 void add_filters(CLI::App& app, core::Filter& filter);
-// --format
-void add_format(CLI::App& app, Format& format, const std::string& help);
+// --format; html only where it is of the kinds.
+void add_format(CLI::App& app, Format& format, const std::string& help, bool html = false);
 // --btf
 void add_btf(CLI::App& app, std::string& file);
 // --format, --severity, --events
-void add_output(CLI::App& app, OutputOptions& options);
+void add_output(CLI::App& app, OutputOptions& options, bool html = false);
 // --threshold, --config, --show-config
 void add_thresholds(CLI::App& app, ThresholdOptions& thresholds);
 // --max-connections

@@ -43,23 +43,6 @@ bool passes(const LedgerRow& row, const core::Filter& filter) {
   return filter.passes(stand_in);
 }
 
-std::vector<const LedgerRow*> sorted(const core::Ledger& ledger, const ReportOptions& options, util::BootTime since) {
-  std::vector<const LedgerRow*> rows;
-  for (const LedgerRow& row : ledger.rows())
-    if (row.last >= since && passes(row, options.filter)) rows.push_back(&row);
-  const auto by = [&](auto key) {
-    std::stable_sort(rows.begin(), rows.end(),
-                     [key](const LedgerRow* a, const LedgerRow* b) { return key(*a) > key(*b); });
-  };
-  // Rows are in the order of their begin.
-  if (options.sort == "duration") by([](const LedgerRow& r) { return r.last - r.first; });
-  if (options.sort == "bytes") by(bytes_of);
-  if (options.sort == "retransmits") by(retransmits_of);
-  if (options.sort == "worst")
-    by([](const LedgerRow& r) { return std::pair{r.worst ? static_cast<int>(*r.worst) + 1 : 0, retransmits_of(r)}; });
-  return rows;
-}
-
 std::string_view state_of(const LedgerRow& row) {
   const LedgerEnd& end = row.client_end.seen ? row.client_end : row.server_end;
   return abi::to_string(end.state);
@@ -87,9 +70,26 @@ nlohmann::ordered_json json_of(const LedgerRow& row, const core::RunIdentity& ru
 
 }  // namespace
 
+std::vector<const LedgerRow*> rows_of(const core::Ledger& ledger, const ReportOptions& options, util::BootTime since) {
+  std::vector<const LedgerRow*> rows;
+  for (const LedgerRow& row : ledger.rows())
+    if (row.last >= since && passes(row, options.filter)) rows.push_back(&row);
+  const auto by = [&](auto key) {
+    std::stable_sort(rows.begin(), rows.end(),
+                     [key](const LedgerRow* a, const LedgerRow* b) { return key(*a) > key(*b); });
+  };
+  // Rows are in the order of their begin.
+  if (options.sort == "duration") by([](const LedgerRow& r) { return r.last - r.first; });
+  if (options.sort == "bytes") by(bytes_of);
+  if (options.sort == "retransmits") by(retransmits_of);
+  if (options.sort == "worst")
+    by([](const LedgerRow& r) { return std::pair{r.worst ? static_cast<int>(*r.worst) + 1 : 0, retransmits_of(r)}; });
+  return rows;
+}
+
 void print_table(std::ostream& out, const core::Ledger& ledger, const ReportOptions& options,
                  const core::RunIdentity& run, util::BootTime since) {
-  const auto rows = sorted(ledger, options, since);
+  const auto rows = rows_of(ledger, options, since);
   if (options.format == Format::json) {
     for (const LedgerRow* row : rows)
       out << json_of(*row, run).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';

@@ -12,7 +12,11 @@
 
 namespace tcpwhy::cli {
 
-// Of the rows that are not over before `since` and pass the options' filter by ports, addresses, pids and names.
+// The rows that are not over before `since` and pass the options' filter by ports, addresses, pids and names, in the order
+// of --sort.
+std::vector<const core::LedgerRow*> rows_of(const core::Ledger& ledger, const ReportOptions& options,
+                                            util::BootTime since);
+
 void print_table(std::ostream& out, const core::Ledger& ledger, const ReportOptions& options,
                  const core::RunIdentity& run, util::BootTime since);
 

@@ -66,6 +66,21 @@ Result<std::uint32_t> parse_pid(const std::string& text) {
   return static_cast<std::uint32_t>(*pid);
 }
 
+Result<util::Endpoint> parse_service_address(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  std::string head = colon == std::string::npos ? std::string{} : text.substr(0, colon);
+  const std::string tail = colon == std::string::npos ? text : text.substr(colon + 1);
+  if (head.empty() || head == "localhost") head = "127.0.0.1";
+  const bool bracketed = head.size() > 2 && head.front() == '[' && head.back() == ']';
+  if (bracketed) head = head.substr(1, head.size() - 2);
+  const std::optional<std::uint16_t> port = parse_number<std::uint16_t>(tail);
+  const auto address = util::parse_address(head);
+  if (!port || !address || bracketed != (head.find(':') != std::string::npos))
+    return Error{fmt::format("'{}' is no address to listen on", text), 0,
+                 "write a port, as in 9435, or an address of this host with one: 127.0.0.1:9435, [::1]:9435"};
+  return util::Endpoint{*address, *port};
+}
+
 Result<std::size_t> parse_size(const std::string& text) {
   const Error no_size{fmt::format("'{}' is not a size", text), 0, "write a number of bytes, or one with k, M or G: 8M"};
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());

@@ -15,6 +15,8 @@ namespace tcpwhy::cli {
 using util::parse_port;
 using util::parse_positive_duration;
 util::Result<std::uint32_t> parse_pid(const std::string& text);
+// Where to listen: "127.0.0.1:9435", "[::1]:9435"; "9435" and ":9435" are on 127.0.0.1. Port 0 is any free one.
+util::Result<util::Endpoint> parse_service_address(const std::string& text);
 // "8M", "512k", "1048576"
 util::Result<std::size_t> parse_size(const std::string& text);
 

@@ -83,6 +83,7 @@ util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
   if (hooks.attached) {
     if (util::Status begun = hooks.attached(pipeline); !begun) return std::move(begun.error());
   }
+  if (hooks.looked) hooks.looked(pipeline);
   LiveEnd end = follow(pipeline, hooks, feed);
   pipeline.finish();
   end.summary = pipeline.summary();
@@ -98,6 +99,7 @@ LiveEnd Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks, const sou
   LiveEnd end;
   while (!stop_asked() && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
     if (end.status = source_->poll(feed); !end.status) return end;
+    if (hooks.looked) hooks.looked(pipeline);
     if (hooks.goes_on && !hooks.goes_on()) break;
     if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source_->want(wants);
   }

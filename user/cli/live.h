@@ -19,6 +19,7 @@ struct LiveHooks {
   // Every hook is live, and what was there before is known. An error ends the run.
   std::function<util::Status(core::Pipeline&)> attached;
   std::function<void(std::span<const std::byte>)> record;  // each record, before the pipeline has it
+  std::function<void(const core::Pipeline&)> looked;       // when every hook is live, and then between records
   std::function<bool()> goes_on;                           // asked between records: false ends the run
 };
 

@@ -9,6 +9,7 @@
 
 #include "user/core/filter.h"
 #include "user/core/thresholds.h"
+#include "user/util/address.h"
 #include "user/util/time.h"
 
 namespace tcpwhy::cli {
@@ -21,7 +22,7 @@ inline constexpr int kUnknown = 3;
 
 // `doctor` alone: 0, 1 and 3 as doctor::Verdict has them, 2 as above.
 
-enum class Format { text, json };
+enum class Format { text, json, html };  // html: report alone
 
 // Thresholds, and where each of them was said.
 struct ThresholdOptions {
@@ -54,8 +55,9 @@ struct RecordingOptions {
 struct TraceOptions : OutputOptions {
   std::optional<util::Duration> run_for;  // --for
   RecordingOptions recording;
-  bool quiet = false;             // record: no findings are shown
-  bool every_transition = false;  // record: all that the kernel side can tell
+  std::optional<util::Endpoint> metrics;  // --metrics: where they are served
+  bool quiet = false;                     // record: no findings are shown
+  bool every_transition = false;          // record: all that the kernel side can tell
   core::Filter filter;
   ThresholdOptions thresholds;
   std::size_t max_connections = 262144;  // --max-connections
@@ -73,6 +75,8 @@ struct ReportOptions : OutputOptions {
   bool connections = false;  // --connections: a table of every connection
   std::string connection;    // --connection: one, step by step
   std::string sort = "worst";
+  std::string output;  // -o; empty or "-": standard output
+  bool force = false;  // --force
 };
 
 // Of a live check, or of one of recordings where there are files.

@@ -21,6 +21,8 @@ void warn_of(const util::Status& status) {
 
 void forbid_new_privileges() { warn_of(host::forbid_new_privileges()); }
 
+void keep_no_rights() { warn_of(host::keep_only(Capabilities{})); }
+
 std::function<void()> rights_of_writer(const RecordingOptions& options) {
   const bool makes_files_later = options.flight || options.max_size > 0;
   return [makes_files_later] {

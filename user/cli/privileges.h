@@ -12,6 +12,9 @@ namespace tcpwhy::cli {
 // To be called while there is one thread: it and those it makes never gain privileges.
 void forbid_new_privileges();
 
+// For a thread that needs none, at its beginning.
+void keep_no_rights();
+
 // For the recorder's thread, at its beginning: it keeps at most the right to make further files where the first one was.
 std::function<void()> rights_of_writer(const RecordingOptions& options);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/cli/reading.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -12,22 +13,25 @@ namespace tcpwhy::cli {
 namespace {
 
 // Pieces that are missing are worth a word: what is told may lack what was in them.
-void warn_of_gaps(const Run& run, bool stopped) {
+void note_gaps(Remarks& remarks, const Run& run, bool stopped) {
   for (std::size_t i = 1; i < run.pieces.size(); ++i)
     if (run.gap_before(i))
-      spdlog::warn("between {} and {} pieces are missing", run.pieces[i - 1]->name(), run.pieces[i]->name());
+      remarks.warns.push_back(
+          fmt::format("between {} and {} pieces are missing", run.pieces[i - 1]->name(), run.pieces[i]->name()));
   if (const auto& end = run.pieces.back()->end(); !stopped && end && end->next_piece)
-    spdlog::info("{} is not the last piece: the recording goes on in another", run.pieces.back()->name());
+    remarks.informs.push_back(
+        fmt::format("{} is not the last piece: the recording goes on in another", run.pieces.back()->name()));
 }
 
 // "No finding" must not be said of a time that nobody recorded.
-void warn_of_span(const recording::Meta& meta, const Span& span, util::BootTime end) {
+void note_span(Remarks& remarks, const recording::Meta& meta, const Span& span, util::BootTime end) {
   const util::WallOffset wall = meta.settings.identity.wall;
   const util::BootTime begin = util::boot_time(meta.begins_ns);
   const bool before = span.until != util::BootTime{} && span.until < begin;
   if (span.since <= end && !before) return;
-  spdlog::warn("the recording goes from {} to {}: nothing of it is in the time that was asked for",
-               util::rfc3339(begin, wall), util::rfc3339(std::max(begin, end), wall));
+  remarks.warns.push_back(
+      fmt::format("the recording goes from {} to {}: nothing of it is in the time that was asked for",
+                  util::rfc3339(begin, wall), util::rfc3339(std::max(begin, end), wall)));
 }
 
 }  // namespace
@@ -73,20 +77,34 @@ core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, c
   return summary;
 }
 
-int conclude(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings, const Span& span) {
-  bool damaged = pipeline.unreadable() > 0 || replay.torn() > 0;
-  for (const Run& run : recordings.runs) warn_of_gaps(run, replay.stopped());
-  warn_of_span(recordings.first().meta(), span, pipeline.facts().now());
+Remarks remarks_on(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings,
+                   const Span& span) {
+  Remarks remarks;
+  remarks.damaged = pipeline.unreadable() > 0 || replay.torn() > 0;
+  for (const Run& run : recordings.runs) note_gaps(remarks, run, replay.stopped());
+  note_span(remarks, recordings.first().meta(), span, pipeline.facts().now());
   for (const Run& run : recordings.runs)
     for (const auto& reader : run.pieces) {
-      for (const std::string& problem : reader->problems()) spdlog::warn("{}", problem);
-      damaged = damaged || !reader->problems().empty();
+      for (const std::string& problem : reader->problems()) remarks.warns.push_back(problem);
+      remarks.damaged = remarks.damaged || !reader->problems().empty();
     }
   if (pipeline.unreadable() > 0)
-    spdlog::warn("{} records are of kinds that this version does not know, or damaged: they were skipped",
-                 pipeline.unreadable());
-  if (replay.torn() > 0) spdlog::warn("{} chunks hold bytes that are no records: they were skipped", replay.torn());
-  return damaged ? kDamaged : kRan;
+    remarks.warns.push_back(
+        fmt::format("{} records are of kinds that this version does not know, or damaged: they were skipped",
+                    pipeline.unreadable()));
+  if (replay.torn() > 0)
+    remarks.warns.push_back(fmt::format("{} chunks hold bytes that are no records: they were skipped", replay.torn()));
+  return remarks;
+}
+
+int conclude(const Remarks& remarks) {
+  for (const std::string& sentence : remarks.informs) spdlog::info("{}", sentence);
+  for (const std::string& sentence : remarks.warns) spdlog::warn("{}", sentence);
+  return remarks.damaged ? kDamaged : kRan;
+}
+
+int conclude(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings, const Span& span) {
+  return conclude(remarks_on(pipeline, replay, recordings, span));
 }
 
 }  // namespace tcpwhy::cli

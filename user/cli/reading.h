@@ -20,7 +20,16 @@ core::Settings settings_of(const core::Filter& narrowing, const core::Thresholds
 // After the replay, with what the recorder counted.
 core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings);
 
-// Says what the reader must know of the files, and gives the exit code: kRan, or kDamaged where a part was unreadable.
+// What the reader of a report must know of the files, after the replay.
+struct Remarks {
+  std::vector<std::string> informs;
+  std::vector<std::string> warns;
+  bool damaged = false;  // a part was unreadable
+};
+Remarks remarks_on(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings,
+                   const Span& span);
+// Says it, and gives the exit code: kRan, or kDamaged where a part was unreadable.
+int conclude(const Remarks& remarks);
 int conclude(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings, const Span& span);
 
 }  // namespace tcpwhy::cli

@@ -6,39 +6,19 @@
 #include <cerrno>
 #include <csignal>
 #include <iostream>
-#include <set>
 
 #include "user/cli/connections.h"
+#include "user/cli/in_span.h"
 #include "user/cli/moment.h"
 #include "user/cli/options.h"
 #include "user/cli/output.h"
 #include "user/cli/reading.h"
+#include "user/cli/report_html.h"
 #include "user/config/config.h"
 #include "user/detect/detectors.h"
 
 namespace tcpwhy::cli {
 namespace {
-
-// The findings of which a line stands in the span: what a summary of it counts.
-class InSpan {
- public:
-  void note(const std::vector<core::Finding>& findings) {
-    for (const core::Finding& f : findings) {
-      if (ids_.insert(f.id).second) count_[std::string{f.slug}] += 1;
-      if (!worst_ || f.severity > *worst_) worst_ = f.severity;
-    }
-  }
-  void summarize(core::Summary& summary, util::BootTime since) const {
-    summary.started = std::max(summary.started, since);
-    summary.findings = count_;
-    summary.worst = worst_;
-  }
-
- private:
-  std::set<std::uint64_t> ids_;
-  std::map<std::string, std::uint64_t> count_;
-  std::optional<core::Severity> worst_;
-};
 
 // A table of all; or, in a second pass over the files, the steps of one.
 int report_connections(const ReportOptions& options, Recordings& recordings, const Joined& joined,
@@ -81,6 +61,8 @@ int usage(const util::Error& error) {
 
 int run_report(const ReportOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends the run through the stream's state
+  if (const util::Status possible = check_html(options); !possible)
+    return possible.error().code == 0 ? usage(possible.error()) : fail(possible.error());
   util::Result<Recordings> recordings = open_recordings(options.files);
   if (!recordings) {
     (void)fail(recordings.error());
@@ -109,23 +91,22 @@ int run_report(const ReportOptions& options) {
   const auto joined = join_hosts(options.files, *recordings);
   if (!joined) return fail(joined.error());
   const core::Settings settings = settings_of(options.filter, options.thresholds.effective(), *joined);
+  if (options.format == Format::html) return report_html(options, *recordings, *joined, settings, span);
   if (options.connections || !options.connection.empty())
     return report_connections(options, *recordings, *joined, settings, span);
 
   const std::unique_ptr<sink::Sink> sink = make_sink(options, settings);
-  InSpan in_span;
+  InSpan in_span{span.since};
   core::Outlets outlets = outlets_of(options, *sink, settings.names, settings.narrowing, span.since,
                                      settings.identity.several() ? &settings.identity : nullptr);
   outlets.findings = [&, show = std::move(outlets.findings)](const std::vector<core::Finding>& findings) {
-    if (!findings.empty() && findings.front().time >= span.since) in_span.note(findings);
+    (void)in_span.note(findings);
     show(findings);
   };
   core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), std::move(outlets)};
   Replay replay{*recordings, joined->translators, pipeline, span};
   replay.run();
-  core::Summary summary = summary_of(pipeline, replay, *recordings);
-  if (span.since != util::BootTime{}) in_span.summarize(summary, span.since);
-  sink->summary(summary);
+  sink->summary(in_span.narrowed(summary_of(pipeline, replay, *recordings)));
   return conclude(pipeline, replay, *recordings, span);
 }
 

@@ -10,6 +10,9 @@ namespace {
 
 std::string footer() {
   return R"(
+--format html makes one file that opens in any browser, without a network: the verdict, when what happened, every
+connection, and what each finding means. It may be sent to others; it names hosts, processes and addresses. Mode 0600.
+
 Files of one rotated recording are joined in their order. "-" is standard input.
 
 Times for --since and --until: 2026-03-01T12:09:54Z, 12:09:54 (the recording's first such moment, local time), +90s (after
@@ -28,6 +31,7 @@ Examples:
   tcpwhy report incident.tcpwhy --connections --sort retransmits
   tcpwhy report incident.tcpwhy --connection 127.0.0.1:49186
   tcpwhy report incident.tcpwhy --events
+  tcpwhy report incident.tcpwhy --format html -o incident.html
 
 Needs no root, and not the kernel that was recorded.
 Exit codes: 0 ran, 1 failed, 2 wrong usage, 4 a part of a recording could not be read (what could be was reported).
@@ -54,8 +58,12 @@ CLI::App* add_report(CLI::App& app, ReportOptions& options) {
                    "One connection step by step, with its findings: its ID in a\nfinding, or ADDRESS:PORT of one end")
       ->type_name("ID")
       ->group("Connections");
+  report->add_option("-o,--output", options.output, "Write the page of --format html here, - for standard output")
+      ->type_name("FILE")
+      ->group("Output");
+  report->add_flag("--force", options.force, "Overwrite a page that is there already")->group("Output");
   add_filters(*report, options.filter);
-  add_output(*report, options);
+  add_output(*report, options, true);
   add_thresholds(*report, options.thresholds);
   report->footer(footer());
   return report;

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "user/cli/live.h"
+#include "user/cli/metrics.h"
 #include "user/cli/output.h"
 #include "user/cli/recorded.h"
 #include "user/config/config.h"
@@ -15,6 +16,8 @@ int run_trace(const TraceOptions& options) {
     return kRan;
   }
   catch_save_signal(options.recording.flight.has_value());
+  auto metrics = Metrics::open(options);
+  if (!metrics) return fail(metrics.error());
   util::Result<Live> live = Live::open(options);
   if (!live) return fail(live.error());
   auto opened = make_recorder(options, live->settings());
@@ -28,6 +31,10 @@ int run_trace(const TraceOptions& options) {
     if (on_critical) saver.on(findings);
   };
   if (!options.quiet) hooks.outlets = outlets_of(options, *sink, live->source().names(), options.filter);
+  if (*metrics) {
+    (*metrics)->watch(hooks.outlets);
+    hooks.looked = [&](const core::Pipeline& pipeline) { (*metrics)->publish(pipeline, live->source(), recorder); };
+  }
   if (recorder) hooks.record = [recorder](std::span<const std::byte> record) { recorder->record(record); };
   hooks.goes_on = [&] {
     saver.save_if_asked();

@@ -11,6 +11,16 @@ namespace {
 
 constexpr const char* kUntilStopped = "Stop after this time (default: run until Ctrl-C)";
 
+void add_metrics(CLI::App& app, TraceOptions& options) {
+  app.add_option_function<std::string>(
+         "--metrics",
+         [&options](const std::string& word) { options.metrics = accept("--metrics", parse_service_address(word)); },
+         "Serve metrics for Prometheus over HTTP there: 9435 or\n127.0.0.1:9435 for this host alone; another address "
+         "only "
+         "behind a\nfirewall, for there is no password")
+      ->type_name("ADDRESS:PORT");
+}
+
 constexpr const char* kRecordFooter = R"(
 The recording holds every event, what was there at the start, and what was observed of processes: tcpwhy report FILE gives
 the findings that tcpwhy trace would have given, on any machine and without root. Filters by port and address keep other
@@ -54,6 +64,7 @@ Examples:
   tcpwhy trace --threshold stall-unacked=5s --threshold 5432:reset=off
   tcpwhy trace --config my.toml --show-config        what holds, and who said so
   tcpwhy trace --format json --for 1min > findings.jsonl
+  tcpwhy trace --metrics 9435                        and http://127.0.0.1:9435/metrics for Prometheus
 
 Findings go to standard output, everything else to standard error; a line with the word "attached" there says that
 watching has begun. Stops at --for, Ctrl-C or SIGTERM, and then sums up.
@@ -116,6 +127,7 @@ void add_flight_recorder(CLI::App& app, RecordingOptions& options) {
 CLI::App* add_trace(CLI::App& app, TraceOptions& options) {
   CLI::App* trace = add_command(app, "trace", "Watch this host and tell each finding as it happens (needs root)");
   add_run_for(*trace, options, kUntilStopped);
+  add_metrics(*trace, options);
   add_filters(*trace, options.filter);
   add_output(*trace, options);
   add_thresholds(*trace, options.thresholds);
@@ -139,6 +151,7 @@ CLI::App* add_record(CLI::App& app, TraceOptions& options) {
       ->type_name("FILE")
       ->required();
   add_run_for(*record, options, kUntilStopped);
+  add_metrics(*record, options);
   add_filters(*record, options.filter);
   add_thresholds(*record, options.thresholds);
   add_limits(*record, options);

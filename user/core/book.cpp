@@ -2,6 +2,7 @@
 #include "user/core/book.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "user/core/host.h"
@@ -312,16 +313,22 @@ void Book::move(const Key& key, Entry& entry, const std::string& wanted) {
   Group& from = old->second;
   const Verdict& now = entry.told->verdict;
   const Verdict& then = from.primary.verdict;
-  const bool better = specificity(now.culprit) > specificity(then.culprit) ||
-                      (specificity(now.culprit) == specificity(then.culprit) && now.severity > then.severity);
-  if (!better && from.total > 1) return;
+  const auto worth = [](const Verdict& v) {
+    return std::tuple{specificity(v.culprit), v.severity, -static_cast<int>(v.confidence)};
+  };
+  const bool better = worth(now) > worth(then);
+  // Once, to where others are already: connections that were told apart for want of a look at the process are one finding.
+  const bool joins = !entry.joined && groups_.contains(wanted) && groups_.at(wanted).id != 0;
+  entry.joined = entry.joined || joins;
+  if (!better && from.total > 1 && !joins) return;
   if (!groups_.contains(wanted)) {
     auto node = groups_.extract(old);
     node.key() = wanted;
     node.mapped().changed = true;
     // The others of the group follow; whoever sees less than this stays here all the same.
+    const std::string before = entry.group;  // this entry is one of them
     for (auto& [other_key, other] : entries_)
-      if (other.group == entry.group) other.group = wanted;
+      if (other.group == before) other.group = wanted;
     groups_.insert(std::move(node));
     return;
   }
@@ -541,6 +548,15 @@ std::vector<Finding> Book::tell_all(bool final) {
            std::none_of(groups_.begin(), groups_.end(), [&](const auto& g) { return g.second.story == s.second.root; });
   });
   return out;
+}
+
+std::vector<OpenFinding> Book::open() const {
+  std::vector<OpenFinding> result;
+  for (const auto& [key, group] : groups_)
+    if (group.id != 0 && !group.detector->instant())
+      result.push_back({group.id, group.detector->slug(), group.primary.verdict.cause, group.severity,
+                        group.active.size(), group.total});
+  return result;
 }
 
 std::uint32_t Book::host_of(Subject subject) const {

@@ -23,6 +23,16 @@ struct OpenCase {
   Subject subject;
 };
 
+// A finding that was told as open and not yet as closed, as it stands now: between two lines its numbers move on.
+struct OpenFinding {
+  std::uint64_t id = 0;
+  std::string_view slug;
+  std::string_view cause;
+  Severity severity = Severity::info;
+  std::uint64_t cases = 0;        // in it now; 0 in the second before it is closed
+  std::uint64_t cases_total = 0;  // ever
+};
+
 class Book {
  public:
   Book(const Facts& facts, const Settings& settings) : facts_(facts), settings_(settings) {}
@@ -47,6 +57,7 @@ class Book {
   void observe(std::uint32_t pid);
   Wants take_wants() { return std::exchange(wants_, {}); }
 
+  [[nodiscard]] std::vector<OpenFinding> open() const;
   [[nodiscard]] const std::map<std::string, std::uint64_t>& opened() const { return opened_; }
   [[nodiscard]] std::optional<Severity> worst() const { return worst_; }
   // Looks through all of them: for a screen, now and then.
@@ -73,6 +84,7 @@ class Book {
     Case c;
     std::optional<Told> told;
     std::optional<Told> pending;  // what would have been told, were the answer to its want not late
+    bool joined = false;          // another group, though that explains it no better
     bool late = false;            // it ended before that answer, and is told in this tick
     std::string group;
     util::BootTime judged{};

@@ -114,6 +114,7 @@ class Facts {
   }
   [[nodiscard]] std::uint64_t lost_total() const { return lost_total_; }
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
+  [[nodiscard]] std::size_t connections_tracked() const { return connections_.size(); }  // now
   [[nodiscard]] std::uint64_t connections_total() const { return next_number_ - 1; }
   [[nodiscard]] std::uint64_t seed_walks(std::uint32_t host = 0) const { return of(host).seed_walks; }
   [[nodiscard]] std::uint64_t sweeps(std::uint32_t host = 0) const { return of(host).sweeps; }

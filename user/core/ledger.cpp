@@ -116,6 +116,40 @@ struct StepText {
   }
 };
 
+struct SocketOf {
+  template <typename Body>
+  const abi::Socket* operator()(const Body& e) const {
+    if constexpr (requires { e.socket; })
+      return &e.socket;
+    else
+      return nullptr;
+  }
+};
+
+struct StateOf {
+  std::string_view operator()(const abi::Transition& e) const { return abi::to_string(e.to); }
+  std::string_view operator()(const abi::StateChange& e) const { return abi::to_string(e.to); }
+  std::string_view operator()(const abi::Sample& e) const { return abi::to_string(e.socket.state); }
+  template <typename Other>
+  std::string_view operator()(const Other&) const {
+    return {};
+  }
+};
+
+std::optional<LadderStep::Numbers> numbers_of(const abi::Event& event, std::optional<std::uint32_t> first_sent,
+                                              std::optional<std::uint32_t> first_received) {
+  const abi::Socket* const s = std::visit(SocketOf{}, event.body);
+  if (!s || !s->full || s->listener) return std::nullopt;
+  LadderStep::Numbers n;
+  if (first_sent) n.sent = s->snd_nxt - *first_sent, n.acked = s->snd_una - *first_sent;
+  if (first_received) n.received = s->rcv_nxt - *first_received;
+  n.unacked = s->unacked();
+  n.unread = s->unread();
+  n.send_window = s->snd_wnd;
+  n.receive_window = s->rcv_wnd;
+  return n;
+}
+
 // Loopback addresses are another host in each namespace; others are the same from either end's.
 std::uint32_t world_of(const abi::Tuple& tuple) { return tuple.local.addr.is_loopback() ? tuple.netns : 0; }
 
@@ -234,7 +268,9 @@ std::optional<LadderStep> ladder_step(const abi::Event& event, const LedgerRow& 
   const LedgerEnd& other = at_client ? row.server_end : row.client_end;
   // The same addresses in another namespace.
   if (tuple->netns && own.netns && tuple->netns != own.netns) return std::nullopt;
-  return LadderStep{at_client, std::visit(StepText{names, own.first_una, other.first_una}, event.body)};
+  return LadderStep{at_client, std::visit(StepText{names, own.first_una, other.first_una}, event.body),
+                    abi::name_of(event), std::visit(StateOf{}, event.body),
+                    numbers_of(event, own.first_una, other.first_una)};
 }
 
 }  // namespace tcpwhy::core

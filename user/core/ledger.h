@@ -78,8 +78,22 @@ class Ledger {
 // One event as a step in a connection's life, seen from the end that it happened to: sequence numbers are relative to
 // that end's ISNs. Absent where the event is not of this connection, or tells nothing.
 struct LadderStep {
+  // Where a full socket tells it, in bytes; sent, acked and received count from the first of their direction and are absent
+  // where nobody saw that one.
+  struct Numbers {
+    std::optional<std::uint32_t> sent;
+    std::optional<std::uint32_t> acked;
+    std::optional<std::uint32_t> received;
+    std::uint32_t unacked = 0;
+    std::uint32_t unread = 0;
+    std::uint32_t send_window = 0;
+    std::uint32_t receive_window = 0;
+  };
   bool at_client = false;
-  std::string text;
+  std::string text = {};
+  std::string_view kind = {};   // abi::name_of()
+  std::string_view state = {};  // the kernel's name, after a change and in a look; else empty
+  std::optional<Numbers> numbers = {};
 };
 std::optional<LadderStep> ladder_step(const abi::Event& event, const LedgerRow& row, const KernelNames& names);
 

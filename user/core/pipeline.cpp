@@ -38,6 +38,7 @@ void Pipeline::feed(const abi::Event& event) {
   if (const auto* limited = std::get_if<abi::Limited>(&event.body))
     left_out_[std::string{limited->kind}] += limited->count;
   if (const auto* lost = std::get_if<abi::Lost>(&event.body)) lost_[std::string{lost->kind}] += lost->count;
+  if (outlets_.fact) outlets_.fact(event);
   Scene scene{facts_, book_, settings_.identity.wall};
   for (const auto& detector : detectors_) detector->on_event(event, scene);
   if (std::holds_alternative<abi::Tick>(event.body)) tick(scene);
@@ -65,16 +66,22 @@ void Pipeline::finish() {
   if (!findings.empty()) outlets_.findings(findings);
 }
 
+std::vector<std::pair<std::string_view, std::uint64_t>> Pipeline::events() const {
+  std::vector<std::pair<std::string_view, std::uint64_t>> result;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    const std::string_view kind = abi::name_of(i);
+    if (kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" && kind != "limited")
+      result.emplace_back(kind, counts_[i]);
+  }
+  return result;
+}
+
 Summary Pipeline::summary() const {
   Summary s;
   s.started = started_;
   s.ended = facts_.now();
-  for (std::size_t i = 0; i < counts_.size(); ++i) {
-    const std::string_view kind = abi::name_of(i);
-    if (counts_[i] > 0 && kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" &&
-        kind != "limited")
-      s.events[std::string{kind}] = counts_[i];
-  }
+  for (const auto& [kind, count] : events())
+    if (count > 0) s.events[std::string{kind}] = count;
   for (const auto& [kind, count] : left_out_) s.events[kind + "_left_out"] = count;
   if (unreadable_) s.events["unreadable"] = unreadable_;
   s.events_lost = facts_.lost_total();

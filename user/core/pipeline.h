@@ -9,6 +9,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "user/core/book.h"
@@ -20,6 +22,9 @@ struct Outlets {
   std::function<void(const std::vector<Finding>&)> findings;
   std::function<void(const abi::Event&)> event;   // each event of the kernel, ordinary ones too; may be empty
   std::function<void(util::BootTime)> tick = {};  // after the findings of each tick; may be empty
+  // Each event that detectors see (all but ordinary transitions), once it is in the facts; may be empty. Unlike `event`,
+  // it makes nobody decode what is of no interest.
+  std::function<void(const abi::Event&)> fact = {};
 };
 
 class Pipeline {
@@ -43,7 +48,11 @@ class Pipeline {
   [[nodiscard]] Summary summary() const;
   // Events that are missing in the stream, by kind: "lost" where not even that is known.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& lost() const { return lost_; }
+  // Events of the kernel and observations so far, each kind there is; left out by a rate limit of the kernel side, by kind.
+  [[nodiscard]] std::vector<std::pair<std::string_view, std::uint64_t>> events() const;
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& left_out() const { return left_out_; }
   [[nodiscard]] std::uint64_t unreadable() const { return unreadable_; }
+  [[nodiscard]] std::vector<OpenFinding> open_findings() const { return book_.open(); }
   [[nodiscard]] const Facts& facts() const { return facts_; }
   [[nodiscard]] std::vector<OpenCase> open_cases() const { return book_.open_cases(); }
 

@@ -34,7 +34,9 @@ void SilentDetector::on_event(const abi::Event& event, core::Scene& scene) {
   if (std::holds_alternative<abi::SweepEnd>(event.body)) {
     sweep(event.host, scene);
   } else if (const auto* change = std::get_if<abi::StateChange>(&event.body)) {
-    const bool closes = change->to == abi::TcpState::fin_wait1 || change->to == abi::TcpState::last_ack;
+    // A program that first shut down its side and then closes the descriptor changes nothing: FIN_WAIT1 to FIN_WAIT1.
+    const bool closes =
+        change->from != change->to && (change->to == abi::TcpState::fin_wait1 || change->to == abi::TcpState::last_ack);
     if (closes || change->to == abi::TcpState::close) on_end(*change, scene);
   }
 }

@@ -37,8 +37,9 @@ class StallClosing final : public SilentDetector {
         v.cause = "unknown";
       }
     }
-    v.severity = peer && peer->silence.last_read && *peer->silence.last_read > c.since ? core::Severity::info
-                                                                                       : core::Severity::warning;
+    const bool reads = peer && peer->silence.last_read && *peer->silence.last_read > c.since;
+    const bool unlucky = v.cause != "peer-not-reading" && scene.facts.loss_is_random(core::service_endpoint(*closer));
+    v.severity = reads || unlucky ? core::Severity::info : core::Severity::warning;
     v.evidence.set("held_bytes", outstanding_of(s).unacked);
     v.evidence.set("orphan", s.orphan);
     v.evidence.set("rtos", s.retransmits);

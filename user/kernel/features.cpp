@@ -40,7 +40,8 @@ constexpr Loss kNoDrops[] = {
     {"synack-retransmit-unexpected", inferred, "a firewall of this host is not named"},
     {"synack-retransmit", inferred, "a firewall of this host is not named"},
     {"connect-stalled", inferred, "a firewall of this host is not named"},
-    {"connect-timeout", inferred, "a firewall of this host is not named"},
+    {"connect-timeout", partly,
+     "a firewall of this host is not named; one that rejects and leaves no error is not seen"},
     {"connect-refused", inferred, "a firewall of this host is not named"},
     {"accept-queue-overflow", partly, "refused segments are not seen: the sweep looks at the queue"},
     {"reset", partly, "those for which no socket exists are not seen by their sender"},
@@ -163,11 +164,13 @@ bool is_spoken_for(const Offer& offer, const Survey& survey) {
 
 std::span<const Feature> features() { return kFeatures; }
 
-Survey::Survey(const Btf& btf, const std::vector<std::string>& without) {
+Survey::Survey(const std::function<bool(const Feature&)>& has) {
   offers_.reserve(kFeatures.size());
-  for (const Feature& feature : kFeatures)
-    offers_.push_back({feature, is_present(feature, btf) && !is_named(feature, without)});
+  for (const Feature& feature : kFeatures) offers_.push_back({feature, has(feature)});
 }
+
+Survey::Survey(const Btf& btf, const std::vector<std::string>& without)
+    : Survey([&](const Feature& feature) { return is_present(feature, btf) && !is_named(feature, without); }) {}
 
 bool Survey::has_program(std::string_view program) const {
   return std::any_of(offers_.begin(), offers_.end(),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,6 +55,8 @@ class Survey {
  public:
   // without: hooks to be taken as missing, "kfree_skb", or "kfree_skb:4" for one argument of it.
   explicit Survey(const Btf& btf, const std::vector<std::string>& without = {});
+  // A kernel that has these rows, whatever they need.
+  explicit Survey(const std::function<bool(const Feature&)>& has);
 
   [[nodiscard]] const std::vector<Offer>& offers() const { return offers_; }
   [[nodiscard]] bool has_program(std::string_view program) const;

@@ -121,6 +121,7 @@ class Live final : public LiveSource {
     const host::Without without{{host::Capability::bpf, host::Capability::perfmon, host::Capability::sys_admin}};
     return !programs_->can_be_used();
   }
+  [[nodiscard]] SweepCosts sweep_costs() const override { return costs_; }
   void want(const core::Wants& wants) override { wants_.add(wants); }
   [[nodiscard]] bool can_count_held() const override { return programs_->can_count_held(); }
   bool count_held(BootTime now, const std::function<void(const core::HeldSocket&)>& tell) override;
@@ -177,6 +178,7 @@ class Live final : public LiveSource {
   SweepPace sweep_pace_{"the sweep over the tracked sockets"};
   SweepPace held_pace_{"the count of what processes hold"};
   WalkRation walk_ration_;
+  SweepCosts costs_;
   std::array<std::uint64_t, TW_KERNEL_KINDS> lost_told_{};
   std::array<std::uint64_t, TW_KERNEL_KINDS> limited_told_{};
   std::uint64_t last_ns_ = 0;  // the latest time of a record handed over
@@ -336,21 +338,24 @@ void Live::sweep_if_due(const Handler& handler, BootTime now) {
   const OnRecord tell = [&](std::span<const std::byte> record) { pass_on(handler, record); };
   std::uint64_t told = 0;
   bool complete = true;
-  const auto count = [&](SweepPace& pace, const util::Result<IteratorRun>& run) {
+  const auto count = [&](SweepPace& pace, Duration& cost, const util::Result<IteratorRun>& run) {
     if (!run) log_debug(run.error().what);
     complete = complete && run;
     told += run ? run->records : 0;
+    cost += run ? run->cpu : Duration::zero();
     const std::string note = pace.swept(now, run ? run->cpu : Duration::zero());
     if (!note.empty()) log_info(note);
   };
-  if (walk) count(walk_pace_, programs_->walk_suspects(tell));
-  count(sweep_pace_, programs_->sweep(tell));
+  if (walk) count(walk_pace_, costs_.walks, programs_->walk_suspects(tell));
+  count(sweep_pace_, costs_.tracked, programs_->sweep(tell));
   tell_host(handler, now);
   if (!complete) return;  // without its end, a sweep says nothing
   tw_sweep_end record{};
   record.sockets = told;
   // What a process has read is seen by the walk alone.
   const Duration interval = std::max(walk_pace_.interval(), sweep_pace_.interval());
+  costs_.sweeps += 1;
+  costs_.interval = interval;
   record.interval_ms = static_cast<__u32>(std::chrono::duration_cast<milliseconds>(interval).count());
   emit(handler, record, TW_KIND_SWEEP_END);
 }
@@ -429,6 +434,7 @@ void Live::walk_for_wants(const Handler& handler, BootTime now) {
       programs_->walk_wanted(wanted.keys, [&](std::span<const std::byte> record) { pass_on(handler, record); });
   if (run) {
     walk_ration_.walked(now, run->cpu);
+    costs_.walks += run->cpu;
     log_debug("a walk for " + std::to_string(wanted.keys.size()) + " wanted sockets took " +
               std::to_string(run->cpu.count() / 1000) + " us of CPU");
   } else {

@@ -39,6 +39,14 @@ struct SweepCost {
   [[nodiscard]] double of_one_cpu() const;  // 0.01 is 1%
 };
 
+// What looking has cost so far, in CPU time of this thread; absent halves (this kernel has no iterator) stay zero.
+struct SweepCosts {
+  std::uint64_t sweeps = 0;   // whole ones
+  util::Duration walks{};     // over all sockets for suspects, and for the sockets that findings asked for
+  util::Duration tracked{};   // over the tracked ones
+  util::Duration interval{};  // from one look to the next, now: the longer of both
+};
+
 // One thread; the handler runs inside start() and poll(). A record is valid only while the handler runs.
 class LiveSource {
  public:
@@ -76,6 +84,9 @@ class LiveSource {
   [[nodiscard]] virtual bool can_count_held() const = 0;
   [[nodiscard]] virtual SweepCost sweep_cost() const = 0;
 
+};
+
+  [[nodiscard]] virtual SweepCosts sweep_costs() const = 0;
   // Connections that the hooks saw begin (connect and accept), for the summary. 0 where reduced events do not tell.
   [[nodiscard]] virtual std::uint64_t connections_seen() const = 0;
 };

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -661,6 +662,35 @@ void print_help(const std::string& program, const std::string& about, const std:
 
 }  // namespace
 
+namespace {
+
+// A namespace's inode is what findings are told apart by, and the next namespace may get it: these stay for a while after us.
+// What else is open is closed before we go on, so that nothing but the namespaces outlives us.
+constexpr unsigned kHoldS = 15;
+
+void hold(const std::vector<Netns>& namespaces) {
+  int closed[2];
+  require(pipe(closed) == 0, "pipe");
+  const pid_t child = fork();
+  require(child >= 0, "fork");
+  if (child == 0) {
+    for (int fd = 0; fd < 1024; ++fd) {
+      const bool held =
+          std::any_of(namespaces.begin(), namespaces.end(), [fd](const Netns& ns) { return ns.fd == fd; });
+      if (!held && fd != closed[1]) close(fd);
+    }
+    close(closed[1]);
+    sleep(kHoldS);
+    _exit(0);
+  }
+  close(closed[1]);
+  char none;
+  (void)!read(closed[0], &none, 1);
+  close(closed[0]);
+}
+
+}  // namespace
+
 int main_of(int argc, char** argv, const std::string& program, const std::string& about,
             const std::vector<Variant>& variants) {
   const std::vector<std::string> args(argv + 1, argv + argc);
@@ -688,6 +718,7 @@ int main_of(int argc, char** argv, const std::string& program, const std::string
     variant.make(truth);
     if (truth.netns.empty()) truth.netns.push_back(current_netns());
     std::cout << truth.line(program, variant.name) << std::endl;
+    hold(truth.netns);
     return 0;
   }
   std::cerr << program << ": needs --variant NAME with a name that --list prints (see --help)\n";

@@ -97,6 +97,14 @@ TEST(Report, TakesFilesTimesAndWhatIfs) {
   EXPECT_THAT(refusal({"report", "a", "--sort", "beauty"}), HasSubstr("--sort"));
 }
 
+TEST(Report, MakesAPage) {
+  const ReportOptions options = report({"a", "--format", "html", "-o", "a.html", "--force"});
+  EXPECT_EQ(options.format, Format::html);
+  EXPECT_EQ(options.output, "a.html");
+  EXPECT_TRUE(options.force);
+  EXPECT_THAT(refusal({"report", "a", "--format", "xml"}), HasSubstr("write text, json or html"));
+}
+
 TEST(Trace, DefaultsToEverything) {
   const TraceOptions options = trace({});
   EXPECT_FALSE(options.run_for);
@@ -209,6 +217,7 @@ TEST(Mistakes, SayWhatToWriteInstead) {
       {{"trace", "--for", "1s", "--for", "2s"}, "--for"},
       {{"trace", "--for"}, "--for"},
       {{"trace", "--format", "xml"}, "there is no format 'xml': write text or json"},
+      {{"trace", "--format", "html"}, "made by tcpwhy report"},
       {{"trace", "--severity", "high"}, "there is no severity 'high': write info, warning or critical"},
       {{"trace", "--port", "0"}, "'0' is not a port: write a number from 1 to 65535"},
       {{"trace", "--port", "65536"}, "is not a port"},

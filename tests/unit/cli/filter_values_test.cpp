@@ -42,6 +42,20 @@ TEST(ParseSize, TakesUnits) {
   }
 }
 
+TEST(ParseServiceAddress, APortAloneIsOnLoopback) {
+  for (const char* text : {"9435", ":9435", "localhost:9435", "127.0.0.1:9435"})
+    EXPECT_EQ(util::to_string(*parse_service_address(text)), "127.0.0.1:9435") << text;
+  EXPECT_EQ(util::to_string(*parse_service_address("[::1]:9435")), "[::1]:9435");
+  EXPECT_EQ(util::to_string(*parse_service_address("0.0.0.0:80")), "0.0.0.0:80");
+  EXPECT_EQ(parse_service_address("0")->port, 0) << "any free one";
+}
+
+TEST(ParseServiceAddress, RefusesTheRest) {
+  for (const char* text : {"", ":", "metrics", "example.org:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80",
+                           "[::1]", "[127.0.0.1]:80", "[::1]:80x", "-1"})
+    EXPECT_FALSE(parse_service_address(text)) << text;
+}
+
 TEST_F(HostFiles, AFolderElsewhereIsNoCgroup) {
   const util::Result<std::uint64_t> id = resolve_cgroup("system.slice", paths_);
   ASSERT_FALSE(id);

@@ -161,6 +161,12 @@ TEST(LadderStep, StandsOnItsSideAndCountsFromTheFirstByte) {
   EXPECT_FALSE(step->at_client);
   EXPECT_THAT(step->text, HasSubstr("from byte 3"));
   EXPECT_THAT(step->text, HasSubstr("sent 7 unacked 4 received 5"));
+  EXPECT_EQ(step->kind, "retransmit");
+  ASSERT_TRUE(step->numbers);
+  EXPECT_EQ(step->numbers->sent, 7U);
+  EXPECT_EQ(step->numbers->acked, 3U);
+  EXPECT_EQ(step->numbers->received, 5U);
+  EXPECT_EQ(step->numbers->unacked, 4U);
   e.socket.tuple.remote.port = 1;
   EXPECT_FALSE(ladder_step({util::BootTime{4ms}, e}, row, {}));
   EXPECT_FALSE(ladder_step({util::BootTime{4ms}, abi::Tick{}}, row, {}));

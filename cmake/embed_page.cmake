@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# cmake -DTEMPLATE=FILE -DSCRIPT=FILE -DSTYLE=FILE -DLICENSE=FILE -DOUT=FILE -P embed_page.cmake
+#
+# Puts the style, the script and the license of what is in it into the template, and writes the page as a header: what stands before its data, and what
+# stands behind.
+cmake_minimum_required(VERSION 3.25)
+
+function(read_bytes file variable)
+  file(READ ${file} hex HEX)
+  set(${variable} "${hex}" PARENT_SCOPE)
+endfunction()
+# In hexadecimal, because CMake's own strings lose semicolons and brackets.
+function(hex_of text variable)
+  file(WRITE ${OUT}.part "${text}")
+  file(READ ${OUT}.part hex HEX)
+  file(REMOVE ${OUT}.part)
+  set(${variable} "${hex}" PARENT_SCOPE)
+endfunction()
+
+read_bytes(${TEMPLATE} page)
+read_bytes(${STYLE} style)
+read_bytes(${SCRIPT} script)
+read_bytes(${LICENSE} license)
+# What they must not hold, since it would end the element or the comment.
+set(end_of_style "</style")
+set(end_of_script "</script")
+set(end_of_license "--")
+foreach(part style script license)
+  hex_of("${end_of_${part}}" end)
+  string(FIND "${${part}}" "${end}" at)
+  if(NOT at EQUAL -1)
+    message(FATAL_ERROR "the page's ${part} holds ${end_of_${part}}")
+  endif()
+  hex_of("/*${part}*/" mark)
+  string(REPLACE "${mark}" "${${part}}" page "${page}")
+endforeach()
+
+hex_of("<!--data-->\n" mark)
+string(FIND "${page}" "${mark}" at)
+if(at EQUAL -1)
+  message(FATAL_ERROR "${TEMPLATE} has no place for the data")
+endif()
+string(LENGTH "${mark}" length)
+math(EXPR behind "${at} + ${length}")
+string(SUBSTRING "${page}" 0 ${at} head)
+string(SUBSTRING "${page}" ${behind} -1 tail)
+
+set(header "// Made from user/html/web by cmake/embed_page.cmake.\n#pragma once\n\n#include <string_view>\n\n")
+string(APPEND header "namespace tcpwhy::html {\n\n")
+string(REPEAT "[0-9a-f]" 32 sixteen_bytes)
+foreach(part head tail)
+  string(LENGTH "${${part}}" digits)
+  math(EXPR bytes "${digits} / 2")
+  string(REGEX REPLACE "(${sixteen_bytes})" "\\1\n" numbers "${${part}}")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," numbers "${numbers}")
+  string(APPEND header "inline constexpr char ${part}_bytes[] = {${numbers}'\\0'};\n")
+  string(SUBSTRING ${part} 0 1 letter)
+  string(TOUPPER ${letter} letter)
+  string(SUBSTRING ${part} 1 -1 rest)
+  string(APPEND header "inline constexpr std::string_view kPage${letter}${rest}{${part}_bytes, ${bytes}};\n")
+endforeach()
+string(APPEND header "\n}  // namespace tcpwhy::html\n")
+file(WRITE ${OUT} "${header}")
