@@ -40,7 +40,8 @@ target_link_libraries(tcpwhy-static PRIVATE
   -Wl,--start-group ${archives} ${TCPWHY_STATIC_LIBBPF} ${TCPWHY_STATIC_LIBELF} ${TCPWHY_STATIC_LIBZSTD} ${TCPWHY_STATIC_LIBZ}
   ${TCPWHY_STATIC_LIBNCURSES} ${TCPWHY_STATIC_LIBTINFO}
   -Wl,--end-group)
-target_link_options(tcpwhy-static PRIVATE -static -s -Wl,--gc-sections -Wl,--fatal-warnings)
+# gold folds functions that are the same bytes: templates leave many.
+target_link_options(tcpwhy-static PRIVATE -static -s -fuse-ld=gold -Wl,--icf=safe -Wl,--gc-sections -Wl,--fatal-warnings)
 
 if(TCPWHY_TESTS)
   # The test builds it, so that it cannot pass on one of yesterday.

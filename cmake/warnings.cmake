@@ -13,6 +13,8 @@ target_compile_options(tcpwhy_options INTERFACE
   $<$<BOOL:${TCPWHY_WERROR}>:-Werror>)
 
 target_compile_options(tcpwhy_options INTERFACE -fstack-protector-strong)
+# So that the linker can leave out of tcpwhy-static what nothing calls.
+target_compile_options(tcpwhy_options INTERFACE "$<$<CONFIG:Release>:-ffunction-sections;-fdata-sections>")
 
 if(TCPWHY_SANITIZE)
   set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -83,9 +83,6 @@ class LiveSource {
   virtual bool count_held(util::BootTime now, const std::function<void(const core::HeldSocket&)>& tell) = 0;
   [[nodiscard]] virtual bool can_count_held() const = 0;
   [[nodiscard]] virtual SweepCost sweep_cost() const = 0;
-
-};
-
   [[nodiscard]] virtual SweepCosts sweep_costs() const = 0;
   // Connections that the hooks saw begin (connect and accept), for the summary. 0 where reduced events do not tell.
   [[nodiscard]] virtual std::uint64_t connections_seen() const = 0;

@@ -50,7 +50,8 @@ inline ConnectionRow connection(std::uint32_t number, std::uint32_t unread) {
   row.what = "stall-unread";
   row.since = moment(500);
   row.state = abi::TcpState::established;
-  row.unread = row.unread_order = unread;
+  row.unread = unread;
+  row.unread_order = unread;
   return row;
 }
 
