@@ -125,7 +125,7 @@ TEST(Top, ALadderHasTheStepsAndTheFindings) {
       return line.at == at && line.text.find(words) != std::string::npos;
     });
   };
-  EXPECT_TRUE(has(top::LadderLine::At::client, "sent again (timeout)"));
+  EXPECT_TRUE(has(top::LadderLine::At::client, "sent again (time-out)"));
   EXPECT_TRUE(has(top::LadderLine::At::finding, "stall-unacked"));
   EXPECT_TRUE(std::is_sorted(ladder.lines.begin(), ladder.lines.end(),
                              [](const auto& a, const auto& b) { return a.time < b.time; }));

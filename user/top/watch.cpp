@@ -46,7 +46,6 @@ std::pair<std::string_view, util::BootTime> silence_of(const core::Connection& c
   if (s.closing) return {"(closing)", *s.closing};
   if (s.awaiting) return {"(awaits reply)", *s.awaiting};
   if (s.close_wait) return {"(close-wait)", *s.close_wait};
-  if (s.idle) return {"(idle, unguarded)", *s.idle};
   return {"", c.first_seen};
 }
 
@@ -216,7 +215,9 @@ void Watch::fill_connections(Model& model, const core::Facts& facts, const std::
     row.since = open.since;
   }
   for (const abi::SocketId key : facts.stuck())
-    if (const core::Connection* c = facts.connection(key); c && !rows.contains(key) && !c->ending)
+    // One that only rests is in no trouble, until half-open-risk says so.
+    if (const core::Connection* c = facts.connection(key);
+        c && !rows.contains(key) && !c->ending && !silence_of(*c).first.empty())
       rows.try_emplace(key, row_of(*c));
   model.header.in_trouble = rows.size();
   for (auto& [key, row] : rows) model.connections.push_back(std::move(row));
