@@ -83,6 +83,9 @@ struct StepText {
                        e.socket.err ? fmt::format(" error {}", e.socket.err) : "", sequences(e.socket, sent, received));
   }
   std::string operator()(const abi::Retransmit& e) const {
+    if (e.type == abi::RetransmitType::syn)
+      return fmt::format("SYN sent again, time-outs {}, RTO {}{}", e.socket.retransmits, util::human(e.socket.rto),
+                         sequences(e.socket, sent, received));
     const std::uint32_t from = sent ? e.socket.snd_una - *sent : 0;
     return fmt::format("sent again ({}) from byte {}, time-outs {}, RTO {}{}", abi::to_string(e.type), from,
                        e.socket.retransmits, util::human(e.socket.rto), sequences(e.socket, sent, received));

@@ -172,5 +172,19 @@ TEST(LadderStep, StandsOnItsSideAndCountsFromTheFirstByte) {
   EXPECT_FALSE(ladder_step({util::BootTime{4ms}, abi::Tick{}}, row, {}));
 }
 
+TEST(LadderStep, ASynSentAgainBeginsAtNoByte) {
+  Ledger ledger;
+  Life{ledger}.live();
+  abi::Retransmit e;
+  e.type = abi::RetransmitType::syn;
+  e.socket.tuple = kClient;
+  e.socket.full = true;
+  e.socket.retransmits = 2;
+  const auto step = ladder_step({util::BootTime{4ms}, e}, ledger.rows().front(), {});
+  ASSERT_TRUE(step);
+  EXPECT_THAT(step->text, HasSubstr("SYN sent again, time-outs 2"));
+  EXPECT_THAT(step->text, testing::Not(HasSubstr("from byte")));
+}
+
 }  // namespace
 }  // namespace tcpwhy::core
