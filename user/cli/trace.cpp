@@ -5,6 +5,7 @@
 #include "user/cli/live.h"
 #include "user/cli/metrics.h"
 #include "user/cli/output.h"
+#include "user/cli/privileges.h"
 #include "user/cli/recorded.h"
 #include "user/config/config.h"
 
@@ -16,6 +17,7 @@ int run_trace(const TraceOptions& options) {
     return kRan;
   }
   catch_save_signal(options.recording.flight.has_value());
+  forbid_new_privileges();  // before any thread begins
   auto metrics = Metrics::open(options);
   if (!metrics) return fail(metrics.error());
   util::Result<Live> live = Live::open(options);
