@@ -3,6 +3,7 @@
 #
 # Writes the commit that is being built into a header, which is touched only where it changed. COMMIT, where it is not
 # empty, is for sources without git.
+cmake_minimum_required(VERSION 3.25)
 if(NOT COMMIT)
   # Built by another user than the clone's: git describes it all the same.
   execute_process(COMMAND git -c safe.directory=* -C ${ROOT} describe --always --dirty --abbrev=12 --exclude=*

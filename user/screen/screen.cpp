@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <clocale>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -39,7 +40,8 @@ std::string leaving_text() {
   std::string text;
   for (const char* capability : {"sgr0", "rmkx", "cnorm", "rmcup"}) {
     const char* const value = tigetstr(capability);
-    if (value != nullptr && value != reinterpret_cast<const char*>(-1)) text += value;
+    // terminfo(3X): -1 where it is no string capability.
+    if (value != nullptr && reinterpret_cast<std::intptr_t>(value) != -1) text += value;
   }
   return text;
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "user/top/sheets.h"
 #include "user/top/tables.h"
@@ -47,7 +48,7 @@ Line title_line(const Model& model, const View& view, std::size_t width) {
 }
 
 std::string rate(const std::optional<double>& per_second) {
-  return per_second ? fmt::format("{}/s", grouped(static_cast<std::uint64_t>(*per_second + 0.5))) : "-";
+  return per_second ? fmt::format("{}/s", grouped(static_cast<std::uint64_t>(std::llround(*per_second)))) : "-";
 }
 
 Line sockets_line(const Model& model, std::size_t width) {

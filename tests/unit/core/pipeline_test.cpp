@@ -78,7 +78,7 @@ TEST(Pipeline, OrdinaryTransitionsCountTheSameWithoutBeingRead) {
   Pipeline told{{}, {}, {[](const auto&) {}, {}}};
   EXPECT_TRUE(shown.shows_events());
   EXPECT_FALSE(fed.shows_events());
-  for (const std::uint64_t time : {5, 9, 7}) {
+  for (const std::uint64_t time : {5U, 9U, 7U}) {
     const Bytes record = bytes_of(tw_transition{}, TW_KIND_TRANSITION, time);
     shown.feed(record);
     fed.feed(record);
