@@ -32,7 +32,7 @@ class Input {
   // Nothing at the end.
   std::span<const std::byte> next() {
     if (left_ < kInputHeader) return {};
-    time_ns_ += (data_[1] | data_[2] << 8) * kStepNs;
+    time_ns_ += (std::uint64_t{data_[1]} | std::uint64_t{data_[2]} << 8) * kStepNs;
     const tw_header header{.time_ns = time_ns_, .kind = data_[0], .size = kMostBytes, .cpu = 0, .reserved = 0};
     const std::size_t said = static_cast<std::size_t>(data_[3]) | static_cast<std::size_t>(data_[4]) << 8;
     skip(kInputHeader);

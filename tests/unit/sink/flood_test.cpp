@@ -92,7 +92,8 @@ TEST_F(FloodText, FourAreNoFlood) {
 
 TEST_F(FloodText, WhatComesSlowlyIsNoFlood) {
   for (int i = 0; i < 20; ++i)
-    sink_.findings({blocked(i, static_cast<std::uint16_t>(1000 + i), 10s + 3s * i)});  // three in ten seconds
+    sink_.findings({blocked(static_cast<std::uint64_t>(i), static_cast<std::uint16_t>(1000 + i),
+                            10s + 3s * i)});  // three in ten seconds
   EXPECT_EQ(blocks(take()), 20U);
 }
 
