@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 
+#include "user/abi/header.h"
 #include "user/detect/detectors.h"
 #include "user/recording/reader.h"
 #include "user/recording/recorder.h"
@@ -46,6 +48,17 @@ Records replayed(const Records& records) {
   EXPECT_TRUE((*reader)->problems().empty());
   ::unlink(path.c_str());
   return out;
+}
+
+// Longer than two lines of a script are apart, shorter than anything that a detector measures.
+constexpr std::uint64_t kDisorderNs = 200'000;
+
+Records disordered(Records records) {
+  for (std::size_t i = 1; i < records.size(); i += 2) {
+    std::uint64_t time_ns = abi::peek_header(records[i])->time_ns - kDisorderNs;
+    std::memcpy(records[i].data(), &time_ns, sizeof time_ns);  // the first of the header
+  }
+  return records;
 }
 
 }  // namespace
@@ -102,7 +115,9 @@ Told tell(std::string_view text, const Setting& setting) {
                              told.lines.insert(told.lines.end(), lines.begin(), lines.end());
                            },
                            {}}};
-  for (const auto& record : setting.replayed ? replayed(script->records) : script->records) pipeline.feed(record);
+  Records records = setting.disorder ? disordered(script->records) : script->records;
+  if (setting.replayed) records = replayed(records);
+  for (const auto& record : records) pipeline.feed(record);
   pipeline.finish();
   told.summary = pipeline.summary();
   EXPECT_EQ(pipeline.unreadable(), 0U);

@@ -25,6 +25,7 @@ struct Setting {
   bool old_kernel = false;  // one that has no reset reasons
   bool blind = false;       // one that does not tell what is dropped
   bool replayed = false;    // through a recording
+  bool disorder = false;    // each other record stamped a little earlier than the one before it, as of two processors
 };
 
 struct Told {

@@ -115,6 +115,21 @@ TEST(Properties, ARecordingGivesTheSameLines) {
   EXPECT_EQ(live.summary.events, later.summary.events);
 }
 
+// Two processors stamp their records before they queue up for the ring buffer.
+TEST(Properties, RecordsALittleOutOfOrderGiveTheSameFindings) {
+  Setting two_processors;
+  two_processors.disorder = true;
+  const auto said = [](const Told& told) {
+    std::map<std::uint64_t, std::string> last;
+    for (const core::Finding& f : told.lines)
+      last[f.id] = fmt::format("{} {} {} of {}\n", f.slug, brief(f), ends(f), f.count_total);
+    std::string words;
+    for (const auto& [id, line] : last) words += line;
+    return words;
+  };
+  EXPECT_EQ(said(tell(kBusyDay)), said(tell(kBusyDay, two_processors)));
+}
+
 TEST(Properties, TheSameScriptGivesTheSameLines) { EXPECT_EQ(dump(tell(kBusyDay).lines), dump(tell(kBusyDay).lines)); }
 
 TEST(Properties, EveryConditionOpensOnceAndClosesOnce) {

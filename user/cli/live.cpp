@@ -78,12 +78,13 @@ util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
   };
   if (util::Status started = source_->start(feed); !started) return std::move(started.error());
   give_up_privileges(*source_);
+  // Whoever waits for the word "attached" may ask for the metrics at once.
+  if (hooks.looked) hooks.looked(pipeline);
   spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
 
   if (hooks.attached) {
     if (util::Status begun = hooks.attached(pipeline); !begun) return std::move(begun.error());
   }
-  if (hooks.looked) hooks.looked(pipeline);
   LiveEnd end = follow(pipeline, hooks, feed);
   pipeline.finish();
   end.summary = pipeline.summary();

@@ -115,7 +115,7 @@ class Reset final : public core::Detector {
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     if (const auto* sent = std::get_if<abi::ResetSent>(&event.body)) {
-      on_sent(*sent, event.time, scene);
+      on_sent(*sent, scene);
     } else if (const auto* received = std::get_if<abi::ResetReceived>(&event.body)) {
       // In SYN_SENT it is a refused connect; and what this host sent is told from the sender's end.
       const Connection* c = scene.facts.connection(received->socket.id);
@@ -143,7 +143,9 @@ class Reset final : public core::Detector {
   }
 
  private:
-  void on_sent(const abi::ResetSent& event, util::BootTime time, core::Scene& scene) {
+  void on_sent(const abi::ResetSent& event, core::Scene& scene) {
+    // The facts' time: of several processors records come a little out of order, and theirs never goes back.
+    const util::BootTime time = scene.now();
     const Connection* c = event.socket.id != abi::SocketId::none && event.socket.state != TcpState::listen
                               ? scene.facts.connection(event.socket.id)
                               : scene.facts.connection_at(event.socket.tuple);
