@@ -40,6 +40,7 @@
 #define TW_KIND_HOST 38      /* TCP's memory and orphans, where one of them is near its limit */
 #define TW_KIND_MIB 39       /* counters of one network namespace, beside a process's observation */
 #define TW_KIND_HELD 40      /* what `tcpwhy top` counts: never in the stream, hence in no recording */
+#define TW_KIND_CLOCK 41     /* the wall clock was set, or has drifted: its offset from here on */
 
 struct tw_header {
   __u64 time_ns; /* CLOCK_BOOTTIME */
@@ -343,6 +344,13 @@ struct tw_mib {
   __u64 values[TW_MIB_COUNT];
 };
 
+/* Wall clock (UTC) less CLOCK_BOOTTIME, as of this record, and by how much that is more than was told before. */
+struct tw_clock {
+  struct tw_header header;
+  __s64 wall_offset_ns;
+  __s64 moved_ns;
+};
+
 /* A TCP socket that a process holds, as small as a count of all of them allows. */
 struct tw_held {
   struct tw_header header;
@@ -415,6 +423,7 @@ TW_ASSERT_SIZE(tw_sample, 288);
 TW_ASSERT_SIZE(tw_process, 296);
 TW_ASSERT_SIZE(tw_host, 64);
 TW_ASSERT_SIZE(tw_mib, 104);
+TW_ASSERT_SIZE(tw_clock, 32);
 TW_ASSERT_SIZE(tw_held, 72);
 TW_ASSERT_SIZE(tw_config, 116);
 

@@ -8,6 +8,9 @@ file(WRITE ${CMAKE_BINARY_DIR}/generated/gtest_pch.cpp "// what the precompiled 
 add_library(tcpwhy_gtest_pch OBJECT ${CMAKE_BINARY_DIR}/generated/gtest_pch.cpp)
 target_link_libraries(tcpwhy_gtest_pch PRIVATE tcpwhy_options GTest::gmock GTest::gtest)
 target_precompile_headers(tcpwhy_gtest_pch PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+# What a test itself does takes no time; optimising it would take half of the sanitizers' build.
+set(TCPWHY_TEST_OPTIONS "$<$<CONFIG:Debug>:-O0>")
+target_compile_options(tcpwhy_gtest_pch PRIVATE ${TCPWHY_TEST_OPTIONS})
 
 add_custom_target(tests COMMENT "The unit and detector tests")
 
@@ -20,6 +23,7 @@ function(tcpwhy_test_program program folder)
   add_executable(${program} EXCLUDE_FROM_ALL ${sources})
   target_link_libraries(${program} PRIVATE ${ARGN} tcpwhy_options GTest::gmock GTest::gtest GTest::gmock_main)
   target_precompile_headers(${program} REUSE_FROM tcpwhy_gtest_pch)
+  target_compile_options(${program} PRIVATE ${TCPWHY_TEST_OPTIONS})
   set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_dependencies(tests ${program})
   gtest_discover_tests(${program} TEST_PREFIX ${program}. WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} DISCOVERY_TIMEOUT 60
@@ -42,7 +46,7 @@ endforeach()
 tcpwhy_test_program(detect_tests ${PROJECT_SOURCE_DIR}/tests/detect tcpwhy_detect tcpwhy_source tcpwhy_recording tcpwhy_top)
 target_compile_definitions(detect_tests PRIVATE TCPWHY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 
-foreach(folder causes bench explain fuzz golden kernels man metrics page)
+foreach(folder causes bench explain fuzz golden kernels man metrics page preload)
   if(EXISTS ${PROJECT_SOURCE_DIR}/tests/${folder}/CMakeLists.txt)
     add_subdirectory(${PROJECT_SOURCE_DIR}/tests/${folder})
   endif()

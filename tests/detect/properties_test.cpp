@@ -257,6 +257,22 @@ TEST(Properties, RandomLossThatRepairsItselfIsNeverAboveInfo) {
   for (const core::Finding& f : told.lines) EXPECT_EQ(f.severity, core::Severity::info) << dump({f});
 }
 
+// A clock that is set changes how times are printed, from that moment on, and nothing else.
+TEST(Properties, NothingRestsOnTheWallClock) {
+  const Told still = tell(kBusyDay);
+  const std::size_t middle = kBusyDay.find("  at 2s     close app-end");
+  Setting setting;
+  const Told moved = tell(kBusyDay.substr(0, middle) + "  at 2s clock back 1h\n" + kBusyDay.substr(middle), setting);
+  EXPECT_EQ(moved.summary.events.at("clock"), 1U);
+  EXPECT_EQ(setting.settings.identity.wall.steps().size(), 1U) << "the run's clock has stepped";
+  ASSERT_EQ(moved.lines.size(), still.lines.size());
+  for (std::size_t i = 0; i < still.lines.size(); ++i) {
+    EXPECT_EQ(brief(moved.lines[i]), brief(still.lines[i]));
+    EXPECT_EQ(moved.lines[i].time, still.lines[i].time);
+    EXPECT_EQ(moved.lines[i].duration, still.lines[i].duration);
+  }
+}
+
 // Aggregation ---------------------------------------------------------------------------------------------------------
 
 TEST(Aggregation, AnUpdateComesWhenTheCountHasDoubled) {

@@ -79,7 +79,7 @@ def test_critical(tool, pair):
     out, rc = live(tool, lambda: reset_incident(server, client, "127.0.0.1", port), "--netns", client.netns)
     assert verdict_of_text(out, rc) == "CRITICAL"
     assert f"chk-server[{server.pid}]" in out[0]
-    assert re.match(r"CRITICAL  reset \(close-with-unread-data\): .* Next: ", out[1]), out[1]
+    assert re.match(r"CRITICAL  reset \(close-with-unread-data\), at [\d:]{8}: .* Why: .* Next: ", out[1]), out[1]
     assert out[-1] == "more: tcpwhy explain reset --cause close-with-unread-data"
 
 

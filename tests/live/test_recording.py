@@ -188,6 +188,34 @@ def test_what_if(tool, folder):
     assert '"finding"' not in elsewhere
 
 
+def test_a_wall_clock_that_is_set(tool, folder):
+    """Each line has the time that the clock showed at its moment, live and in the report; no duration jumps with it."""
+    ahead = folder / "ahead"
+    ahead.write_bytes(bytes(8))
+    preloaded = {"LD_PRELOAD": str(causes_path().parent / "preload" / "moved_clock.so"), "MOVED_CLOCK": str(ahead)}
+    file = folder / "run"
+    hour = 3600
+    with Tracer(tool, "--record", file, env=preloaded) as tracer:
+        resets()
+        assert tracer.wait_for(lambda: len(tracer.findings()) == 1, 5)
+        ahead.write_bytes((hour * 10**9).to_bytes(8, "little", signed=True))
+        assert tracer.wait_for(lambda: any("was set 60 min ahead" in line for line in tracer.err), 5), tracer.err
+        resets()
+        assert tracer.wait_for(lambda: len(tracer.findings()) == 2, 5)
+        tracer.stop()
+    before, after = (datetime.datetime.fromisoformat(f["time"].replace("Z", "+00:00")).timestamp() for f in tracer.findings())
+    assert hour < after - before < hour + 30
+    assert abs(after - hour - time.time()) < 30
+    assert report(tool, file, "--format", "json").stdout.splitlines() == tracer.out
+    moved = [json.loads(line) for line in report(tool, file, "--events", "--format", "json").stdout.splitlines()
+             if '"event":"clock"' in line]
+    assert [round(event["values"]["moved_ns"] / 10**9) for event in moved] == [hour]
+    # Half an hour after the first: the clock never showed that, it stepped over it.
+    between = datetime.datetime.fromtimestamp(before + hour / 2, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    since = [json.loads(line) for line in report(tool, file, "--format", "json", "--since", between).stdout.splitlines()]
+    assert [line["time"] for line in since if "finding" in line] == [tracer.findings()[1]["time"]]
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_kill_9_loses_the_last_second_at_most(tool, folder, busy):
     """At ten random moments on a quiet host, at ten under load: until a second before the kill, all is there."""
@@ -208,7 +236,7 @@ def test_kill_9_loses_the_last_second_at_most(tool, folder, busy):
         told = report(tool, file, "--format", "json")
         assert told.returncode == 4 and "no end" in told.stderr, (seed, turn, told.stderr)
         lines = [json.loads(line) for line in told.stdout.splitlines()]
-        assert any(line.get("finding") == "reset" for line in lines), (seed, turn, told.stdout)
+        assert any(line.get("finding") == "reset" for line in lines), (seed, turn, told.stdout, told.stderr)
         ended = datetime.datetime.fromisoformat(lines[-1]["ended"].replace("Z", "+00:00")).timestamp()
         # The half second is for a machine that is slow to run the writer.
         assert killed - 1.5 < ended < killed + 0.1, (seed, turn, killed, ended)

@@ -23,7 +23,8 @@ int main(int argc, char** argv) {
   meta.tool = "scripted";
   meta.kernel = "6.0.0-scripted";
   meta.settings.names = source::script_names();
-  meta.settings.identity = {"script-host", "c0ffee00-0000-4000-8000-000000000000", {1'700'000'000'000'000'000}, 1};
+  meta.settings.identity = {"script-host", "c0ffee00-0000-4000-8000-000000000000",
+                            util::WallOffset{1'700'000'000'000'000'000}, 1};
   auto recorder = recording::Recorder::open({.path = argv[1], .overwrite = true, .may_wait = true}, meta);
   if (!recorder) return std::fprintf(stderr, "scripted: %s\n", recorder.error().what.c_str()), 1;
   for (const auto& record : script->records) (*recorder)->record(record);

@@ -197,6 +197,7 @@ void to_body(const tw_mib& r, Event& e) {
   std::copy(std::begin(r.values), std::end(r.values), mib.values.begin());
   e.body = mib;
 }
+void to_body(const tw_clock& r, Event& e) { e.body = Clock{{r.wall_offset_ns}, std::chrono::nanoseconds{r.moved_ns}}; }
 void to_body(const tw_tick&, Event& e) { e.body = Tick{}; }
 void to_body(const tw_lost& r, Event& e) { e.body = Lost{kind_name(r.kind), r.count}; }
 // Laid out like a loss.
@@ -258,6 +259,7 @@ constexpr std::array kRows{
     Row{TW_KIND_LIMITED, "limited", decode_limited},
     Row{TW_KIND_HOST, "host", decode_as<tw_host>},
     Row{TW_KIND_MIB, "mib", decode_as<tw_mib>},
+    Row{TW_KIND_CLOCK, "clock", decode_as<tw_clock>},
 };
 
 const Row* row_of(std::uint32_t kind) {
@@ -287,7 +289,7 @@ std::string_view name_of(std::size_t index) {
   static constexpr std::array<std::string_view, kEventKinds> kNames{
       "tick", "transition", "state",  "retransmit", "synack_retransmit", "reset_sent", "reset_received", "socket_error",
       "drop", "seed",       "sample", "lost",       "seed_end",          "sweep_end",  "process",        "limited",
-      "host", "mib"};
+      "host", "mib",        "clock"};
   return kNames.at(index);
 }
 

@@ -267,10 +267,16 @@ struct Mib {
   std::array<std::uint64_t, kMibNames.size()> values{};
 };
 
+// The wall clock was set, or has drifted from what was told before.
+struct Clock {
+  util::WallOffset offset;  // from here on
+  util::Duration moved{};   // ahead, where it is more than before
+};
+
 struct Event {
   util::BootTime time{};
   std::variant<Tick, Transition, StateChange, Retransmit, SynAckRetransmit, ResetSent, ResetReceived, SocketError, Drop,
-               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host, Mib>
+               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host, Mib, Clock>
       body;
   std::uint32_t host = 0;  // its number, where several hosts' recordings are read together
 };

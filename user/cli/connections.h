@@ -37,7 +37,7 @@ class Ladder {
   std::ostream& out_;
   core::LedgerRow row_;
   const core::KernelNames& names_;
-  util::WallOffset wall_;
+  util::WallClock wall_;
 };
 
 }  // namespace tcpwhy::cli

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/cli/live.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,6 +9,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "user/cli/logging.h"
 #include "user/cli/privileges.h"
 #include "user/detect/catalogue.h"
 #include "user/detect/detectors.h"
@@ -66,7 +67,7 @@ util::Result<Live> Live::open(const TraceOptions& options, bool for_screen) {
                            for_screen};
   util::Result<std::unique_ptr<source::LiveSource>> source = source::LiveSource::open(live);
   if (!source) return std::move(source.error());
-  for (const std::string& line : (*source)->missing()) spdlog::warn("{}", line);
+  for (const std::string& line : (*source)->missing()) log::warn(line);
   return Live{options, std::move(*source)};
 }
 
@@ -80,7 +81,7 @@ util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
   give_up_privileges(*source_);
   // Whoever waits for the word "attached" may ask for the metrics at once.
   if (hooks.looked) hooks.looked(pipeline);
-  spdlog::info("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size());
+  log::info(fmt::format("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size()));
 
   if (hooks.attached) {
     if (util::Status begun = hooks.attached(pipeline); !begun) return std::move(begun.error());

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <spdlog/spdlog.h>
-
+#include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
 

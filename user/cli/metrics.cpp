@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/cli/metrics.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
 
+#include "user/cli/logging.h"
 #include "user/cli/privileges.h"
 
 namespace tcpwhy::cli {
@@ -39,10 +40,10 @@ util::Result<std::unique_ptr<Metrics>> Metrics::open(const TraceOptions& options
   auto server = metrics::Server::open(*options.metrics, keep_no_rights);
   if (!server) return std::move(server.error());
   const util::Endpoint at = (*server)->at();
-  spdlog::info("metrics: http://{}/metrics", util::to_string(at));
+  log::info(fmt::format("metrics: http://{}/metrics", util::to_string(at)));
   if (!at.addr.is_loopback())
-    spdlog::warn("metrics: whoever reaches {} can read them; there is no password and no encryption",
-                 util::to_string(at));
+    log::warn(fmt::format("metrics: whoever reaches {} can read them; there is no password and no encryption",
+                          util::to_string(at)));
   return std::unique_ptr<Metrics>{new Metrics{std::move(*server), options}};
 }
 

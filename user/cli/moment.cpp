@@ -53,16 +53,17 @@ std::optional<std::int64_t> clock_ns(const std::string& text, std::int64_t start
 
 }  // namespace
 
-util::Result<util::BootTime> parse_moment(const std::string& text, util::BootTime start, util::WallOffset wall) {
+util::Result<util::BootTime> parse_moment(const std::string& text, util::BootTime start, const util::WallClock& wall,
+                                          util::WallClock::Which which) {
   if (text.empty()) return util::BootTime{};
   util::Duration after{};
   if (text.front() == '+' && util::parse_duration(text.substr(1), after)) return start + after;
   std::optional<std::int64_t> ns = absolute_ns(text);
-  if (!ns) ns = clock_ns(text, start.time_since_epoch().count() + wall.nanoseconds);
+  if (!ns) ns = clock_ns(text, wall.wall_ns(start));
   if (!ns)
     return util::Error{fmt::format("'{}' is no time", text), 0,
                        "write 2026-03-01T12:09:54Z, 12:09:54, or +90s for 90 s after the start"};
-  return util::BootTime{util::Duration{*ns - wall.nanoseconds}};
+  return wall.moment(*ns, which);
 }
 
 }  // namespace tcpwhy::cli

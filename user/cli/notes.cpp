@@ -62,7 +62,7 @@ Notes::Notes() : keeper_(std::make_unique<Keeper>()) {
 Notes::~Notes() {
   spdlog::default_logger()->sinks() = keeper_->before;
   if (keeper_->elsewhere) return;
-  for (const Note& note : keeper_->sink->take_all()) spdlog::log(note.level, "{}", note.text);
+  for (const Note& note : keeper_->sink->take_all()) spdlog::log(note.level, note.text);
 }
 
 std::optional<std::string> Notes::take_newest() { return keeper_->sink->take_newest(); }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/cli/output.h"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <iostream>
 
+#include "user/cli/logging.h"
 #include "user/core/event_view.h"
 #include "user/sink/json.h"
 #include "user/sink/text.h"
@@ -13,8 +13,8 @@
 namespace tcpwhy::cli {
 
 int fail(const util::Error& error) {
-  spdlog::error("{}", error.what);
-  if (!error.hint.empty()) spdlog::error("{}", error.hint);
+  log::error(error.what);
+  if (!error.hint.empty()) log::error(error.hint);
   return kFailed;
 }
 

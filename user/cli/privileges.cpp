@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/cli/privileges.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <cstring>
 
+#include "user/cli/logging.h"
 #include "user/host/capabilities.h"
 
 namespace tcpwhy::cli {
@@ -14,7 +15,7 @@ using host::Capabilities;
 using host::Capability;
 
 void warn_of(const util::Status& status) {
-  if (!status) spdlog::warn("{}: {}", status.error().what, std::strerror(status.error().code));
+  if (!status) log::warn(fmt::format("{}: {}", status.error().what, std::strerror(status.error().code)));
 }
 
 }  // namespace

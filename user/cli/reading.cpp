@@ -2,10 +2,10 @@
 #include "user/cli/reading.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
+#include "user/cli/logging.h"
 #include "user/cli/options.h"
 #include "user/config/config.h"
 
@@ -25,7 +25,7 @@ void note_gaps(Remarks& remarks, const Run& run, bool stopped) {
 
 // "No finding" must not be said of a time that nobody recorded.
 void note_span(Remarks& remarks, const recording::Meta& meta, const Span& span, util::BootTime end) {
-  const util::WallOffset wall = meta.settings.identity.wall;
+  const util::WallClock& wall = meta.settings.identity.wall;
   const util::BootTime begin = util::boot_time(meta.begins_ns);
   const bool before = span.until != util::BootTime{} && span.until < begin;
   if (span.since <= end && !before) return;
@@ -41,13 +41,12 @@ util::Result<Joined> join_hosts(const std::vector<std::string>& files, Recording
   if (!recordings.several()) return joined;
   const core::RunIdentity& hosts = joined.settings.identity;
   const std::vector<std::string> sentences = core::clock_sentences(hosts);
-  for (std::size_t i = 0; i < sentences.size(); ++i)
-    spdlog::log(hosts.others[i].ahead ? spdlog::level::info : spdlog::level::warn, "{}", sentences[i]);
+  for (std::size_t i = 0; i < sentences.size(); ++i) (hosts.others[i].ahead ? log::info : log::warn)(sentences[i]);
   for (const Run& run : recordings.runs)
     if (config::show(run.meta().settings.thresholds, {}, "") !=
         config::show(recordings.first().meta().settings.thresholds, {}, ""))
-      spdlog::warn("the thresholds of {} differ from those of {}, which are used for all hosts",
-                   run.pieces.front()->name(), recordings.first().pieces.front()->name());
+      log::warn(fmt::format("the thresholds of {} differ from those of {}, which are used for all hosts",
+                            run.pieces.front()->name(), recordings.first().pieces.front()->name()));
   auto again = open_recordings(files);
   if (!again) return std::move(again.error());
   recordings = std::move(*again);
@@ -98,8 +97,8 @@ Remarks remarks_on(const core::Pipeline& pipeline, const Replay& replay, const R
 }
 
 int conclude(const Remarks& remarks) {
-  for (const std::string& sentence : remarks.informs) spdlog::info("{}", sentence);
-  for (const std::string& sentence : remarks.warns) spdlog::warn("{}", sentence);
+  for (const std::string& sentence : remarks.informs) log::info(sentence);
+  for (const std::string& sentence : remarks.warns) log::warn(sentence);
   return remarks.damaged ? kDamaged : kRan;
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/cli/recorded.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <atomic>
 #include <csignal>
 #include <utility>
 
+#include "user/cli/logging.h"
 #include "user/cli/output.h"
 #include "user/cli/privileges.h"
 #include "user/host/identity.h"
@@ -58,9 +59,10 @@ util::Status finish_recording(recording::Recorder* recorder, std::uint64_t conne
   util::Status status = recorder->finish(connections);
   summary.recorder_lost = recorder->lost();
   if (recorder->lost() > 0)
-    spdlog::warn("{} records are missing in the recording: the disk is too slow for them, or full", recorder->lost());
+    log::warn(fmt::format("{} records are missing in the recording: the disk is too slow for them, or full",
+                          recorder->lost()));
   if (status && recorder->bytes() > 0)
-    spdlog::info("recorded: {:.1f} MiB", static_cast<double>(recorder->bytes()) / (1U << 20));
+    log::info(fmt::format("recorded: {:.1f} MiB", static_cast<double>(recorder->bytes()) / (1U << 20)));
   return status;
 }
 
@@ -81,7 +83,7 @@ void Saver::save_if_asked() {
 void Saver::tell_outcomes() {
   while (auto outcome = recorder_ ? recorder_->take_outcome() : std::nullopt) {
     if (*outcome) {
-      spdlog::info("{}", **outcome);
+      log::info(**outcome);
     } else {
       (void)fail(outcome->error());
       failed_ = true;
@@ -90,7 +92,8 @@ void Saver::tell_outcomes() {
 }
 
 void Saver::save(const std::string& reason, bool by_hand) {
-  if (const std::string path = recorder_->save(reason, by_hand); !path.empty()) spdlog::info("saving {}", path);
+  if (const std::string path = recorder_->save(reason, by_hand); !path.empty())
+    log::info(fmt::format("saving {}", path));
 }
 
 }  // namespace tcpwhy::cli

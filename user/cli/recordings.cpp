@@ -44,7 +44,7 @@ bool tells_time(std::string_view kind) {
 }
 
 void read_clocks(Run& run, std::uint32_t host, core::ClockOffsets& clocks) {
-  const util::WallOffset wall = run.meta().settings.identity.wall;
+  const util::WallClock& wall = run.meta().settings.identity.wall;
   for (const auto& reader : run.pieces)
     while (const std::optional<recording::Block> block = reader->next())
       (void)recording::for_each_record(block->records, [&](recording::View record) {
@@ -73,6 +73,15 @@ void make_names_unique(core::RunIdentity& run) {
 }
 
 }  // namespace
+
+util::WallClock Run::whole_clock() const {
+  const util::WallClock& told = meta().settings.identity.wall;
+  util::WallClock clock{told.at_start()};
+  for (const util::WallStep& step : told.steps()) clock.step(step);
+  if (const auto& end = pieces.back()->end())
+    for (const util::WallStep& step : end->clock_steps) clock.step(step);
+  return clock;
+}
 
 bool Run::gap_before(std::size_t piece) const {
   return piece > 0 && pieces[piece]->meta().piece != pieces[piece - 1]->meta().piece + 1;
@@ -119,7 +128,8 @@ Joined join(Recordings& recordings) {
     const core::Settings& own = recordings.runs[host].meta().settings;
     const auto ahead = offsets[host] ? offsets[host]->ahead : util::Duration{};
     const util::Duration shift =
-        util::Duration{own.identity.wall.nanoseconds - settings.identity.wall.nanoseconds} - ahead;
+        util::Duration{own.identity.wall.at_start().nanoseconds - settings.identity.wall.at_start().nanoseconds} -
+        ahead;
     joined.translators.emplace_back(host, settings.identity.host_name(host), shift, own.names, settings.names);
     settings.max_connections = std::max(settings.max_connections, own.max_connections);
     if (host > 0) settings.other_filters.push_back(core::of_host(own.filter, host));

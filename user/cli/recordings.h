@@ -17,6 +17,9 @@ struct Run {
   [[nodiscard]] const recording::Meta& meta() const { return pieces.front()->meta(); }
   // That this piece does not follow the one before it.
   [[nodiscard]] bool gap_before(std::size_t piece) const;
+  // A clock of its own, with all the steps that META and END tell of. Without an END those that a record alone tells of
+  // are not in it.
+  [[nodiscard]] util::WallClock whole_clock() const;
 };
 
 // In the order in which they were named; the first is host 0.

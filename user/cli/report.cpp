@@ -77,9 +77,9 @@ int run_report(const ReportOptions& options) {
     return kRan;
   }
   const util::BootTime start = util::boot_time(recordings->first().meta().begins_ns);
-  const util::WallOffset wall = recordings->first().meta().settings.identity.wall;
-  const auto since = parse_moment(options.since, start, wall);
-  const auto until = parse_moment(options.until, start, wall);
+  const util::WallClock wall = recordings->first().whole_clock();
+  const auto since = parse_moment(options.since, start, wall, util::WallClock::Which::first);
+  const auto until = parse_moment(options.until, start, wall, util::WallClock::Which::last);
   if (!since || !until) return usage(since ? until.error() : since.error());
   const bool pipe = std::count(options.files.begin(), options.files.end(), "-") > 0;
   if (!options.connection.empty() && pipe)
@@ -91,6 +91,9 @@ int run_report(const ReportOptions& options) {
   const auto joined = join_hosts(options.files, *recordings);
   if (!joined) return fail(joined.error());
   const core::Settings settings = settings_of(options.filter, options.thresholds.effective(), *joined);
+  // What --since passes over is not read, the clock's steps neither.
+  if (!options.since.empty())
+    for (const util::WallStep& step : wall.steps()) util::WallClock{settings.identity.wall}.step(step);
   if (options.format == Format::html) return report_html(options, *recordings, *joined, settings, span);
   if (options.connections || !options.connection.empty())
     return report_connections(options, *recordings, *joined, settings, span);

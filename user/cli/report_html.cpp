@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +31,7 @@ using core::LedgerRow;
 // What the first pass remembers besides what JSON prints.
 struct Seen {
   explicit Seen(const core::Settings& settings) : people(settings.identity) {}
+  std::ostringstream lines;  // as --format json
   core::Ledger ledger;
   html::Activity activity;
   html::Queues queues;
@@ -91,6 +91,53 @@ int put(const ReportOptions& options, const std::string& text, int code) {
   return written ? code : fail(written.error());
 }
 
+// The first pass: all that is told of the run.
+Remarks read_run(Seen& seen, Recordings& recordings, const Joined& joined, const core::Settings& settings,
+                 const Span& span, const ReportOptions& options) {
+  sink::JsonSink json{seen.lines, settings.identity, options.severity.value_or(core::Severity::info)};
+  InSpan in_span{span.since};
+  const auto note_findings = [&](const std::vector<core::Finding>& findings) {
+    if (!in_span.note(findings)) return;
+    seen.ledger.on(findings);
+    for (const core::Finding& f : findings) {
+      const auto before = seen.lines.tellp();
+      json.findings({f});
+      // --severity may have left it out.
+      if (seen.lines.tellp() == before) continue;
+      seen.sentences.push_back({f.words.cause, f.words.effect, f.words.evidence});
+      seen.slugs.insert(f.slug);
+    }
+  };
+  const auto note = [&](const abi::Event& event) {
+    seen.ledger.on(event);
+    seen.people.on(event);
+    if (event.time < span.since || !settings.narrowing.passes(event)) return;
+    seen.activity.on(event);
+    seen.queues.on(event);
+  };
+  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), {note_findings, note}};
+  Replay replay{recordings, joined.translators, pipeline, span};
+  replay.run();
+  json.summary(in_span.narrowed(summary_of(pipeline, replay, recordings)));
+  return remarks_on(pipeline, replay, recordings, span);
+}
+
+std::vector<const LedgerRow*> worst_rows(const core::Ledger& ledger, const ReportOptions& options, const Span& span) {
+  ReportOptions worst_first = options;
+  worst_first.sort = "worst";
+  return rows_of(ledger, worst_first, span.since);
+}
+
+// The second pass: the lives of those connections that there is room for.
+void read_ladders(html::Ladders& ladders, Recordings& recordings, const Joined& joined, const core::Settings& settings,
+                  const Span& span) {
+  const auto show = [&](const abi::Event& event) {
+    if (event.time >= span.since) ladders.on(event);
+  };
+  core::Pipeline pipeline{settings, {}, {[](const auto&) {}, show}};
+  Replay{recordings, joined.translators, pipeline, span}.run();
+}
+
 }  // namespace
 
 util::Status check_html(const ReportOptions& options) {
@@ -121,56 +168,23 @@ util::Status check_html(const ReportOptions& options) {
 int report_html(const ReportOptions& options, Recordings& recordings, const Joined& joined,
                 const core::Settings& settings, const Span& span) {
   Seen seen{settings};
-  std::ostringstream lines;
-  sink::JsonSink json{lines, settings.identity, options.severity.value_or(core::Severity::info)};
-  InSpan in_span{span.since};
-  const auto note_findings = [&](const std::vector<core::Finding>& findings) {
-    if (!in_span.note(findings)) return;
-    seen.ledger.on(findings);
-    for (const core::Finding& f : findings) {
-      const auto before = lines.tellp();
-      json.findings({f});
-      // --severity may have left it out.
-      if (lines.tellp() == before) continue;
-      seen.sentences.push_back({f.words.cause, f.words.effect, f.words.evidence});
-      seen.slugs.insert(f.slug);
-    }
-  };
-  const auto note = [&](const abi::Event& event) {
-    seen.ledger.on(event);
-    seen.people.on(event);
-    if (event.time < span.since || !settings.narrowing.passes(event)) return;
-    seen.activity.on(event);
-    seen.queues.on(event);
-  };
-  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), {note_findings, note}};
-  Replay replay{recordings, joined.translators, pipeline, span};
-  replay.run();
-  json.summary(in_span.narrowed(summary_of(pipeline, replay, recordings)));
-  const Remarks remarks = remarks_on(pipeline, replay, recordings, span);
+  const Remarks remarks = read_run(seen, recordings, joined, settings, span, options);
 
-  // The second pass: the lives of those connections that there is room for, the worst first.
-  ReportOptions worst_first = options;
-  worst_first.sort = "worst";
-  std::vector<const LedgerRow*> rows = rows_of(seen.ledger, worst_first, span.since);
+  std::vector<const LedgerRow*> rows = worst_rows(seen.ledger, options, span);
   const std::size_t all = rows.size() + seen.ledger.left_out();
   rows.resize(std::min(rows.size(), html::kMostRows));
   auto again = open_recordings(options.files);
   if (!again) return fail(again.error());
   const std::size_t with_ladder = html::Ladders::fitting(rows);
   html::Ladders ladders{{rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(with_ladder)}, settings.names};
-  const auto show = [&](const abi::Event& event) {
-    if (event.time >= span.since) ladders.on(event);
-  };
-  core::Pipeline second{settings, {}, {[](const auto&) {}, show}};
-  Replay{*again, joined.translators, second, span}.run();
+  read_ladders(ladders, *again, joined, settings, span);
 
   html::Contents contents;
   contents.run = settings.identity;
   contents.origins = origins_of(*again, settings.identity);
   contents.notes = remarks.informs;
   contents.notes.insert(contents.notes.end(), remarks.warns.begin(), remarks.warns.end());
-  contents.lines = lines.str();
+  contents.lines = seen.lines.str();
   contents.sentences = std::move(seen.sentences);
   contents.activity = seen.activity.json(settings.identity.wall);
   for (const LedgerRow& row : seen.ledger.rows()) seen.people.count(row);

@@ -148,7 +148,7 @@ class LiveTop {
     const bool counted = source.count_held(now, [this](const core::HeldSocket& held) { census_.add(held); });
     top::Census census = census_.take();
     if (counted) watch_.count(std::move(census), now);
-    stage_->show(watch_.look(*pipeline_, {source.sweep_cost().of_one_cpu(), source.connections_seen()}));
+    stage_->show(watch_.look(*pipeline_, {source.sweep_costs().of_one_cpu, source.connections_seen()}));
   }
   bool obey(top::Wish wish) {
     if (wish == top::Wish::quit) return false;

@@ -96,12 +96,12 @@ void ClockOffsets::stamp(End& end, const Seen& seen, Wall at) {
   if (!end.half_round_trip && seen.srtt) end.half_round_trip = *seen.srtt / 2;
 }
 
-void ClockOffsets::on(std::uint32_t host, const abi::Event& event, util::WallOffset wall) {
+void ClockOffsets::on(std::uint32_t host, const abi::Event& event, const util::WallClock& wall) {
   const std::optional<Seen> seen = std::visit(SeenBy{}, event.body);
   if (!seen) return;
   End* end = end_of(host, *seen);
   if (!end) return;
-  const Wall at = event.time.time_since_epoch() + Wall{wall.nanoseconds};
+  const Wall at = event.time.time_since_epoch() + Wall{wall.at_start().nanoseconds};
   end->last = at;
   stamp(*end, *seen, at);
   if (std::holds_alternative<abi::ResetSent>(event.body) && !end->rst_sent) end->rst_sent = at;

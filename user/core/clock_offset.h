@@ -27,7 +27,7 @@ class ClockOffsets {
   explicit ClockOffsets(std::size_t most_ends = 200'000) : most_(most_ends) {}
 
   // An event of this host, as it was recorded; wall: its anchor.
-  void on(std::uint32_t host, const abi::Event& event, util::WallOffset wall);
+  void on(std::uint32_t host, const abi::Event& event, const util::WallClock& wall);
   // Of each host's clock over host 0's; absent where no connection leads there, over others neither.
   [[nodiscard]] std::vector<std::optional<ClockOffset>> over_first(std::uint32_t hosts) const;
   [[nodiscard]] std::optional<ClockOffset> between(std::uint32_t first, std::uint32_t second) const;

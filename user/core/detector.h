@@ -51,7 +51,7 @@ class Book;
 struct Scene {
   const Facts& facts;
   Book& book;
-  util::WallOffset wall;
+  const util::WallClock& wall;
   bool final = false;  // the run ends: what a verdict would still wait for will not come
   [[nodiscard]] util::BootTime now() const { return facts.now(); }
 };

@@ -89,6 +89,11 @@ struct Words {
     return fmt::format("TCP holds {} pages (limits {}, {}, {}), {} orphans of {}", e.memory, e.memory_low,
                        e.memory_pressure, e.memory_high, e.orphans, e.orphans_limit);
   }
+  std::string operator()(const abi::Clock& e) const {
+    const bool ahead = e.moved >= util::Duration::zero();
+    return fmt::format("the wall clock moved {} {}: times from here on are of the new one",
+                       util::human(ahead ? e.moved : -e.moved), ahead ? "ahead" : "back");
+  }
   std::string operator()(const abi::Seed&) const { return {}; }
   std::string operator()(const abi::Tick&) const { return {}; }
   std::string operator()(const abi::SeedEnd&) const { return {}; }

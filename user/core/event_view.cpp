@@ -142,6 +142,10 @@ class Fields {
     set("netns", plain_netns(e.netns));
     for (std::size_t i = 0; i < e.values.size(); ++i) set(abi::kMibNames.at(i), e.values.at(i));
   }
+  void operator()(const abi::Clock& e) {
+    set("wall_offset_ns", e.offset.nanoseconds);
+    set("moved_ns", e.moved.count());
+  }
   void operator()(const abi::Seed&) {}
   void operator()(const abi::Tick&) {}
   void operator()(const abi::SeedEnd&) {}

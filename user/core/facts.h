@@ -173,6 +173,7 @@ class Facts {
   void on(const abi::ProcessState&);
   void on(const abi::Tick&);
   void on(const abi::Limited&) {}
+  void on(const abi::Clock&) {}  // no fact: only what is printed rests on it
   void on(const abi::Host& e) { here().memory = e; }
   void on(const abi::Mib& e);
   void on(const abi::Transition&) {}  // ordinary life: no verdict rests on it

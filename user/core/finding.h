@@ -166,7 +166,7 @@ struct Summary {
 struct RunIdentity {
   std::string host;
   std::string boot_id;  // /proc/sys/kernel/random/boot_id
-  util::WallOffset wall;
+  util::WallClock wall;
   std::uint32_t netns = 0;  // inode of the network namespace that the tool runs in, 0 where unknown
 
   // A report of several hosts' recordings: this is the first of them, host 0; the clocks of all were brought to its.

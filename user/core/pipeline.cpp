@@ -33,6 +33,9 @@ void Pipeline::feed(std::span<const std::byte> record) {
 void Pipeline::feed(const abi::Event& event) {
   note(event.body.index(), event.time);
   facts_.apply(event);
+  // Of several hosts' times all are printed by the first one's clock.
+  if (const auto* clock = std::get_if<abi::Clock>(&event.body); clock && event.host == 0)
+    settings_.identity.wall.step({event.time, clock->offset});
   if (outlets_.event) outlets_.event(event);
   if (std::holds_alternative<abi::Transition>(event.body)) return;
   if (const auto* limited = std::get_if<abi::Limited>(&event.body))

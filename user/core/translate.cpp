@@ -75,6 +75,7 @@ struct Translation {
     time(e.start);
   }
   void operator()(abi::Mib& e) const { e.netns = tag_netns(e.netns, t.host_); }
+  void operator()(abi::Clock&) const {}
   void operator()(abi::Tick&) const {}
   void operator()(abi::Lost&) const {}
   void operator()(abi::Limited&) const {}

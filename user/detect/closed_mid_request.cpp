@@ -74,7 +74,7 @@ class ClosedMidRequest final : public core::Detector {
     w.evidence = fmt::format("{} of request acknowledged {} before the FIN, no reply since",
                              bytes_words(static_cast<std::uint64_t>(f.evidence.number("request_bytes"))),
                              util::human(std::chrono::milliseconds{f.evidence.number("waiting_ms")}));
-    w.advice = {died ? fmt::format("find out why {} ended: its log, its core dump, dmesg (out of memory?)", server)
+    w.advice = {died ? exit_advice(*f.culprit.process->exit, server, true)
                      : fmt::format("look at the log of {} at this second: an error, a time-out of its own, a restart?",
                                    server)};
   }

@@ -168,7 +168,7 @@ Outstanding outstanding_of(const abi::Socket& s) {
 std::string bytes_words(std::uint64_t bytes) {
   if (bytes == 1) return "1 byte";
   if (bytes < 10240) return fmt::format("{} bytes", bytes);
-  if (bytes < 10U << 20) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / 1024);
+  if (bytes < 1U << 20) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / 1024);
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1024 / 1024);
 }
 

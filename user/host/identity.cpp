@@ -31,8 +31,10 @@ std::string boot_id() {
   return id;
 }
 
+}  // namespace
+
 // Two clocks cannot be read at once: of several tries, the one whose bracket is the narrowest.
-util::WallOffset wall_offset() {
+util::WallOffset read_wall_offset() {
   util::WallOffset best;
   std::int64_t narrowest = std::numeric_limits<std::int64_t>::max();
   for (int i = 0; i < 8; ++i) {
@@ -46,6 +48,8 @@ util::WallOffset wall_offset() {
   return best;
 }
 
+namespace {
+
 std::uint32_t own_netns() {
   struct stat status {};
   return ::stat("/proc/self/ns/net", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
@@ -55,7 +59,7 @@ std::uint32_t own_netns() {
 
 util::BootTime boot_now() { return util::boot_time(static_cast<std::uint64_t>(read_clock(CLOCK_BOOTTIME))); }
 
-core::RunIdentity read_identity() { return {host_name(), boot_id(), wall_offset(), own_netns()}; }
+core::RunIdentity read_identity() { return {host_name(), boot_id(), read_wall_offset(), own_netns()}; }
 
 std::string read_kernel_release() {
   utsname names{};

@@ -11,6 +11,9 @@ namespace tcpwhy::host {
 // CLOCK_BOOTTIME, the clock of every record.
 util::BootTime boot_now();
 
+// CLOCK_REALTIME less CLOCK_BOOTTIME, to well below a microsecond.
+util::WallOffset read_wall_offset();
+
 // This host, this boot, and how boot time turns into wall time now.
 core::RunIdentity read_identity();
 

@@ -66,7 +66,7 @@ void Activity::widen() {
   buckets_.resize((buckets_.size() + 1) / 2);
 }
 
-std::string Activity::json(util::WallOffset wall) const {
+std::string Activity::json(const util::WallClock& wall) const {
   nlohmann::ordered_json series = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < kSeries.size(); ++i) {
     std::vector<std::uint32_t> counts;

@@ -21,7 +21,7 @@ class Activity {
 
   void on(const abi::Event& event);
   // {"begins": us since 1970, "bucket_ms": N, "series": {"retransmit": [...], ...}}; series without an event are left out.
-  [[nodiscard]] std::string json(util::WallOffset wall) const;
+  [[nodiscard]] std::string json(const util::WallClock& wall) const;
 
  private:
   using Counts = std::array<std::uint32_t, kSeries.size()>;

@@ -14,9 +14,7 @@ namespace tcpwhy::html {
 using Json = nlohmann::ordered_json;
 
 // Microseconds since 1970: a number that JavaScript holds exactly.
-inline std::int64_t micros(util::BootTime time, util::WallOffset wall) {
-  return (time.time_since_epoch().count() + wall.nanoseconds) / 1000;
-}
+inline std::int64_t micros(util::BootTime time, const util::WallClock& wall) { return wall.wall_ns(time) / 1000; }
 inline std::int64_t micros(util::Duration d) { return d.count() / 1000; }
 
 // ASCII only, as findings are; what is not UTF-8 is replaced.

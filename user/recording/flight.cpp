@@ -127,7 +127,8 @@ class FlightRecorder final : public Recorder {
   }
 
   void end_file(std::uint64_t now, std::uint64_t connections) {
-    keep(file_.finish({connections, conveyor_.lost() - lost_before_file_, now, false}));
+    keep(file_.finish(
+        {connections, conveyor_.lost() - lost_before_file_, now, false, meta_.settings.identity.wall.steps()}));
     if (!writing_) return;
     bytes_ += file_.bytes();
     tell(fmt::format("{} is whole: {:.1f} MiB", path_, static_cast<double>(file_.bytes()) / (1U << 20)));

@@ -166,6 +166,30 @@ void read_thresholds(Object& object, Thresholds& out) {
   });
 }
 
+// Each as [boot time in ns, offset in ns].
+Json steps_json(const std::vector<util::WallStep>& steps) {
+  Json list = Json::array();
+  for (const util::WallStep& step : steps)
+    list.push_back({step.from.time_since_epoch().count(), step.offset.nanoseconds});
+  return list;
+}
+
+void read_steps(Object& object, std::vector<util::WallStep>& out) {
+  object.each("clock_steps", [&out](const std::string&, const Json& value) {
+    if (!value.is_array() || value.size() != 2 || !value[0].is_number_unsigned() || !value[1].is_number_integer())
+      return false;
+    out.push_back({util::boot_time(value[0].get<std::uint64_t>()), {value[1].get<std::int64_t>()}});
+    return true;
+  });
+}
+
+// Those that no record of the file tells of.
+std::vector<util::WallStep> steps_before(const util::WallClock& clock, std::uint64_t begins_ns) {
+  std::vector<util::WallStep> steps = clock.steps();
+  std::erase_if(steps, [&](const util::WallStep& step) { return step.from >= util::boot_time(begins_ns); });
+  return steps;
+}
+
 }  // namespace
 
 std::string to_json(const Meta& meta) {
@@ -176,7 +200,8 @@ std::string to_json(const Meta& meta) {
                      {"boot_id", s.identity.boot_id},
                      {"netns", s.identity.netns},
                      {"kernel", meta.kernel},
-                     {"wall_offset_ns", s.identity.wall.nanoseconds},
+                     {"wall_offset_ns", s.identity.wall.at_start().nanoseconds},
+                     {"clock_steps", steps_json(steps_before(s.identity.wall, meta.begins_ns))},
                      {"piece", meta.piece},
                      {"started_ns", meta.started_ns},
                      {"begins_ns", meta.begins_ns},
@@ -202,7 +227,12 @@ util::Result<Meta> parse_meta(std::string_view text) {
   object.text("boot_id", s.identity.boot_id);
   object.number("netns", s.identity.netns);
   object.text("kernel", meta.kernel);
-  object.number("wall_offset_ns", s.identity.wall.nanoseconds);
+  util::WallOffset at_start;
+  object.number("wall_offset_ns", at_start.nanoseconds);
+  s.identity.wall = at_start;
+  std::vector<util::WallStep> steps;
+  read_steps(object, steps);
+  for (const util::WallStep& step : steps) s.identity.wall.step(step);
   object.number("piece", meta.piece);
   object.number("started_ns", meta.started_ns);
   meta.begins_ns = meta.started_ns;
@@ -229,7 +259,8 @@ std::string to_json(const End& end) {
   const Json json = {{"connections", end.connections},
                      {"recorder_lost", end.recorder_lost},
                      {"ended_ns", end.ended_ns},
-                     {"next_piece", end.next_piece}};
+                     {"next_piece", end.next_piece},
+                     {"clock_steps", steps_json(end.clock_steps)}};
   return json.dump();
 }
 
@@ -242,6 +273,7 @@ util::Result<End> parse_end(std::string_view text) {
   object.number("recorder_lost", end.recorder_lost);
   object.number("ended_ns", end.ended_ns);
   object.flag("next_piece", end.next_piece);
+  read_steps(object, end.clock_steps);
   if (!object.wrong().empty())
     return util::Error{"its END says nothing that can be used under " + object.wrong(), 0, ""};
   return end;

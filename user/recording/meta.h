@@ -4,9 +4,11 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "user/core/settings.h"
 #include "user/util/result.h"
+#include "user/util/time.h"
 
 namespace tcpwhy::recording {
 
@@ -25,6 +27,7 @@ struct End {
   std::uint64_t recorder_lost = 0;  // records that found no room in the queue
   std::uint64_t ended_ns = 0;       // CLOCK_BOOTTIME
   bool next_piece = false;
+  std::vector<util::WallStep> clock_steps = {};  // of the wall clock since the run began
 };
 
 std::string to_json(const Meta& meta);

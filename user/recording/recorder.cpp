@@ -58,7 +58,8 @@ class FileRecorder final : public Recorder {
     finished_ = true;
     conveyor_.finish();
     if (auto trouble = conveyor_.trouble()) return *trouble;
-    return file_.finish({connections, conveyor_.lost() - lost_before_file_, conveyor_.newest_ns(), false});
+    return file_.finish({connections, conveyor_.lost() - lost_before_file_, conveyor_.newest_ns(), false,
+                         meta_.settings.identity.wall.steps()});
   }
 
   std::optional<util::Error> trouble() const override { return conveyor_.trouble(); }
@@ -82,7 +83,9 @@ class FileRecorder final : public Recorder {
   }
 
   util::Status next_piece(const Batch& batch) {
-    if (util::Status status = file_.finish({0, conveyor_.lost() - lost_before_file_, batch.time_ns, true}); !status)
+    if (util::Status status = file_.finish(
+            {0, conveyor_.lost() - lost_before_file_, batch.time_ns, true, meta_.settings.identity.wall.steps()});
+        !status)
       return status;
     lost_before_file_ = conveyor_.lost();
     meta_.piece += 1;

@@ -59,13 +59,26 @@ std::string performance(const Problems& problems, Severity fail_on, const core::
                      summary.events_lost + summary.recorder_lost, seconds(summary.ended - summary.started));
 }
 
-// How to read more about what is listed, the roots only, worst first.
+// What the worst story came to: the last thing that happened in it, where that is as bad as its root, or worse.
+const core::Finding* outcome_of(const std::vector<const core::Finding*>& listed) {
+  const core::Finding* last = nullptr;
+  for (const core::Finding* f : listed) {
+    const core::Finding& root = *listed.front();
+    if (f == &root || f->story != root.story || f->phase == core::Phase::open || is_over(*f)) continue;
+    if (f->severity >= root.severity && f->since > root.since && (!last || f->since > last->since)) last = f;
+  }
+  return last;
+}
+
+// How to read more about what is listed, worst first: the roots, and what the first of them came to.
 std::string hints(const std::vector<const core::Finding*>& listed) {
   std::string text;
   std::set<std::string> told;
+  const core::Finding* outcome = listed.empty() ? nullptr : outcome_of(listed);
   for (const core::Finding* f : listed) {
     const std::string hint = fmt::format("tcpwhy explain {} --cause {}", f->slug, f->cause);
-    if (f->role != core::StoryRole::root || told.size() == kMostHints || !told.insert(hint).second) continue;
+    if (f->role != core::StoryRole::root && f != outcome) continue;
+    if (told.size() == kMostHints || !told.insert(hint).second) continue;
     text += fmt::format("more: {}\n", hint);
   }
   return text;
@@ -108,8 +121,11 @@ std::string CheckSink::headline(const core::Summary& summary, const Listed& list
     if (!style_.missing.empty()) text += ", as far as this kernel tells (tcpwhy doctor)";
   } else {
     const bool all_over = std::all_of(listed.begin(), listed.end(), [](const core::Finding* f) { return is_over(*f); });
-    text += fmt::format("{}{}: {}", counts, all_over ? ", over by now" : "",
-                        listed.empty() ? "" : listed.front()->words.summary);
+    text += counts + (all_over ? ", over by now" : "");
+    if (!listed.empty()) {
+      text += fmt::format("{}: {}", is_over(*listed.front()) ? "; at its worst" : "", listed.front()->words.summary);
+      if (const core::Finding* outcome = outcome_of(listed)) text += " Then: " + outcome->words.summary;
+    }
   }
   return one_line(text);
 }
@@ -131,13 +147,23 @@ std::string CheckSink::lines(const Listed& listed, const core::Summary& summary)
   return text;
 }
 
-// "CRITICAL  accept-queue-overflow (not-accepting): web[12] has accepted nothing ... Next: find what blocks ..."
+// ", since 12:09:54", ", at 12:09:54", ", 12:09:54 to 12:09:59, recovered after 4.6 s; at its worst"
+std::string CheckSink::when(const core::Finding& finding) const {
+  const auto clock = [this](util::BootTime time) { return util::clock_time(time, run_.wall).substr(0, 8); };
+  const std::string since = clock(finding.since);
+  if (is_over(finding))
+    return fmt::format(", {} to {}, {}; at its worst", since, clock(finding.since + finding.duration), end_of(finding));
+  const bool instant = finding.duration == util::Duration::zero() && finding.count_total <= 1;
+  return fmt::format(", {} {}", instant ? "at" : "since", since);
+}
+
+// "CRITICAL  accept-queue-overflow (not-accepting), since 12:09:54: web[12] has accepted nothing ... Why: ... Next: ..."
 std::string CheckSink::line(const core::Finding& finding, bool below_root) const {
-  const std::string was = is_over(finding) ? "was " : "";
-  const std::string end = is_over(finding) ? ", " + end_of(finding) : std::string{};
-  std::string text = fmt::format("{}{} ({}){}: {}", was, finding.slug, finding.cause, end, finding.words.summary);
+  std::string text = fmt::format("{}{} ({}){}: {}", is_over(finding) ? "was " : "", finding.slug, finding.cause,
+                                 when(finding), finding.words.summary);
   const std::string count = counted(finding.count_total, "connection");
   if (finding.count_total > 1 && text.find(count) == std::string::npos) text += fmt::format(" {} in all.", count);
+  if (!below_root && !finding.words.cause.empty()) text += " Why: " + sentence(finding.words.cause);
   if (!below_root && !finding.words.advice.empty()) text += " Next: " + sentence(finding.words.advice.front());
   return fmt::format("{}  {}{}\n",
                      paint(finding.severity, fmt::format("{:<8}", kSeverityWords[index(finding.severity)])),

@@ -19,6 +19,7 @@ core::Finding brought_up_to(core::Finding then, const core::Finding& now) {
   then.duration = now.duration;
   then.severity = now.severity;
   then.count_total = now.count_total;
+  if (now.phase == core::Phase::closed && then.cause == now.cause) then.words.advice = now.words.advice;
   if (then.cause == now.cause) {  // else it is in the story of what is not known any more
     then.story = now.story;
     then.role = now.role;

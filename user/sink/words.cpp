@@ -38,6 +38,10 @@ std::string end_of(const core::Finding& finding) {
   if (finding.ended == core::Ended::process_exit && finding.owner && finding.owner->exit) {
     how = fmt::format("{} {}", core::name_of(*finding.owner), core::was(core::exit_words(*finding.owner->exit)));
   }
+  if (finding.ended == core::Ended::closed) {
+    const std::string_view connections = finding.count_total > 1 ? "connections closed" : "connection closed";
+    how = finding.connection ? connections : "listener closed";
+  }
   return fmt::format("{} after {}", how, util::human(finding.duration));
 }
 

@@ -37,7 +37,9 @@ using util::Duration;
 
 constexpr Duration kTick = milliseconds{100};
 constexpr Duration kHostEach = milliseconds{900};
-constexpr std::uint32_t kDropsPerSecond = 2000;  // for each CPU
+constexpr Duration kClockMoved = milliseconds{50};  // worth a record: times are printed in milliseconds
+constexpr Duration kClockSet = milliseconds{1000};  // worth a word
+constexpr std::uint32_t kDropsPerSecond = 2000;     // for each CPU
 constexpr std::size_t kProcessesPerTick = 64;
 constexpr std::size_t kMostNamespaces = 1024;
 constexpr std::uint8_t kListen = 10;  // TCP_LISTEN
@@ -101,7 +103,8 @@ class Live final : public LiveSource {
       : programs_(std::move(programs)),
         names_(std::move(names)),
         missing_(std::move(missing)),
-        identity_(host::read_identity()) {}
+        identity_(host::read_identity()),
+        wall_told_(identity_.wall.at_start()) {}
   Live(const Live&) = delete;
   Live& operator=(const Live&) = delete;
   ~Live() override {
@@ -121,13 +124,14 @@ class Live final : public LiveSource {
     const host::Without without{{host::Capability::bpf, host::Capability::perfmon, host::Capability::sys_admin}};
     return !programs_->can_be_used();
   }
-  [[nodiscard]] SweepCosts sweep_costs() const override { return costs_; }
+  [[nodiscard]] SweepCosts sweep_costs() const override {
+    SweepCosts costs = costs_;
+    costs.of_one_cpu = walk_pace_.of_one_cpu() + sweep_pace_.of_one_cpu();
+    return costs;
+  }
   void want(const core::Wants& wants) override { wants_.add(wants); }
   [[nodiscard]] bool can_count_held() const override { return programs_->can_count_held(); }
   bool count_held(BootTime now, const std::function<void(const core::HeldSocket&)>& tell) override;
-  [[nodiscard]] SweepCost sweep_cost() const override {
-    return {walk_pace_.cpu(), walk_pace_.interval(), sweep_pace_.cpu(), sweep_pace_.interval()};
-  }
 
   util::Status start(const Handler& handler) override;
   util::Status poll(const Handler& handler) override;
@@ -161,11 +165,13 @@ class Live final : public LiveSource {
   void tell_counters(const Handler& handler);
   void note_listener(std::span<const std::byte> record, std::uint16_t kind);
   void emit_tick(const Handler& handler);
+  void tell_clock(const Handler& handler);
 
   std::unique_ptr<Programs> programs_;
   core::KernelNames names_;
   std::vector<std::string> missing_;
   core::RunIdentity identity_;
+  util::WallOffset wall_told_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;
   int epoll_ = -1;
   Drain drain_;
@@ -299,6 +305,7 @@ util::Status Live::poll(const Handler& handler) {
 
 void Live::do_tick(const Handler& handler) {
   const BootTime now = host::boot_now();
+  tell_clock(handler);
   tell_losses(handler);
   sweep_if_due(handler, now);
   answer_wants(handler, now);
@@ -311,6 +318,21 @@ void Live::do_tick(const Handler& handler) {
 void Live::emit_tick(const Handler& handler) {
   tw_tick record{};
   emit(handler, record, TW_KIND_TICK);
+}
+
+// Somebody set the wall clock, or NTP has moved it bit by bit since it was told.
+void Live::tell_clock(const Handler& handler) {
+  const util::WallOffset offset = host::read_wall_offset();
+  const Duration moved{offset.nanoseconds - wall_told_.nanoseconds};
+  if (moved < kClockMoved && moved > -kClockMoved) return;
+  wall_told_ = offset;
+  tw_clock record{};
+  record.wall_offset_ns = offset.nanoseconds;
+  record.moved_ns = moved.count();
+  emit(handler, record, TW_KIND_CLOCK);
+  if (moved >= kClockSet || moved <= -kClockSet)
+    log_info("the wall clock was set " + util::human(moved < Duration::zero() ? -moved : moved) +
+             (moved < Duration::zero() ? " back" : " ahead") + ": times from here on are of the new one");
 }
 
 void Live::tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now,
@@ -481,13 +503,6 @@ util::Status check(const LiveOptions& options) {
 }
 
 }  // namespace
-
-double SweepCost::of_one_cpu() const {
-  const auto share = [](Duration cost, Duration interval) {
-    return interval > Duration::zero() ? static_cast<double>(cost.count()) / static_cast<double>(interval.count()) : 0;
-  };
-  return share(walk, walk_interval) + share(sweep, sweep_interval);
-}
 
 util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
   capture_libbpf_messages();

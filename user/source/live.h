@@ -30,21 +30,13 @@ struct LiveOptions {
   bool count_held = false;           // whether count_held() will be called
 };
 
-// What looking costs: of each half of a sweep the last one's CPU time, and how long it is from one to the next.
-struct SweepCost {
-  util::Duration walk{};
-  util::Duration walk_interval{};
-  util::Duration sweep{};
-  util::Duration sweep_interval{};
-  [[nodiscard]] double of_one_cpu() const;  // 0.01 is 1%
-};
-
 // What looking has cost so far, in CPU time of this thread; absent halves (this kernel has no iterator) stay zero.
 struct SweepCosts {
   std::uint64_t sweeps = 0;   // whole ones
   util::Duration walks{};     // over all sockets for suspects, and for the sockets that findings asked for
   util::Duration tracked{};   // over the tracked ones
   util::Duration interval{};  // from one look to the next, now: the longer of both
+  double of_one_cpu = 0;      // what both cost now, by the last of each; 0.01 is 1%
 };
 
 // One thread; the handler runs inside start() and poll(). A record is valid only while the handler runs.
@@ -82,7 +74,6 @@ class LiveSource {
   // what is counted here is no record, no recording has it, and no finding rests on it. After start().
   virtual bool count_held(util::BootTime now, const std::function<void(const core::HeldSocket&)>& tell) = 0;
   [[nodiscard]] virtual bool can_count_held() const = 0;
-  [[nodiscard]] virtual SweepCost sweep_cost() const = 0;
   [[nodiscard]] virtual SweepCosts sweep_costs() const = 0;
   // Connections that the hooks saw begin (connect and accept), for the summary. 0 where reduced events do not tell.
   [[nodiscard]] virtual std::uint64_t connections_seen() const = 0;

@@ -47,7 +47,7 @@ void remember_last_lines(std::string_view message) {
   const std::unique_ptr<char, FreeText> owner{raw};
   std::string_view message{raw, static_cast<std::size_t>(length)};
   while (!message.empty() && message.back() == '\n') message.remove_suffix(1);
-  spdlog::log(shown_at, "{}", message);
+  spdlog::log(shown_at, message);
   if (level == LIBBPF_WARN) remember_last_lines(message);
   return 0;
 }

@@ -30,6 +30,11 @@ std::string SweepPace::swept(util::BootTime now, util::Duration cpu) {
          ", so that it stays below 1% of one CPU";
 }
 
+double SweepPace::of_one_cpu() const {
+  using Seconds = std::chrono::duration<double>;
+  return interval_ > util::Duration::zero() ? Seconds{cpu_} / Seconds{interval_} : 0;
+}
+
 bool WalkRation::allows(util::BootTime now) const { return cost_ < kCheapWalk || now >= last_ + cost_ * kShare; }
 
 void WalkRation::walked(util::BootTime now, util::Duration cpu) {

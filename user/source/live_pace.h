@@ -17,7 +17,8 @@ class SweepPace {
   // A sweep began at `now` and took so much CPU. Returns what is to be said, once, when the interval gets long.
   [[nodiscard]] std::string swept(util::BootTime now, util::Duration cpu);
   [[nodiscard]] util::Duration interval() const { return interval_; }
-  [[nodiscard]] util::Duration cpu() const { return cpu_; }  // of the last one
+  // What the last one took, spread over the time to the next; 0.01 is 1%.
+  [[nodiscard]] double of_one_cpu() const;
 
  private:
   std::string what_;

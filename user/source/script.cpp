@@ -299,6 +299,7 @@ class Player {
   void process(Reader& line);
   void host(Reader& line);
   void mib(Reader& line);
+  void clock(Reader& line);
   void sample(Reader& line);
   void sweep_now(Reader& line);
   void sweeps(Reader& line);
@@ -310,6 +311,7 @@ class Player {
   Tape tape_;
   std::uint64_t next_tick_ = kStart + kTick;
   std::uint64_t next_sweep_ = kStart + kSweep;
+  std::int64_t clock_moved_ns_ = 0;
   bool sweeping_ = false;
   bool started_ = false;
   std::uint64_t next_id_ = 1;
@@ -1058,6 +1060,17 @@ void Player::mib(Reader& line) {
   tape_.put(record, TW_KIND_MIB);
 }
 
+void Player::clock(Reader& line) {
+  const bool back = line.take("back");
+  if (!back && !line.take("ahead")) return line.expected("ahead or back");
+  tw_clock record{};
+  record.moved_ns = line.duration("how far").count() * (back ? -1 : 1);
+  if (line.failed()) return;
+  clock_moved_ns_ += record.moved_ns;
+  record.wall_offset_ns = clock_moved_ns_;
+  tape_.put(record, TW_KIND_CLOCK);
+}
+
 void Player::sample(Reader& line) {
   ScriptSocket& s = named(line, "a socket");
   attributes(line, s);
@@ -1108,6 +1121,7 @@ const Player::VerbRow Player::kVerbs[] = {
     {"process", &Player::process},
     {"host", &Player::host},
     {"mib", &Player::mib},
+    {"clock", &Player::clock},
     {"sample", &Player::sample},
     {"sweep", &Player::sweep_now},
     {"sweeps", &Player::sweeps},

@@ -29,6 +29,7 @@
 //           reset-received NAME   refuse CLIENT [silently]   error NAME ERRNO   lost COUNT KIND
 // Answers   seed NAME [by]   seed-end   process PID state C [threads N] [fds N] [fd-limit N] [in CHANNEL] [cgroup PATH]
 //           [cpu TIME] [polling THREADS] [read AGO]
+//           clock ahead | back TIME                (somebody sets the wall clock, which was 0 at boot)
 //           mib COUNTER VALUE...                   (ListenOverflows and the like, of the namespace)
 //           host memory PAGES of LOW PRESSURE HIGH orphans N of LIMIT
 // Sweeps    sample NAME   sweep   sweeps on | off   (what is in trouble or `watched`, now or each 500 ms)

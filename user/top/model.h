@@ -81,7 +81,7 @@ struct Ladder {
 struct Header {
   std::string host;
   util::BootTime now{};
-  util::WallOffset wall;
+  util::WallClock wall;
   util::Duration watched{};
   // Of all processes' sockets; absent in a recording, and until they were counted.
   std::optional<std::uint64_t> connections;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <iterator>
 #include <limits>
@@ -19,8 +20,8 @@ struct WallTime {
   std::int64_t nanoseconds = 0;  // 0 to 999,999,999, before 1970 too
 };
 
-WallTime wall_time(BootTime time, WallOffset offset) {
-  const std::int64_t ns = time.time_since_epoch().count() + offset.nanoseconds;
+WallTime wall_time(BootTime time, const WallClock& clock) {
+  const std::int64_t ns = clock.wall_ns(time);
   WallTime wall{static_cast<std::time_t>(ns / kNsPerSecond), ns % kNsPerSecond};
   if (wall.nanoseconds < 0) {
     wall.nanoseconds += kNsPerSecond;
@@ -94,16 +95,52 @@ bool take_fraction(std::string_view& text, std::int64_t& parts, std::int64_t& sc
 
 }  // namespace
 
-std::string rfc3339(BootTime time, WallOffset offset) {
-  const WallTime wall = wall_time(time, offset);
+WallOffset WallClock::at(BootTime time) const {
+  if (!steps_->any) return at_start_;
+  const std::lock_guard lock{steps_->mutex};
+  const auto next = std::upper_bound(steps_->list.begin(), steps_->list.end(), time,
+                                     [](BootTime t, const WallStep& step) { return t < step.from; });
+  return next == steps_->list.begin() ? at_start_ : std::prev(next)->offset;
+}
+
+void WallClock::step(WallStep step) {
+  const std::lock_guard lock{steps_->mutex};
+  if (!steps_->list.empty() && step.from <= steps_->list.back().from) return;
+  if (steps_->list.size() >= kMostSteps) return;
+  steps_->list.push_back(step);
+  steps_->any = true;
+}
+
+std::vector<WallStep> WallClock::steps() const {
+  const std::lock_guard lock{steps_->mutex};
+  return steps_->list;
+}
+
+BootTime WallClock::moment(std::int64_t wall_ns, Which which) const {
+  const std::vector<WallStep> all = steps();
+  std::optional<BootTime> shown;
+  std::optional<BootTime> stepped_over;
+  for (std::size_t i = 0; i <= all.size(); ++i) {
+    const WallOffset offset = i == 0 ? at_start_ : all[i - 1].offset;
+    const BootTime here{Duration{wall_ns - offset.nanoseconds}};
+    const bool begun = i == 0 || here >= all[i - 1].from;
+    const bool over = i < all.size() && here >= all[i].from;
+    if (!begun && !stepped_over) stepped_over = all[i - 1].from;
+    if (begun && !over && (!shown || which == Which::last)) shown = here;
+  }
+  return shown ? *shown : *stepped_over;
+}
+
+std::string rfc3339(BootTime time, const WallClock& clock) {
+  const WallTime wall = wall_time(time, clock);
   std::tm tm{};
   gmtime_r(&wall.seconds, &tm);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
                      tm.tm_hour, tm.tm_min, tm.tm_sec, wall.nanoseconds / 1'000);
 }
 
-std::string clock_time(BootTime time, WallOffset offset) {
-  const WallTime wall = wall_time(time, offset);
+std::string clock_time(BootTime time, const WallClock& clock) {
+  const WallTime wall = wall_time(time, clock);
   std::tm tm{};
   localtime_r(&wall.seconds, &tm);
   return fmt::format("{:02}:{:02}:{:02}.{:03}", tm.tm_hour, tm.tm_min, tm.tm_sec, wall.nanoseconds / 1'000'000);

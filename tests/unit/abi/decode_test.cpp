@@ -67,6 +67,7 @@ const std::vector<KindRow>& kinds() {
       row<tw_lost, Limited>(TW_KIND_LIMITED, "limited"),
       row<tw_host, Host>(TW_KIND_HOST, "host"),
       row<tw_mib, Mib>(TW_KIND_MIB, "mib"),
+      row<tw_clock, Clock>(TW_KIND_CLOCK, "clock"),
   };
   return rows;
 }

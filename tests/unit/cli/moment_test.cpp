@@ -19,7 +19,7 @@ class Moment : public testing::Test {
   }
   // The recording began at 2026-03-01T12:00:00Z, 1000 s after boot.
   static std::string of(const std::string& text) {
-    const auto moment = parse_moment(text, start, wall);
+    const auto moment = parse_moment(text, start, wall, util::WallClock::Which::first);
     return moment ? util::rfc3339(*moment, wall) : moment.error().what;
   }
   static constexpr util::BootTime start{1000s};
@@ -44,7 +44,19 @@ TEST_F(Moment, WhatIsNoTimeIsSaid) {
     EXPECT_EQ(of(text), std::string{"'"} + text + "' is no time");
 }
 
-TEST_F(Moment, NothingIsTheTimeZero) { EXPECT_EQ(*parse_moment("", start, wall), util::BootTime{}); }
+TEST_F(Moment, OfAClockThatWasSetBack) {
+  util::WallClock clock{wall};
+  clock.step({start + 600s, {wall.nanoseconds - 3600LL * 1'000'000'000}});  // at 12:10 it was set to 11:10
+  const auto at = [&](util::WallClock::Which which) {
+    return *parse_moment("2026-03-01T12:05:00Z", start, clock, which) - start;
+  };
+  EXPECT_EQ(at(util::WallClock::Which::first), 300s);
+  EXPECT_EQ(at(util::WallClock::Which::last), 300s + 3600s);
+}
+
+TEST_F(Moment, NothingIsTheTimeZero) {
+  EXPECT_EQ(*parse_moment("", start, wall, util::WallClock::Which::first), util::BootTime{});
+}
 
 }  // namespace
 }  // namespace tcpwhy::cli

@@ -76,7 +76,7 @@ inline Bytes busy(std::size_t connections, std::uint32_t seed = 1) {
 
 inline Meta meta() {
   Meta meta;
-  meta.settings.identity = {"db-1", "4dcd4061-1111", {1'772'366'400'000'000'000}, 7};
+  meta.settings.identity = {"db-1", "4dcd4061-1111", util::WallOffset{1'772'366'400'000'000'000}, 7};
   meta.settings.names.drop_reasons = {{6, "SOCKET_FILTER"}, {12, "NETFILTER_DROP"}};
   meta.tool = "0.1.0";
   meta.kernel = "6.18";

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -13,6 +15,7 @@ namespace tcpwhy::sink {
 namespace {
 
 using core::Severity;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -35,6 +38,13 @@ Said check(const std::vector<core::Finding>& found, CheckStyle style = {}, const
   for (std::string line; std::getline(text, line);) said.lines.push_back(line);
   return said;
 }
+
+// Times of day are local.
+[[maybe_unused]] const bool kUtc = [] {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
+  return true;
+}();
 
 core::Finding ended(core::Finding finding, core::Ended how) {
   finding.phase = core::Phase::closed;
@@ -62,10 +72,14 @@ TEST(Check, TheVerdictThenTheProblemsThenWhereToReadOn) {
       StartsWith("TCPWHY CRITICAL - 1 critical, 1 warning: lighttpd[2112] sent its SYN-ACK again 3.5 s after "));
   EXPECT_EQ(
       said.lines[1],
-      "CRITICAL  synack-retransmit-unexpected (accept-queue-full): lighttpd[2112] sent its SYN-ACK again 3.5 s after "
-      "curl[4410] completed the handshake and sent 5 bytes. Next: find what blocks lighttpd's accept loop.");
+      "CRITICAL  synack-retransmit-unexpected (accept-queue-full), since 12:09:51: lighttpd[2112] sent its SYN-ACK "
+      "again "
+      "3.5 s after curl[4410] completed the handshake and sent 5 bytes. Why: accept queue of 0.0.0.0:8080 is full (129 "
+      "of "
+      "128): lighttpd[2112] has accepted nothing for 3.6 s or more. Next: find what blocks lighttpd's accept loop.");
   EXPECT_EQ(said.lines[2],
-            "WARNING     stall-unacked (accept-queue-full): curl[4410] has sent 5 bytes that nobody acknowledges.");
+            "WARNING     stall-unacked (accept-queue-full), since 12:09:51: curl[4410] has sent 5 bytes that nobody "
+            "acknowledges.");
   EXPECT_EQ(said.lines[3], "more: tcpwhy explain synack-retransmit-unexpected --cause accept-queue-full");
   EXPECT_EQ(said.health, Health::critical);
 }
@@ -73,15 +87,35 @@ TEST(Check, TheVerdictThenTheProblemsThenWhereToReadOn) {
 TEST(Check, WhatIsOverCountsAndIsTold) {
   const Said said = check({ended(sample_root(), core::Ended::recovered)});
   EXPECT_EQ(said.health, Health::critical);
-  EXPECT_THAT(said.lines[0], StartsWith("TCPWHY CRITICAL - 1 critical, over by now: lighttpd[2112] sent"));
+  EXPECT_THAT(said.lines[0],
+              StartsWith("TCPWHY CRITICAL - 1 critical, over by now; at its worst: lighttpd[2112] sent"));
   EXPECT_THAT(said.lines[1],
-              StartsWith("CRITICAL  was synack-retransmit-unexpected (accept-queue-full), recovered after "
-                         "3.5 s: lighttpd[2112] sent"));
+              StartsWith("CRITICAL  was synack-retransmit-unexpected (accept-queue-full), 12:09:51 to 12:09:54, "
+                         "recovered after 3.5 s; at its worst: lighttpd[2112] sent"));
 }
 
 TEST(Check, WhatIsOpenAtTheEndIsNotOver) {
   const Said said = check({ended(sample_root(), core::Ended::trace_end)});
-  EXPECT_THAT(said.lines[1], StartsWith("CRITICAL  synack-retransmit-unexpected (accept-queue-full): "));
+  EXPECT_THAT(said.lines[1],
+              StartsWith("CRITICAL  synack-retransmit-unexpected (accept-queue-full), since 12:09:51: "));
+}
+
+// An overload that ends with its listener gone: whoever reads the first line alone must know that.
+TEST(Check, TheVerdictSaysWhatTheWorstStoryCameTo) {
+  core::Finding refused = sample_symptom();
+  refused.id = 3;
+  refused.slug = "connect-refused";
+  refused.cause = "listener-gone";
+  refused.severity = Severity::critical;
+  refused.phase = core::Phase::event;
+  refused.since = refused.time;
+  refused.words.summary = "curl[4410] cannot connect: nothing listens there.";
+  const Said said = check({ended(sample_root(), core::Ended::closed), sample_symptom(), refused});
+  EXPECT_THAT(said.lines[0], HasSubstr("sent 5 bytes. Then: curl[4410] cannot connect: nothing listens there. | "));
+  EXPECT_THAT(said.lines, Contains("more: tcpwhy explain connect-refused --cause listener-gone"));
+  // What comes before its root, or is milder, is no outcome.
+  refused.severity = Severity::warning;
+  EXPECT_THAT(check({sample_root(), refused}).lines[0], Not(HasSubstr("Then:")));
 }
 
 TEST(Check, InfoIsCountedOnly) {

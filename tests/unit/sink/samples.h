@@ -16,7 +16,7 @@ inline util::Endpoint at(const std::string& address, std::uint16_t port) {
 inline core::RunIdentity sample_run() {
   return {.host = "web1",
           .boot_id = "0123abcd-4567-89ef-0123-456789abcdef",
-          .wall = {.nanoseconds = 1'772'366'400'000'000'000}};
+          .wall = util::WallOffset{.nanoseconds = 1'772'366'400'000'000'000}};
 }
 
 inline util::BootTime moment(double seconds) {

@@ -128,5 +128,38 @@ TEST(DurationWord, IsParsedAgainToTheNanosecond) {
   }
 }
 
+TEST(WallClock, AStepHoldsFromItsMomentOn) {
+  WallClock clock{kMarch};
+  const WallClock copy = clock;
+  clock.step({boot_time(10'000'000'000), {kMarch.nanoseconds + 3'600'000'000'000}});
+  EXPECT_EQ(rfc3339(boot_time(9'999'999'000), clock), "2026-03-01T12:00:09.999999Z");
+  EXPECT_EQ(rfc3339(boot_time(10'000'000'000), clock), "2026-03-01T13:00:10.000000Z");
+  EXPECT_EQ(rfc3339(boot_time(10'000'000'000), copy), "2026-03-01T13:00:10.000000Z") << "a copy is of the same run";
+  EXPECT_EQ(clock.at_start().nanoseconds, kMarch.nanoseconds);
+}
+
+TEST(WallClock, AStepThatIsKnownChangesNothing) {
+  WallClock clock;
+  clock.step({boot_time(20), {5}});
+  clock.step({boot_time(20), {6}});
+  clock.step({boot_time(10), {7}});
+  ASSERT_EQ(clock.steps().size(), 1U);
+  EXPECT_EQ(clock.at(boot_time(15)).nanoseconds, 0);
+  EXPECT_EQ(clock.at(boot_time(25)).nanoseconds, 5);
+}
+
+TEST(WallClock, WhenItShowedATime) {
+  using enum WallClock::Which;
+  WallClock clock;
+  EXPECT_EQ(clock.moment(50, first), BootTime{Duration{50}});
+  clock.step({BootTime{Duration{100}}, {1000}});  // it shows 0 to 99, 1100 to 1199, and 190 again
+  clock.step({BootTime{Duration{200}}, {-10}});
+  EXPECT_EQ(clock.moment(50, first), BootTime{Duration{50}});
+  EXPECT_EQ(clock.moment(1150, first), BootTime{Duration{150}});
+  EXPECT_EQ(clock.moment(1150, last), BootTime{Duration{1160}});
+  EXPECT_EQ(clock.moment(195, last), BootTime{Duration{205}});
+  EXPECT_EQ(clock.moment(150, first), BootTime{Duration{100}}) << "it stepped over that";
+}
+
 }  // namespace
 }  // namespace tcpwhy::util
