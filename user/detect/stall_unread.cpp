@@ -121,10 +121,10 @@ class StallUnread final : public SilentDetector {
   }
 
   static std::string advice_of(const core::Finding& f, const std::string& who) {
-    // Nothing is left that could be continued, profiled or read.
-    if (f.phase == core::Phase::closed && f.owner && f.owner->exit) {
+    // Nothing is left that could be continued or profiled.
+    if (f.phase == core::Phase::closed && f.owner && f.owner->exit && f.cause != "forgotten-fd") {
       const std::string ended = exit_advice(*f.owner->exit, who, false);
-      return f.cause == "process-stopped" ? fmt::format("find out who had stopped {}, and then {}", who, ended) : ended;
+      return f.cause == "process-stopped" ? fmt::format("find out who had stopped {}; {}", who, ended) : ended;
     }
     if (f.evidence.text("process_state") == "stopped")
       return fmt::format("find out who stopped {}; kill -CONT lets it go on", who);
