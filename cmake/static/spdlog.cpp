@@ -32,6 +32,6 @@ template class SPDLOG_API sinks::ansicolor_stderr_sink<console_nullmutex>;
 template class SPDLOG_API sinks::ansicolor_stdout_sink<console_mutex>;
 template class SPDLOG_API sinks::ansicolor_stdout_sink<console_nullmutex>;
 
-template SPDLOG_API std::shared_ptr<logger> stderr_color_st<synchronous_factory>(const std::string&, color_mode);
+template SPDLOG_API std::shared_ptr<logger> stderr_color_mt<synchronous_factory>(const std::string&, color_mode);
 
 }  // namespace spdlog

@@ -123,7 +123,8 @@ def gather(findings, truth):
     namespaces = truth["netns"]
     by_id = {}
     for line in findings:
-        if not truth.get("began", 0) <= epoch(line["since"]) <= truth.get("over", float("inf")):
+        # The kernel's own stamps, from which a begin is reckoned, are as coarse as its ticks.
+        if not truth.get("began", 0) - 0.05 <= epoch(line["since"]) <= truth.get("over", float("inf")):
             continue
         by_id.setdefault(line["id"], []).append(line)
     told = [Told(lines) for lines in by_id.values()]

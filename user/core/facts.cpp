@@ -541,7 +541,11 @@ void Facts::on(const abi::StateChange& e) {
     c.established = now_;
     if (e.socket.total_retrans > 0) note_repair(c);
   }
-  if (e.from == TcpState::syn_sent) c.role = ConnectionRole::client;
+  if (e.from == TcpState::syn_sent) {
+    c.role = ConnectionRole::client;
+    // One that the host could not send (no neighbour just then) has no event, and counts all the same.
+    if (e.socket.full) c.syn_retransmits = std::max(c.syn_retransmits, e.socket.total_retrans);
+  }
   if (e.from == TcpState::syn_recv && c.role == ConnectionRole::unknown) c.role = ConnectionRole::server;
   if (e.to == TcpState::close) {
     c.ending = Ending{now_, e.from, error_of(e)};

@@ -59,7 +59,7 @@ class TwoHosts {
     // Each host's own boot time, too, is another; its anchor makes up for it.
     const util::Duration booted = host == 1 ? util::Duration{1000s} : util::Duration{};
     clocks.on(host, {util::BootTime{at + booted + (host == 1 ? ahead_ : util::Duration{})}, std::move(t)},
-              {kWall.nanoseconds - booted.count()});
+              util::WallOffset{kWall.nanoseconds - booted.count()});
   }
   util::Duration ahead_;
   util::Duration way_;
