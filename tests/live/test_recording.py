@@ -199,7 +199,7 @@ def test_a_wall_clock_that_is_set(tool, folder):
         resets()
         assert tracer.wait_for(lambda: len(tracer.findings()) == 1, 5)
         ahead.write_bytes((hour * 10**9).to_bytes(8, "little", signed=True))
-        assert tracer.wait_for(lambda: any("was set 60 min ahead" in line for line in tracer.err), 5), tracer.err
+        assert tracer.wait_for(lambda: any("was set 1 h ahead" in line for line in tracer.err), 5), tracer.err
         resets()
         assert tracer.wait_for(lambda: len(tracer.findings()) == 2, 5)
         tracer.stop()

@@ -78,7 +78,7 @@ util::WallClock Run::whole_clock() const {
   const util::WallClock& told = meta().settings.identity.wall;
   util::WallClock clock{told.at_start()};
   for (const util::WallStep& step : told.steps()) clock.step(step);
-  if (const auto& end = pieces.back()->end())
+  if (const auto end = pieces.back()->end_ahead())
     for (const util::WallStep& step : end->clock_steps) clock.step(step);
   return clock;
 }

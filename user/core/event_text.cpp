@@ -90,9 +90,7 @@ struct Words {
                        e.memory_pressure, e.memory_high, e.orphans, e.orphans_limit);
   }
   std::string operator()(const abi::Clock& e) const {
-    const bool ahead = e.moved >= util::Duration::zero();
-    return fmt::format("the wall clock moved {} {}: times from here on are of the new one",
-                       util::human(ahead ? e.moved : -e.moved), ahead ? "ahead" : "back");
+    return fmt::format("the wall clock moved {}: times from here on are of the new one", util::moved_words(e.moved));
   }
   std::string operator()(const abi::Seed&) const { return {}; }
   std::string operator()(const abi::Tick&) const { return {}; }

@@ -119,6 +119,7 @@ class FileReader final : public Reader {
   }
   void leave_out_ordinary() override { only_times_ = true; }
   const std::optional<End>& end() const override { return end_; }
+  std::optional<End> end_ahead() override;
   const std::vector<std::string>& problems() const override { return problems_; }
   const std::string& name() const override { return name_; }
   std::uint64_t at() const override { return window_->offset(); }
@@ -134,6 +135,9 @@ class FileReader final : public Reader {
   std::optional<Block> block_of(const ChunkHeader& header);
   // Where the file is whole and can be looked at anywhere.
   std::optional<Index> read_index();
+  std::optional<std::uint64_t> index_at();
+  // A chunk of that type somewhere: its payload until the next look, and its header.
+  std::optional<View> look_at(std::uint64_t offset, ChunkType type, ChunkHeader& header);
   // Whether it went from this chunk to a later one, as INDEX told it.
   bool jump();
   bool is_left_out(const ChunkHeader& header);
@@ -268,18 +272,38 @@ std::optional<Block> FileReader::block_of(const ChunkHeader& h) {
   return block;
 }
 
-std::optional<Index> FileReader::read_index() {
+std::optional<std::uint64_t> FileReader::index_at() {
   if (size_ < kTrailerBytes) return std::nullopt;
   const auto at = index_offset(window_->read_at(size_ - kTrailerBytes, kTrailerBytes));
-  if (!at || *at > size_) return std::nullopt;
-  ChunkHeader header;
-  const View head = window_->read_at(*at, kChunkHeaderBytes);
+  return at && *at <= size_ ? at : std::nullopt;
+}
+
+std::optional<View> FileReader::look_at(std::uint64_t offset, ChunkType type, ChunkHeader& header) {
+  const View head = window_->read_at(offset, kChunkHeaderBytes);
   if (head.size() < kChunkHeaderBytes || !get_chunk_header(head, header) ||
-      header.type != static_cast<std::uint16_t>(ChunkType::index))
+      header.type != static_cast<std::uint16_t>(type))
     return std::nullopt;
-  const View payload = window_->read_at(*at + kChunkHeaderBytes, header.stored);
+  const View payload = window_->read_at(offset + kChunkHeaderBytes, header.stored);
   if (payload.size() != header.stored || !fits(payload, header.payload_crc)) return std::nullopt;
-  return Index::parse(payload, *at);
+  return payload;
+}
+
+std::optional<Index> FileReader::read_index() {
+  ChunkHeader header;
+  const auto at = index_at();
+  const auto payload = at ? look_at(*at, ChunkType::index, header) : std::nullopt;
+  return payload ? Index::parse(*payload, *at) : std::nullopt;
+}
+
+std::optional<End> FileReader::end_ahead() {
+  ChunkHeader index;
+  ChunkHeader header;
+  const auto at = index_at();
+  if (!at || !look_at(*at, ChunkType::index, index)) return std::nullopt;
+  const auto payload = look_at(*at + kChunkHeaderBytes + index.stored, ChunkType::end, header);
+  if (!payload || (header.flags & kCompressed) != 0) return std::nullopt;
+  util::Result<End> end = parse_end(text_of(*payload));
+  return end ? std::optional{std::move(*end)} : std::nullopt;
 }
 
 bool FileReader::jump() {

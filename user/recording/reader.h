@@ -71,6 +71,8 @@ class Reader {
   virtual void leave_out_ordinary() = 0;
   // Where it is known.
   [[nodiscard]] virtual const std::optional<End>& end() const = 0;
+  // The same before it is reached, by the file's last bytes; nothing of a pipe, or where they are damaged or missing.
+  [[nodiscard]] virtual std::optional<End> end_ahead() = 0;
   // What could not be read, a sentence each, so far.
   [[nodiscard]] virtual const std::vector<std::string>& problems() const = 0;
   [[nodiscard]] virtual const std::string& name() const = 0;

@@ -331,8 +331,7 @@ void Live::tell_clock(const Handler& handler) {
   record.moved_ns = moved.count();
   emit(handler, record, TW_KIND_CLOCK);
   if (moved >= kClockSet || moved <= -kClockSet)
-    log_info("the wall clock was set " + util::human(moved < Duration::zero() ? -moved : moved) +
-             (moved < Duration::zero() ? " back" : " ahead") + ": times from here on are of the new one");
+    log_info("the wall clock was set " + util::moved_words(moved) + ": times from here on are of the new one");
 }
 
 void Live::tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now,

@@ -146,6 +146,11 @@ std::string clock_time(BootTime time, const WallClock& clock) {
   return fmt::format("{:02}:{:02}:{:02}.{:03}", tm.tm_hour, tm.tm_min, tm.tm_sec, wall.nanoseconds / 1'000'000);
 }
 
+std::string moved_words(Duration d) {
+  const auto moved = std::chrono::round<std::chrono::milliseconds>(d);
+  return d < Duration::zero() ? human(-moved) + " back" : human(moved) + " ahead";
+}
+
 // Cut, never rounded up: "waited 3.5 s" must not be said of 3.46 s.
 std::string human(Duration d) {
   if (d < Duration::zero()) {

@@ -80,6 +80,8 @@ std::string rfc3339(BootTime time, const WallClock& clock);
 std::string clock_time(BootTime time, const WallClock& clock);
 // "3.5 s", "120 s", "2 min 5 s", "850 ms": for people.
 std::string human(Duration d);
+// "1 h ahead", "1.5 s back": how far a clock was moved, to the millisecond.
+std::string moved_words(Duration d);
 // "10s", "1.5s", "200ms", "3min", "2h": what --for and --threshold take. False where it is not a duration.
 bool parse_duration(const std::string& text, Duration& out);
 // The same, above 0; the Error says what to write.

@@ -128,6 +128,11 @@ TEST(DurationWord, IsParsedAgainToTheNanosecond) {
   }
 }
 
+TEST(WallClock, HowFarItWasMoved) {
+  EXPECT_EQ(moved_words(Duration{3'599'999'999'940}), "1 h ahead");
+  EXPECT_EQ(moved_words(Duration{-1'500'000'000}), "1.5 s back");
+}
+
 TEST(WallClock, AStepHoldsFromItsMomentOn) {
   WallClock clock{kMarch};
   const WallClock copy = clock;
