@@ -40,7 +40,7 @@
 #define TW_KIND_HOST 38      /* TCP's memory and orphans, where one of them is near its limit */
 #define TW_KIND_MIB 39       /* counters of one network namespace, beside a process's observation */
 #define TW_KIND_HELD 40      /* what `tcpwhy top` counts: never in the stream, hence in no recording */
-#define TW_KIND_CLOCK 41     /* the wall clock was set, or has drifted: its offset from here on */
+#define TW_KIND_CLOCK 41     /* the wall clock was set: its offset from here on */
 
 struct tw_header {
   __u64 time_ns; /* CLOCK_BOOTTIME */

@@ -61,6 +61,20 @@ TEST(TimedOut, KeepaliveProbesWithoutAnAnswer) {
   EXPECT_EQ(told.slugs(), kSlug);
 }
 
+// SO_ERROR, asked in the moment between the error and the end, gives the error and clears it.
+TEST(TimedOut, KeepaliveWhoseErrorTheProgramTookAway) {
+  const std::string probed = R"(
+    at 0ms   connect cli 10.0.0.1:50000 -> 10.0.0.9:22 by ssh[4410]
+    at 10ms  established cli
+    at 60s   set cli keepalive probes 3
+  )";
+  EXPECT_EQ(brief(tell(probed + "close cli\nuntil 62s").first(kSlug)),
+            "keepalive-timeout critical certain remote-host 10.0.0.9:22");
+  // The program gave up first, or the peer answered with a reset.
+  EXPECT_EQ(tell(probed + "close cli shutdown 3\nuntil 62s").phases(kSlug), "");
+  EXPECT_EQ(tell(probed + "reset-received cli\nclose cli\nuntil 62s").phases(kSlug), "");
+}
+
 TEST(TimedOut, TheProgramsOwnLimit) {
   const Told told = tell(R"(
     at 0ms    connect cli 10.0.0.1:50000 -> 10.0.0.9:22 by ssh[4410]

@@ -192,13 +192,18 @@ def test_a_wall_clock_that_is_set(tool, folder):
     """Each line has the time that the clock showed at its moment, live and in the report; no duration jumps with it."""
     ahead = folder / "ahead"
     ahead.write_bytes(bytes(8))
+
+    def set_ahead(seconds):
+        with ahead.open("r+b") as mapped:  # never shorter than it is
+            mapped.write((seconds * 10**9).to_bytes(8, "little", signed=True))
+
     preloaded = {"LD_PRELOAD": str(causes_path().parent / "preload" / "moved_clock.so"), "MOVED_CLOCK": str(ahead)}
     file = folder / "run"
     hour = 3600
     with Tracer(tool, "--record", file, env=preloaded) as tracer:
         resets()
         assert tracer.wait_for(lambda: len(tracer.findings()) == 1, 5)
-        ahead.write_bytes((hour * 10**9).to_bytes(8, "little", signed=True))
+        set_ahead(hour)
         assert tracer.wait_for(lambda: any("was set 1 h ahead" in line for line in tracer.err), 5), tracer.err
         resets()
         assert tracer.wait_for(lambda: len(tracer.findings()) == 2, 5)

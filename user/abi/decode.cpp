@@ -197,7 +197,11 @@ void to_body(const tw_mib& r, Event& e) {
   std::copy(std::begin(r.values), std::end(r.values), mib.values.begin());
   e.body = mib;
 }
-void to_body(const tw_clock& r, Event& e) { e.body = Clock{{r.wall_offset_ns}, std::chrono::nanoseconds{r.moved_ns}}; }
+void to_body(const tw_clock& r, Event& e) {
+  constexpr std::int64_t kFarthest = std::int64_t{1} << 62;
+  e.body = Clock{util::wall_offset(r.wall_offset_ns),
+                 std::chrono::nanoseconds{std::clamp<std::int64_t>(r.moved_ns, -kFarthest, kFarthest)}};
+}
 void to_body(const tw_tick&, Event& e) { e.body = Tick{}; }
 void to_body(const tw_lost& r, Event& e) { e.body = Lost{kind_name(r.kind), r.count}; }
 // Laid out like a loss.

@@ -267,7 +267,7 @@ struct Mib {
   std::array<std::uint64_t, kMibNames.size()> values{};
 };
 
-// The wall clock was set, or has drifted from what was told before.
+// The wall clock was set (settimeofday, a step of NTP, a leap second). Slewing moves boot time alike and is none.
 struct Clock {
   util::WallOffset offset;  // from here on
   util::Duration moved{};   // ahead, where it is more than before

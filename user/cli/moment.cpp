@@ -5,6 +5,7 @@
 
 #include <ctime>
 #include <optional>
+#include <vector>
 
 namespace tcpwhy::cli {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::int64_t kNs = 1'000'000'000;
+constexpr std::time_t kLastSecond = 4'600'000'000;  // in 2115: no sum of nanoseconds overflows
 
 // What follows the seconds: nothing, or ".5"; `end`: what must come last.
 std::optional<std::int64_t> fraction_ns(const char* text, const std::string& end) {
@@ -28,7 +30,9 @@ std::optional<std::int64_t> absolute_ns(const std::string& text) {
   const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &fields);
   const auto fraction = rest ? fraction_ns(rest, "Z") : std::nullopt;
   if (!fraction) return std::nullopt;
-  return static_cast<std::int64_t>(::timegm(&fields)) * kNs + *fraction;
+  const std::time_t seconds = ::timegm(&fields);
+  if (seconds < 0 || seconds > kLastSecond) return std::nullopt;
+  return static_cast<std::int64_t>(seconds) * kNs + *fraction;
 }
 
 std::optional<std::int64_t> clock_ns(const std::string& text, std::int64_t start_ns) {
@@ -51,6 +55,24 @@ std::optional<std::int64_t> clock_ns(const std::string& text, std::int64_t start
   return ns;
 }
 
+// Where the clock was set, each stretch of it has such a moment of its own: nothing where none lies within its stretch.
+std::optional<util::BootTime> moment_of_day(const std::string& text, util::BootTime start, const util::WallClock& wall,
+                                            util::WallClock::Which which) {
+  std::vector<util::BootTime> begins{start};
+  for (const util::WallStep& step : wall.steps())
+    if (step.from > start) begins.push_back(step.from);
+  std::optional<util::BootTime> found;
+  for (std::size_t i = 0; i < begins.size() && begins.size() > 1; ++i) {
+    const auto ns = clock_ns(text, wall.wall_ns(begins[i]));
+    if (!ns) return std::nullopt;
+    const util::BootTime here{util::Duration{*ns - wall.at(begins[i]).nanoseconds}};
+    const bool within = i + 1 == begins.size() || here < begins[i + 1];
+    // The last stretch goes on for ever: what it shows days later was not meant where another shows it.
+    if (within && (!found || (which == util::WallClock::Which::last && here - begins[i] < 12h))) found = here;
+  }
+  return found;
+}
+
 }  // namespace
 
 util::Result<util::BootTime> parse_moment(const std::string& text, util::BootTime start, const util::WallClock& wall,
@@ -58,6 +80,7 @@ util::Result<util::BootTime> parse_moment(const std::string& text, util::BootTim
   if (text.empty()) return util::BootTime{};
   util::Duration after{};
   if (text.front() == '+' && util::parse_duration(text.substr(1), after)) return start + after;
+  if (const auto moment = moment_of_day(text, start, wall, which)) return *moment;
   std::optional<std::int64_t> ns = absolute_ns(text);
   if (!ns) ns = clock_ns(text, wall.wall_ns(start));
   if (!ns)

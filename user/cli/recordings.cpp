@@ -77,7 +77,8 @@ void make_names_unique(core::RunIdentity& run) {
 util::WallClock Run::whole_clock() const {
   const util::WallClock& told = meta().settings.identity.wall;
   util::WallClock clock{told.at_start()};
-  for (const util::WallStep& step : told.steps()) clock.step(step);
+  for (const auto& piece : pieces)
+    for (const util::WallStep& step : piece->meta().settings.identity.wall.steps()) clock.step(step);
   if (const auto end = pieces.back()->end_ahead())
     for (const util::WallStep& step : end->clock_steps) clock.step(step);
   return clock;
@@ -127,9 +128,12 @@ Joined join(Recordings& recordings) {
   for (std::uint32_t host = 0; host < hosts; ++host) {
     const core::Settings& own = recordings.runs[host].meta().settings;
     const auto ahead = offsets[host] ? offsets[host]->ahead : util::Duration{};
-    const util::Duration shift =
+    // Of what is not damaged it is far less; no sum with a boot time may overflow.
+    constexpr util::Duration kFarthest{std::int64_t{1} << 60};
+    const util::Duration shift = std::clamp(
         util::Duration{own.identity.wall.at_start().nanoseconds - settings.identity.wall.at_start().nanoseconds} -
-        ahead;
+            std::clamp(ahead, -kFarthest, kFarthest),
+        -kFarthest, kFarthest);
     joined.translators.emplace_back(host, settings.identity.host_name(host), shift, own.names, settings.names);
     settings.max_connections = std::max(settings.max_connections, own.max_connections);
     if (host > 0) settings.other_filters.push_back(core::of_host(own.filter, host));

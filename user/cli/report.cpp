@@ -91,8 +91,8 @@ int run_report(const ReportOptions& options) {
   const auto joined = join_hosts(options.files, *recordings);
   if (!joined) return fail(joined.error());
   const core::Settings settings = settings_of(options.filter, options.thresholds.effective(), *joined);
-  // What --since passes over is not read, the clock's steps neither.
-  if (!options.since.empty())
+  // What --since passes over, or a piece that is missing, is not read, the clock's steps neither.
+  if (!options.since.empty() || recordings->first().pieces.size() > 1)
     for (const util::WallStep& step : wall.steps()) util::WallClock{settings.identity.wall}.step(step);
   if (options.format == Format::html) return report_html(options, *recordings, *joined, settings, span);
   if (options.connections || !options.connection.empty())

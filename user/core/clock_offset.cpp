@@ -131,7 +131,7 @@ std::optional<util::Duration> ClockOffsets::ahead_of(const End& a, const End& b)
   bounds.there(a.rst_sent, b.rst_received);
   bounds.back(b.fin_sent, a.fin_received);
   bounds.back(b.rst_sent, a.rst_received);
-  if (bounds.most && bounds.least) return (*bounds.most + *bounds.least) / 2;
+  if (bounds.most && bounds.least) return *bounds.least + (*bounds.most - *bounds.least) / 2;
   if (bounds.most) return *bounds.most - half;
   if (bounds.least) return *bounds.least + half;
   return std::nullopt;

@@ -90,7 +90,7 @@ struct Words {
                        e.memory_pressure, e.memory_high, e.orphans, e.orphans_limit);
   }
   std::string operator()(const abi::Clock& e) const {
-    return fmt::format("the wall clock moved {}: times from here on are of the new one", util::moved_words(e.moved));
+    return fmt::format("the wall clock was set {}", util::moved_words(e.moved));
   }
   std::string operator()(const abi::Seed&) const { return {}; }
   std::string operator()(const abi::Tick&) const { return {}; }

@@ -31,13 +31,16 @@ constexpr auto kStillRecorded = 2s;
 // Keys of connections without a cookie: cookies count from 1 and never get here.
 constexpr std::uint64_t kOwnKeys = 1ULL << 63;
 
-// The error that ended it. Where the program took it away in the moment between error and end (SO_ERROR), a purged write
-// queue with data unacknowledged after time-outs tells all the same.
-int error_of(const abi::StateChange& e) {
+// The error that ended it. Where the program took it away in the moment between error and end (SO_ERROR), it is told all
+// the same: by a purged write queue with data unacknowledged after time-outs, or by keepalive probes that nobody answered
+// on a connection that neither side closed.
+int error_of(const abi::StateChange& e, const Connection& c) {
   const abi::Socket& s = e.socket;
-  const bool given_up = s.err == 0 && e.from != TcpState::syn_sent && s.shutdown != 3 && s.packets_out == 0 &&
-                        s.retransmits > 0 && s.unacked() > 0;
-  return given_up ? ETIMEDOUT : s.err;
+  if (s.err != 0 || e.from == TcpState::syn_sent || s.shutdown == 3) return s.err;
+  const bool data_given_up = s.packets_out == 0 && s.retransmits > 0 && s.unacked() > 0;
+  const bool keepalive_given_up = s.keepalive && s.probes_out > 0 && s.unacked() == 0 && !c.reset_received &&
+                                  s.segment_age && *s.segment_age >= s.keepalive_time;
+  return data_given_up || keepalive_given_up ? ETIMEDOUT : 0;
 }
 
 bool is_open(const Connection& c) { return !c.ending; }
@@ -548,7 +551,7 @@ void Facts::on(const abi::StateChange& e) {
   }
   if (e.from == TcpState::syn_recv && c.role == ConnectionRole::unknown) c.role = ConnectionRole::server;
   if (e.to == TcpState::close) {
-    c.ending = Ending{now_, e.from, error_of(e)};
+    c.ending = Ending{now_, e.from, error_of(e, c)};
     if (e.from != TcpState::syn_sent && e.socket.err == 0 && e.socket.total_retrans > 0 && e.socket.unacked() <= 1)
       note_repair(c);
     if (c.reset_sent && c.reset_sent->state_before == TcpState::unknown) c.reset_sent->state_before = e.from;

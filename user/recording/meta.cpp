@@ -178,16 +178,9 @@ void read_steps(Object& object, std::vector<util::WallStep>& out) {
   object.each("clock_steps", [&out](const std::string&, const Json& value) {
     if (!value.is_array() || value.size() != 2 || !value[0].is_number_unsigned() || !value[1].is_number_integer())
       return false;
-    out.push_back({util::boot_time(value[0].get<std::uint64_t>()), {value[1].get<std::int64_t>()}});
+    out.push_back({util::boot_time(value[0].get<std::uint64_t>()), util::wall_offset(value[1].get<std::int64_t>())});
     return true;
   });
-}
-
-// Those that no record of the file tells of.
-std::vector<util::WallStep> steps_before(const util::WallClock& clock, std::uint64_t begins_ns) {
-  std::vector<util::WallStep> steps = clock.steps();
-  std::erase_if(steps, [&](const util::WallStep& step) { return step.from >= util::boot_time(begins_ns); });
-  return steps;
 }
 
 }  // namespace
@@ -201,7 +194,7 @@ std::string to_json(const Meta& meta) {
                      {"netns", s.identity.netns},
                      {"kernel", meta.kernel},
                      {"wall_offset_ns", s.identity.wall.at_start().nanoseconds},
-                     {"clock_steps", steps_json(steps_before(s.identity.wall, meta.begins_ns))},
+                     {"clock_steps", steps_json(s.identity.wall.steps())},
                      {"piece", meta.piece},
                      {"started_ns", meta.started_ns},
                      {"begins_ns", meta.begins_ns},
@@ -229,7 +222,7 @@ util::Result<Meta> parse_meta(std::string_view text) {
   object.text("kernel", meta.kernel);
   util::WallOffset at_start;
   object.number("wall_offset_ns", at_start.nanoseconds);
-  s.identity.wall = at_start;
+  s.identity.wall = util::wall_offset(at_start.nanoseconds);
   std::vector<util::WallStep> steps;
   read_steps(object, steps);
   for (const util::WallStep& step : steps) s.identity.wall.step(step);

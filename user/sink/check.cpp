@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "user/sink/flood.h"
@@ -23,6 +24,7 @@ using core::Severity;
 constexpr std::array<std::string_view, 3> kSeverityWords = {"INFO", "WARNING", "CRITICAL"};
 constexpr std::array<std::string_view, 3> kColours = {"36", "33", "1;31"};
 constexpr std::size_t kMostHints = 3;
+constexpr util::Duration kWithoutDate = std::chrono::hours{12};  // longer ago, a time of day would mislead
 // A cause is judged again until it is known; its symptoms follow it.
 constexpr util::Duration kSettles = std::chrono::seconds{2};
 
@@ -59,13 +61,19 @@ std::string performance(const Problems& problems, Severity fail_on, const core::
                      summary.events_lost + summary.recorder_lost, seconds(summary.ended - summary.started));
 }
 
+// What happens and is over, as a reset; not a condition, which lasts.
+bool is_event(const core::Finding& f) {
+  return f.phase == core::Phase::event || (f.phase == core::Phase::update && f.duration == util::Duration::zero());
+}
+
 // What the worst story came to: the last thing that happened in it, where that is as bad as its root, or worse.
 const core::Finding* outcome_of(const std::vector<const core::Finding*>& listed) {
   const core::Finding* last = nullptr;
   for (const core::Finding* f : listed) {
     const core::Finding& root = *listed.front();
-    if (f == &root || f->story != root.story || f->phase == core::Phase::open || is_over(*f)) continue;
-    if (f->severity >= root.severity && f->since > root.since && (!last || f->since > last->since)) last = f;
+    if (f == &root || f->story != root.story || !is_event(*f)) continue;
+    if (f->severity < root.severity || f->time < root.since) continue;
+    if (!last || std::tuple{f->severity, f->time} > std::tuple{last->severity, last->time}) last = f;
   }
   return last;
 }
@@ -123,7 +131,7 @@ std::string CheckSink::headline(const core::Summary& summary, const Listed& list
     const bool all_over = std::all_of(listed.begin(), listed.end(), [](const core::Finding* f) { return is_over(*f); });
     text += counts + (all_over ? ", over by now" : "");
     if (!listed.empty()) {
-      text += fmt::format("{}: {}", is_over(*listed.front()) ? "; at its worst" : "", listed.front()->words.summary);
+      text += fmt::format("{}: {}", is_over(*listed.front()) ? "; while it lasted" : "", listed.front()->words.summary);
       if (const core::Finding* outcome = outcome_of(listed)) text += " Then: " + outcome->words.summary;
     }
   }
@@ -139,7 +147,7 @@ std::string CheckSink::lines(const Listed& listed, const core::Summary& summary)
     at_end.time = summary.ended;
     if (flood.takes(at_end)) continue;
     if (f->role == core::StoryRole::root) root = f;
-    text += line(*f, root && root != f && root->story == f->story);
+    text += line(*f, root && root != f && root->story == f->story, summary.ended);
   }
   for (const Flood::Line& more : flood.due(summary.ended, true))
     text += fmt::format("{}  {}\n", paint(more.severity, fmt::format("{:<8}", kSeverityWords[index(more.severity)])),
@@ -147,20 +155,24 @@ std::string CheckSink::lines(const Listed& listed, const core::Summary& summary)
   return text;
 }
 
-// ", since 12:09:54", ", at 12:09:54", ", 12:09:54 to 12:09:59, recovered after 4.6 s; at its worst"
-std::string CheckSink::when(const core::Finding& finding) const {
-  const auto clock = [this](util::BootTime time) { return util::clock_time(time, run_.wall).substr(0, 8); };
+// ", since 12:09:54", ", at 12:09:54", ", 12:09:54 to 12:09:59", "..., recovered after 4.6 s; while it lasted"
+std::string CheckSink::when(const core::Finding& finding, util::BootTime end) const {
+  const auto clock = [&](util::BootTime time) {
+    return end - time < kWithoutDate ? util::clock_time(time, run_.wall).substr(0, 8) : util::rfc3339(time, run_.wall);
+  };
   const std::string since = clock(finding.since);
   if (is_over(finding))
-    return fmt::format(", {} to {}, {}; at its worst", since, clock(finding.since + finding.duration), end_of(finding));
-  const bool instant = finding.duration == util::Duration::zero() && finding.count_total <= 1;
-  return fmt::format(", {} {}", instant ? "at" : "since", since);
+    return fmt::format(", {} to {}, {}; while it lasted", since, clock(finding.since + finding.duration),
+                       end_of(finding));
+  if (!is_event(finding)) return ", since " + since;
+  const std::string last = clock(finding.time);
+  return finding.count_total <= 1 || since == last ? ", at " + last : fmt::format(", {} to {}", since, last);
 }
 
 // "CRITICAL  accept-queue-overflow (not-accepting), since 12:09:54: web[12] has accepted nothing ... Why: ... Next: ..."
-std::string CheckSink::line(const core::Finding& finding, bool below_root) const {
+std::string CheckSink::line(const core::Finding& finding, bool below_root, util::BootTime end) const {
   std::string text = fmt::format("{}{} ({}){}: {}", is_over(finding) ? "was " : "", finding.slug, finding.cause,
-                                 when(finding), finding.words.summary);
+                                 when(finding, end), finding.words.summary);
   const std::string count = counted(finding.count_total, "connection");
   if (finding.count_total > 1 && text.find(count) == std::string::npos) text += fmt::format(" {} in all.", count);
   if (!below_root && !finding.words.cause.empty()) text += " Why: " + sentence(finding.words.cause);

@@ -46,8 +46,8 @@ class CheckSink : public Sink {
 
   [[nodiscard]] std::string headline(const core::Summary& summary, const Listed& listed) const;
   [[nodiscard]] std::string lines(const Listed& listed, const core::Summary& summary) const;
-  [[nodiscard]] std::string when(const core::Finding& finding) const;
-  [[nodiscard]] std::string line(const core::Finding& finding, bool below_root) const;
+  [[nodiscard]] std::string when(const core::Finding& finding, util::BootTime end) const;
+  [[nodiscard]] std::string line(const core::Finding& finding, bool below_root, util::BootTime end) const;
   [[nodiscard]] std::string paint(core::Severity severity, std::string_view text) const;
   void write_json(const core::Summary& summary, const std::string& headline);
 

@@ -16,7 +16,9 @@ core::Finding brought_up_to(core::Finding then, const core::Finding& now) {
   then.phase = now.phase;
   then.ended = now.ended;
   then.time = now.time;
+  then.since = now.since;
   then.duration = now.duration;
+  if (then.owner && now.owner && then.owner->same(*now.owner)) then.owner->exit = now.owner->exit;
   then.severity = now.severity;
   then.count_total = now.count_total;
   if (now.phase == core::Phase::closed && then.cause == now.cause) then.words.advice = now.words.advice;

@@ -320,7 +320,7 @@ void Live::emit_tick(const Handler& handler) {
   emit(handler, record, TW_KIND_TICK);
 }
 
-// Somebody set the wall clock, or NTP has moved it bit by bit since it was told.
+// Somebody set the wall clock, or NTP stepped it, at once or in small steps that add up.
 void Live::tell_clock(const Handler& handler) {
   const util::WallOffset offset = host::read_wall_offset();
   const Duration moved{offset.nanoseconds - wall_told_.nanoseconds};

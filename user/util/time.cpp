@@ -103,6 +103,12 @@ WallOffset WallClock::at(BootTime time) const {
   return next == steps_->list.begin() ? at_start_ : std::prev(next)->offset;
 }
 
+std::int64_t WallClock::wall_ns(BootTime time) const {
+  std::int64_t sum = 0;
+  const bool overflows = __builtin_add_overflow(time.time_since_epoch().count(), at(time).nanoseconds, &sum);
+  return overflows ? std::numeric_limits<std::int64_t>::max() : sum;  // of a damaged recording
+}
+
 void WallClock::step(WallStep step) {
   const std::lock_guard lock{steps_->mutex};
   if (!steps_->list.empty() && step.from <= steps_->list.back().from) return;

@@ -37,7 +37,14 @@ struct WallOffset {
   std::int64_t nanoseconds = 0;
 };
 
-// From this moment on the wall clock had another offset: somebody set it, or NTP had moved it bit by bit.
+// Of what a file says: until the year 2116, so that no sum with a boot time overflows, however damaged it is.
+inline WallOffset wall_offset(std::int64_t nanoseconds) {
+  constexpr std::int64_t kLeast = -(std::int64_t{1} << 60);
+  constexpr std::int64_t kMost = std::int64_t{1} << 62;
+  return {nanoseconds < kLeast ? kLeast : nanoseconds > kMost ? kMost : nanoseconds};
+}
+
+// From this moment on the wall clock had another offset: somebody set it, NTP stepped it, or a leap second came.
 struct WallStep {
   BootTime from{};
   WallOffset offset;
@@ -52,9 +59,7 @@ class WallClock {
   [[nodiscard]] WallOffset at_start() const { return at_start_; }
   [[nodiscard]] WallOffset at(BootTime time) const;
   // Nanoseconds since 1970.
-  [[nodiscard]] std::int64_t wall_ns(BootTime time) const {
-    return time.time_since_epoch().count() + at(time).nanoseconds;
-  }
+  [[nodiscard]] std::int64_t wall_ns(BootTime time) const;
   // One that is not later than the newest is known already, and changes nothing.
   void step(WallStep step);
   [[nodiscard]] std::vector<WallStep> steps() const;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -324,6 +325,17 @@ TEST(Decode, CountersOfANamespace) {
   EXPECT_EQ(mib.netns, 9U);
   EXPECT_EQ(mib.values.at(static_cast<std::size_t>(MibCounter::abort_on_close)), 7U);
   EXPECT_EQ(kMibNames.back(), "TCPAbortOnClose");
+}
+
+TEST(Decode, AClockSaysNothingThatOverflows) {
+  tw_clock record{};
+  record.wall_offset_ns = std::numeric_limits<std::int64_t>::max();
+  record.moved_ns = std::numeric_limits<std::int64_t>::min();
+  const auto event = decode(bytes_of(record, TW_KIND_CLOCK));
+  ASSERT_TRUE(event);
+  const auto& clock = std::get<Clock>(event->body);
+  EXPECT_GT(clock.offset.nanoseconds + (std::int64_t{1} << 60), clock.offset.nanoseconds);
+  EXPECT_LT(util::moved_words(clock.moved).size(), 40U);
 }
 
 TEST(Decode, ALossNamesWhatWasLost) {

@@ -40,7 +40,7 @@ TEST_F(Moment, AClockTimeIsTheFirstFromTheStartOn) {
 TEST_F(Moment, AfterTheStart) { EXPECT_EQ(of("+90s"), "2026-03-01T12:01:30.000000Z"); }
 
 TEST_F(Moment, WhatIsNoTimeIsSaid) {
-  for (const char* text : {"noon", "12", "+", "+x", "2026-03-01", "12:09:54Z", "25:00:00"})
+  for (const char* text : {"noon", "12", "+", "+x", "2026-03-01", "12:09:54Z", "25:00:00", "9999-01-01T00:00:00Z"})
     EXPECT_EQ(of(text), std::string{"'"} + text + "' is no time");
 }
 
@@ -52,6 +52,20 @@ TEST_F(Moment, OfAClockThatWasSetBack) {
   };
   EXPECT_EQ(at(util::WallClock::Which::first), 300s);
   EXPECT_EQ(at(util::WallClock::Which::last), 300s + 3600s);
+}
+
+TEST_F(Moment, OfDayAfterTheClockWasSet) {
+  const auto at = [](const std::string& text, const util::WallClock& clock, util::WallClock::Which which) {
+    return std::chrono::duration_cast<std::chrono::seconds>(*parse_moment(text, start, clock, which) - start).count();
+  };
+  util::WallClock back{wall};
+  back.step({start + 600s, {wall.nanoseconds - 3600LL * 1'000'000'000}});  // at 12:10 it was set to 11:10
+  EXPECT_EQ(at("11:30", back, util::WallClock::Which::first), 1800);
+  EXPECT_EQ(at("12:05", back, util::WallClock::Which::first), 300);
+  EXPECT_EQ(at("12:05", back, util::WallClock::Which::last), 3900);
+  util::WallClock from_1970{util::WallOffset{-1000LL * 1'000'000'000}};
+  from_1970.step({start + 60s, {wall.nanoseconds}});  // it began at midnight, NTP set it to 12:01
+  EXPECT_EQ(at("12:09:54", from_1970, util::WallClock::Which::last), 594);
 }
 
 TEST_F(Moment, NothingIsTheTimeZero) {

@@ -47,6 +47,17 @@ TEST(Meta, SaysWhatItWasTold) {
   EXPECT_TRUE(back->every_transition);
 }
 
+TEST(Meta, KeepsTheStepsOfTheClock) {
+  Meta m;
+  m.settings.identity.wall = util::WallOffset{5};
+  m.settings.identity.wall.step({util::boot_time(8), {9}});
+  const auto back = parse_meta(to_json(m));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->settings.identity.wall.at(util::boot_time(7)).nanoseconds, 5);
+  EXPECT_EQ(back->settings.identity.wall.at(util::boot_time(8)).nanoseconds, 9);
+  EXPECT_FALSE(parse_meta(R"({"host":"h","boot_id":"b","wall_offset_ns":1,"clock_steps":[[1]]})"));
+}
+
 TEST(Meta, WhatCannotBeUsedIsAnErrorThatNamesIt) {
   const auto wrong = [](const std::string& json) {
     const auto m = parse_meta(json);
@@ -66,12 +77,16 @@ TEST(Meta, WhatCannotBeUsedIsAnErrorThatNamesIt) {
 }
 
 TEST(End, SaysWhatItWasTold) {
-  const auto back = parse_end(to_json(End{5, 6, 7, true}));
+  const auto back = parse_end(to_json(End{5, 6, 7, true, {{util::boot_time(8), {-9}}, {util::boot_time(10), {11}}}}));
   ASSERT_TRUE(back);
   EXPECT_EQ(back->connections, 5U);
   EXPECT_EQ(back->recorder_lost, 6U);
   EXPECT_EQ(back->ended_ns, 7U);
   EXPECT_TRUE(back->next_piece);
+  ASSERT_EQ(back->clock_steps.size(), 2U);
+  EXPECT_EQ(back->clock_steps[0].from, util::boot_time(8));
+  EXPECT_EQ(back->clock_steps[0].offset.nanoseconds, -9);
+  EXPECT_EQ(back->clock_steps[1].offset.nanoseconds, 11);
   EXPECT_FALSE(parse_end("{\"connections\":\"many\"}"));
 }
 

@@ -88,10 +88,10 @@ TEST(Check, WhatIsOverCountsAndIsTold) {
   const Said said = check({ended(sample_root(), core::Ended::recovered)});
   EXPECT_EQ(said.health, Health::critical);
   EXPECT_THAT(said.lines[0],
-              StartsWith("TCPWHY CRITICAL - 1 critical, over by now; at its worst: lighttpd[2112] sent"));
+              StartsWith("TCPWHY CRITICAL - 1 critical, over by now; while it lasted: lighttpd[2112] sent"));
   EXPECT_THAT(said.lines[1],
               StartsWith("CRITICAL  was synack-retransmit-unexpected (accept-queue-full), 12:09:51 to 12:09:54, "
-                         "recovered after 3.5 s; at its worst: lighttpd[2112] sent"));
+                         "recovered after 3.5 s; while it lasted: lighttpd[2112] sent"));
 }
 
 TEST(Check, WhatIsOpenAtTheEndIsNotOver) {
@@ -113,7 +113,13 @@ TEST(Check, TheVerdictSaysWhatTheWorstStoryCameTo) {
   const Said said = check({ended(sample_root(), core::Ended::closed), sample_symptom(), refused});
   EXPECT_THAT(said.lines[0], HasSubstr("sent 5 bytes. Then: curl[4410] cannot connect: nothing listens there. | "));
   EXPECT_THAT(said.lines, Contains("more: tcpwhy explain connect-refused --cause listener-gone"));
-  // What comes before its root, or is milder, is no outcome.
+  // What lasts still, comes before its root, or is milder, is no outcome.
+  core::Finding lasting = ended(sample_symptom(), core::Ended::trace_end);
+  lasting.severity = Severity::critical;
+  EXPECT_THAT(check({sample_root(), lasting}).lines[0], Not(HasSubstr("Then:")));
+  core::Finding before = refused;
+  before.time = before.since = sample_root().since - std::chrono::seconds{1};
+  EXPECT_THAT(check({sample_root(), before}).lines[0], Not(HasSubstr("Then:")));
   refused.severity = Severity::warning;
   EXPECT_THAT(check({sample_root(), refused}).lines[0], Not(HasSubstr("Then:")));
 }
