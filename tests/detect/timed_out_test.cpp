@@ -66,13 +66,13 @@ TEST(TimedOut, KeepaliveWhoseErrorTheProgramTookAway) {
   const std::string probed = R"(
     at 0ms   connect cli 10.0.0.1:50000 -> 10.0.0.9:22 by ssh[4410]
     at 10ms  established cli
-    at 60s   set cli keepalive probes 3
+    at 3h    set cli keepalive probes 3
   )";
-  EXPECT_EQ(brief(tell(probed + "close cli\nuntil 62s").first(kSlug)),
+  EXPECT_EQ(brief(tell(probed + "close cli\nuntil 10802s").first(kSlug)),
             "keepalive-timeout critical certain remote-host 10.0.0.9:22");
   // The program gave up first, or the peer answered with a reset.
-  EXPECT_EQ(tell(probed + "close cli shutdown 3\nuntil 62s").phases(kSlug), "");
-  EXPECT_EQ(tell(probed + "reset-received cli\nclose cli\nuntil 62s").phases(kSlug), "");
+  EXPECT_EQ(tell(probed + "close cli shutdown 3\nuntil 10802s").phases(kSlug), "");
+  EXPECT_EQ(tell(probed + "reset-received cli\nclose cli\nuntil 10802s").phases(kSlug), "");
 }
 
 TEST(TimedOut, TheProgramsOwnLimit) {
