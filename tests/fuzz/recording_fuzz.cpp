@@ -7,6 +7,7 @@
 #include "user/recording/codec.h"
 #include "user/recording/reader.h"
 
+using tcpwhy::recording::Arrangement;
 using tcpwhy::recording::Bytes;
 using tcpwhy::recording::View;
 
@@ -36,8 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read(bytes, true);
   // The transposition by itself, and one record by itself.
   const auto raw = static_cast<std::uint32_t>(size > 8 ? size - 8 : size);
-  (void)tcpwhy::recording::restore(bytes, raw);
-  (void)tcpwhy::recording::restore_without_ordinary(bytes, raw);
+  for (const auto how : {Arrangement::by_kind, Arrangement::by_state}) {
+    (void)tcpwhy::recording::restore(bytes, raw, how);
+    (void)tcpwhy::recording::restore_without_ordinary(bytes, raw, how);
+  }
   (void)tcpwhy::abi::decode(bytes);
   return 0;
 }

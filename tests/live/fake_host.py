@@ -33,7 +33,7 @@ class Writer:
         self.file = file
         self.index = b""
         self.chunks = 0
-        head = recording_reader.FILE_MAGIC + struct.pack("<I", 1)
+        head = recording_reader.FILE_MAGIC + struct.pack("<I", 2)
         file.write(head + struct.pack("<I", zlib.crc32(head)))
 
     def chunk(self, kind, payload, records=0, time=0):

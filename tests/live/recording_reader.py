@@ -13,13 +13,14 @@ import zstandard
 FILE_MAGIC = b"TCPWHY\r\n"
 CHUNK = struct.Struct("<4sHHIIIIQIIII")
 META, SEED, EVENTS, INDEX, END = range(1, 6)
-COMPRESSED, TRANSPOSED, REQUIRED = 1, 2, 0x8000
+COMPRESSED, BY_KIND, BY_STATE, REQUIRED = 1, 2, 4, 0x8000
+GROUP = {BY_KIND: struct.Struct("<HHI"), BY_STATE: struct.Struct("<HHHHI")}  # kind, size, then states and 0, records
 
 
 def chunks(data):
     """(type, flags, lost before, raw length, payload) of each."""
     assert data[:8] == FILE_MAGIC and zlib.crc32(data[:12]) == struct.unpack_from("<I", data, 12)[0]
-    assert struct.unpack_from("<I", data, 8)[0] == 1
+    assert struct.unpack_from("<I", data, 8)[0] in (1, 2)
     at = 16
     while True:
         magic, kind, flags, stored, unpacked, raw, count, _time, lost, _, payload_crc, crc = CHUNK.unpack_from(data, at)
@@ -36,41 +37,42 @@ def chunks(data):
             return
 
 
-def restored(payload):
+def restored(payload, arrangement):
     """Records in the stream's order."""
     (count,) = struct.unpack_from("<I", payload)
-    groups = [list(struct.unpack_from("<HHI", payload, 4 + 8 * i)) for i in range(count)]  # kind, size, records
-    at = 4 + 8 * count
-    total = sum(group[2] for group in groups)
+    row = GROUP[arrangement]
+    groups = [row.unpack_from(payload, 4 + row.size * i) for i in range(count)]
+    at = 4 + row.size * count
+    total = sum(group[-1] for group in groups)
     order = payload[at:at + total]
     at += total
     columns = []
-    for _kind, size, records in groups:
+    for _kind, size, *_states, records in groups:
         columns.append([payload[at + c * records:at + (c + 1) * records] for c in range(size)])
         at += size * records
     rows = [0] * count
     newest = [None] * count
-    by_id = [{} for _ in range(count)]
+    by_id = {group[:2]: {} for group in groups}
     time = 0
     for g in order:
         size = groups[g][1]
+        family = by_id[groups[g][:2]]
         cells = bytes(column[rows[g]] for column in columns[g])
         rows[g] += 1
         record = bytearray(size)
         time = (time + struct.unpack_from("<Q", cells)[0]) % (1 << 64)
         struct.pack_into("<Q", record, 0, time)
         before = newest[g]
-        key = None
+        same = before
         if size >= 24:
             for i in range(16, 24):
                 record[i] = (cells[i] + (before[i] if before else 0)) % 256
-            key = bytes(record[16:24])
-        same = by_id[g].get(key)
+            same = family.get(bytes(record[16:24]))
         for i in range(8, size):
             if size < 24 or not 16 <= i < 24:
                 other = before if i < 64 and not same else same
                 record[i] = (cells[i] + (other[i] if other else 0)) % 256
-        newest[g] = by_id[g][key] = bytes(record)
+        newest[g] = family[bytes(record[16:24])] = bytes(record)
         yield newest[g]
 
 
@@ -93,7 +95,7 @@ def read(path):
         elif kind == END:
             end = json.loads(payload)
         elif kind in (SEED, EVENTS):
-            new = list(restored(payload) if flags & TRANSPOSED else split(payload))
+            new = list(restored(payload, flags & (BY_KIND | BY_STATE)) if flags & (BY_KIND | BY_STATE) else split(payload))
             assert lost == 0 and len(new) == count and sum(map(len, new)) == raw
             records += new
         else:

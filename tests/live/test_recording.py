@@ -108,7 +108,7 @@ def test_another_reader_agrees(tool, folder):
         churn(2000)
         recorder.stop()
     meta, end, records = recording_reader.read(file)
-    assert meta["format"] == 1 and meta["every_transition"] and end["recorder_lost"] == 0
+    assert meta["format"] == 2 and meta["every_transition"] and end["recorder_lost"] == 0
     kinds = collections.Counter(recording_reader.header(record)[1] for record in records)
     assert kinds[1] > 2000 * 8  # transitions
     told = report(tool, file, "--events", "--format", "json", "--severity", "critical").stdout.splitlines()

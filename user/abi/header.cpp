@@ -9,6 +9,8 @@ namespace tcpwhy::abi {
 
 static_assert(sizeof(tw_header) == kRecordHeaderBytes && offsetof(tw_header, time_ns) == 0);
 static_assert(offsetof(tw_state, socket) == kRecordIdOffset && offsetof(tw_transition, id) == kRecordIdOffset);
+static_assert(offsetof(tw_transition, from) == kTransitionStatesOffset &&
+              offsetof(tw_transition, to) == kTransitionStatesOffset + 1);
 
 std::optional<RecordHeader> peek_header(std::span<const std::byte> bytes) {
   tw_header header;

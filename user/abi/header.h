@@ -27,6 +27,8 @@ std::optional<RecordHeader> peek_header(std::span<const std::byte> bytes);
 
 // A transition, whole: of those a stream may hold many, and detectors never see one.
 bool is_ordinary(std::uint16_t kind, std::uint16_t size);
+// Where an ordinary one has the state that it goes from, in one byte, and at once after it the one that it goes to.
+inline constexpr std::size_t kTransitionStatesOffset = 64;
 
 // The record that ends the walk over what was there at the start.
 bool ends_seed(std::span<const std::byte> record);

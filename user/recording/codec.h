@@ -7,11 +7,11 @@
 
 namespace tcpwhy::recording {
 
-// records: whole ones, one after another. Empty where they cannot be transposed (more than 256 kinds or sizes, or a
-// length that does not fit): they are then stored as they are.
+// records: whole ones, one after another. The result is arranged by_state. Empty where they cannot be transposed (more than
+// 256 groups, or a length that does not fit): they are then stored as they are.
 Bytes transpose(View records);
 // The inverse; `raw` is how long the records were. An error where the bytes contradict themselves.
-util::Result<Bytes> restore(View transposed, std::uint32_t raw);
+util::Result<Bytes> restore(View bytes, std::uint32_t raw, Arrangement how);
 
 // A transition of which only the time was restored.
 struct Ordinary {
@@ -23,7 +23,7 @@ struct Restored {
   std::vector<Ordinary> ordinary;
 };
 // The same, but for transitions: their other columns are not even looked at.
-util::Result<Restored> restore_without_ordinary(View transposed, std::uint32_t raw);
+util::Result<Restored> restore_without_ordinary(View bytes, std::uint32_t raw, Arrangement how);
 
 // With zstd; an error where zstd gives one, or where the result is not `unpacked` bytes long.
 util::Result<Bytes> compress(View bytes, int level);

@@ -115,7 +115,7 @@ util::Result<Packed> pack(const Batch& batch, int level) {
   header.time_ns = batch.time_ns;
   header.lost_before = batch.lost_before;
   const Bytes shaped = transpose(batch.records);
-  if (!shaped.empty()) header.flags |= kTransposed;
+  if (!shaped.empty()) header.flags |= kTransposedByState;
   const View unpacked = shaped.empty() ? View{batch.records} : View{shaped};
   header.unpacked = static_cast<std::uint32_t>(unpacked.size());
   util::Result<Bytes> payload = compress(unpacked, level);

@@ -101,11 +101,9 @@ class FlightRecorder final : public Recorder {
 
   void forget_oldest() {
     const Packed& oldest = ring_.front();
-    if (auto unpacked = decompress(oldest.payload, oldest.header.unpacked)) {
-      const bool shaped = (oldest.header.flags & kTransposed) != 0;
-      auto records = shaped ? restore(*unpacked, oldest.header.raw) : std::move(unpacked);
-      if (records) keyframe_.note(*records);
-    }
+    if (const auto unpacked = decompress(oldest.payload, oldest.header.unpacked))
+      if (const auto records = restore(*unpacked, oldest.header.raw, oldest.header.arrangement()))
+        keyframe_.note(*records);
     held_ -= weight_of(oldest);
     ring_.pop_front();
   }

@@ -16,7 +16,7 @@ using View = std::span<const std::byte>;
 inline constexpr std::array<unsigned char, 8> kFileMagic{'T', 'C', 'P', 'W', 'H', 'Y', '\r', '\n'};
 inline constexpr std::array<unsigned char, 4> kChunkMagic{'T', 'W', 'C', 'K'};
 inline constexpr std::array<unsigned char, 4> kTrailerMagic{'T', 'W', 'E', 'N'};
-inline constexpr std::uint32_t kFormat = 1;
+inline constexpr std::uint32_t kFormat = 2;
 inline constexpr std::size_t kFileHeaderBytes = 16;
 inline constexpr std::size_t kChunkHeaderBytes = 48;
 inline constexpr std::size_t kIndexEntryBytes = 32;
@@ -27,8 +27,13 @@ inline constexpr std::uint32_t kMostPayload = 32U << 20;
 enum class ChunkType : std::uint16_t { meta = 1, seed = 2, events = 3, index = 4, end = 5 };
 
 inline constexpr std::uint16_t kCompressed = 1;
-inline constexpr std::uint16_t kTransposed = 2;
+inline constexpr std::uint16_t kTransposedByKind = 2;   // format 1
+inline constexpr std::uint16_t kTransposedByState = 4;  // format 2
 inline constexpr std::uint16_t kRequired = 0x8000;
+
+// How the records of a chunk were arranged: one after another, or in columns, of groups of one kind and size; or of those
+// and, for transitions, of the states that they go from and to.
+enum class Arrangement { plain, by_kind, by_state };
 
 struct ChunkHeader {
   std::uint16_t type = 0;
@@ -40,6 +45,12 @@ struct ChunkHeader {
   std::uint64_t time_ns = 0;
   std::uint32_t lost_before = 0;
   std::uint32_t payload_crc = 0;
+
+  [[nodiscard]] Arrangement arrangement() const {
+    return (flags & kTransposedByState) != 0  ? Arrangement::by_state
+           : (flags & kTransposedByKind) != 0 ? Arrangement::by_kind
+                                              : Arrangement::plain;
+  }
 };
 
 std::uint32_t crc32_of(View bytes);

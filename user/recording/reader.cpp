@@ -248,8 +248,9 @@ util::Result<Restored> FileReader::unpacked(const ChunkHeader& h, View payload) 
   util::Result<Bytes> bytes = (h.flags & kCompressed) != 0 ? decompress(payload, h.unpacked)
                                                            : util::Result<Bytes>{Bytes{payload.begin(), payload.end()}};
   if (!bytes) return std::move(bytes.error());
-  if ((h.flags & kTransposed) != 0 && only_times_) return restore_without_ordinary(*bytes, h.raw);
-  if ((h.flags & kTransposed) != 0) bytes = restore(*bytes, h.raw);
+  if (only_times_ && h.arrangement() != Arrangement::plain)
+    return restore_without_ordinary(*bytes, h.raw, h.arrangement());
+  bytes = restore(*bytes, h.raw, h.arrangement());
   if (!bytes) return std::move(bytes.error());
   return Restored{std::move(*bytes), {}};
 }

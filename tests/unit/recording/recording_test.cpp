@@ -177,12 +177,12 @@ TEST_F(Recording, AnUnknownChunkIsSkippedUnlessItIsRequired) {
 
 TEST_F(Recording, ALaterFormatIsRefused) {
   Bytes file = recorded(busy(1));
-  file[8] = std::byte{2};
+  file[8] = std::byte{kFormat + 1};
   const std::uint32_t crc = crc32_of(View{file}.first(12));
   for (std::size_t i = 0; i < 4; ++i) file[12 + i] = static_cast<std::byte>(crc >> (8 * i));
   const auto reader = Reader::of(file, "file");
   ASSERT_FALSE(reader);
-  EXPECT_THAT(reader.error().what, HasSubstr("format 2"));
+  EXPECT_THAT(reader.error().what, HasSubstr("format " + std::to_string(kFormat + 1)));
 }
 
 TEST_F(Recording, WhatIsNoRecordingIsSaid) {
