@@ -78,12 +78,7 @@ static __always_inline void tw_remember_handshake(const struct sock *sk, const s
     handshake->client_isn = client_isn;
     handshake->server_isn = server_isn;
   }
-  if (sk->__sk_common.skc_family == TW_AF_INET)
-    tw_map_v4(tuple.remote, sk->__sk_common.skc_daddr);
-  else
-    __builtin_memcpy(tuple.remote, &sk->__sk_common.skc_v6_daddr, 16);
-  tuple.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-  tuple.netns = sk->__sk_common.skc_net.net->ns.inum;
+  tw_load_remote(&tuple, sk);
   destination = tw_destination_slot(&tuple);
   if (!destination)
     return;
@@ -191,24 +186,25 @@ static __always_inline void tw_emit_state(const struct sock *sk, __u64 id, int f
   tw_submit(record);
 }
 
+/* While a recording runs, nearly every transition passes here: plain loads only. */
 static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, int from, int to) {
-  struct tw_transition *record = tw_reserve(TW_KIND_TRANSITION, sizeof(*record));
-  const struct tcp_sock *tp = (const void *)sk;
+  const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+  struct tw_transition *record = tp ? tw_reserve(TW_KIND_TRANSITION, sizeof(*record)) : NULL;
   struct tw_owner owner = {};
 
   if (!record)
     return;
   record->id = id;
-  tw_fill_tuple(&record->tuple, sk, 1);
+  tw_load_tuple(&record->tuple, sk, tp);
   record->from = from;
   record->to = to;
   record->shutdown = sk->sk_shutdown;
   record->err = sk->sk_err;
-  record->snd_una = BPF_CORE_READ(tp, snd_una);
-  record->snd_nxt = BPF_CORE_READ(tp, snd_nxt);
-  record->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
-  record->copied_seq = BPF_CORE_READ(tp, copied_seq);
-  record->total_retrans = BPF_CORE_READ(tp, total_retrans);
+  record->snd_una = tp->snd_una;
+  record->snd_nxt = tp->snd_nxt;
+  record->rcv_nxt = tp->rcv_nxt;
+  record->copied_seq = tp->copied_seq;
+  record->total_retrans = tp->total_retrans;
   if (tw_by_owner(sk, from, to)) {
     tw_fill_current(&owner);
     record->pid = owner.pid;

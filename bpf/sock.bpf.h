@@ -42,6 +42,30 @@ static __always_inline void tw_fill_tuple(struct tw_tuple *tuple, const struct s
   tuple->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
+/*
+ * The same by plain loads, which cost a fraction of probe reads: of a socket that the verifier knows, with the same as a
+ * tcp_sock.
+ */
+static __always_inline void tw_load_remote(struct tw_tuple *tuple, const struct sock *sk) {
+  if (sk->__sk_common.skc_family == TW_AF_INET)
+    tw_map_v4(tuple->remote, sk->__sk_common.skc_daddr);
+  else
+    __builtin_memcpy(tuple->remote, &sk->__sk_common.skc_v6_daddr, 16);
+  tuple->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+  tuple->netns = sk->__sk_common.skc_net.net->ns.inum;
+}
+
+static __always_inline void tw_load_tuple(struct tw_tuple *tuple, const struct sock *sk, const struct tcp_sock *tp) {
+  tw_load_remote(tuple, sk);
+  if (sk->__sk_common.skc_family == TW_AF_INET)
+    tw_map_v4(tuple->local, sk->__sk_common.skc_rcv_saddr);
+  else
+    __builtin_memcpy(tuple->local, &sk->__sk_common.skc_v6_rcv_saddr, 16);
+  tuple->local_port = sk->__sk_common.skc_num;
+  if (!tuple->local_port)
+    tuple->local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+}
+
 static __always_inline __u32 tw_jiffies_to_ms(__u32 jiffies) {
   return (__u32)((__u64)jiffies * 1000 / (tw_config.hz ? tw_config.hz : 250));
 }
