@@ -19,6 +19,8 @@ constexpr int kEarly = kBacklog + 1;  // one of them is served at once
 constexpr int kClients = 210;
 constexpr size_t kRequest = 80;
 constexpr int64_t kServiceMs = 300;
+constexpr int64_t kSynBits = 8 * 94;  // at most, with its frame
+constexpr int64_t kSynUs = 376;       // at 2 Mbit/s
 
 // One request at a time. On "stop" it closes its listener, however many wait.
 void slow_server(Line& line, const std::string& addr) {
@@ -111,9 +113,11 @@ struct Load {
 void many_clients(Line& line, const Endpoint& service) {
   Load load{service, {}};
   (void)line.hear();
+  const int64_t began = now_us();
   load.start(kEarly);
+  const int64_t each_us = (now_us() - began) / kEarly;
   load.watch(100);
-  line.say("early");
+  line.say(std::to_string(each_us));
   (void)line.hear();
   load.start(kClients - kEarly);
   load.watch(60'000, &line);  // "lifted"
@@ -148,11 +152,12 @@ struct Outcome {
 
 Outcome overload(const Child& client, const Child& server, const Endpoint& service, bool ipv6, long& served_by) {
   client.line.say("go");
-  (void)client.line.hear();
+  // A SYN must wait longer in the queue than the next connect() takes, or the first ACK overtakes the last SYN.
+  const int64_t syn_us = std::max<int64_t>(kSynUs, 3 * std::stol(client.line.hear()));
   {
-    const SlowPort slow_port("lo", service.port, ipv6, "2mbit");
+    const SlowPort slow_port("lo", service.port, ipv6, std::to_string(kSynBits * 1'000'000 / syn_us) + "bit");
     client.line.say("go");
-    sleep_ms(400);
+    sleep_ms(std::max<int64_t>(400, 2 * kClients * syn_us / 1000));
   }
   client.line.say("lifted");
   sleep_ms(6600);

@@ -176,7 +176,7 @@ void path_cut(Truth& truth, const Cut& how, int retries2) {
     sysctl("net.ipv4.tcp_retries2", std::to_string(retries2));
     // The kernel compares with a model that starts at the least RTO (200 ms). A real RTO close to it makes the time of
     // giving up jump by a factor of two; a queue on the way makes the RTO long enough to be clear of that.
-    run("tc qdisc add dev left0 root tbf rate 10mbit burst 16kb latency 2s");
+    run("tc qdisc add dev left0 root tbf rate 5mbit burst 16kb latency 2s");
   }
   pair.right.enter();
   const Child server = spawn("drain-server", [&](Line& line) { drain(line, "10.77.0.2"); });

@@ -19,6 +19,7 @@ using namespace cause;
 constexpr int kBacklog = 10;
 constexpr int kQueued = kBacklog + 1;
 constexpr int kLate = 29;
+constexpr int kSynAgain = 2;  // within 6 s: at 1 and 3 s; since 6.5 at each second
 constexpr int kThreads = 20;
 constexpr rlim_t kFdLimit = 64;
 constexpr size_t kRequest = 100;
@@ -101,7 +102,7 @@ void keep_alive_clients(Line& line, const Endpoint& service, int served) {
     must_be_answered(ask(active[static_cast<size_t>(exchanges % served)]));
     sleep_ms(5);
   }
-  const auto waiting = [](int fd) { return tcp_state(fd) == TCP_SYN_SENT && total_retransmits(fd) >= 3; };
+  const auto waiting = [](int fd) { return tcp_state(fd) == TCP_SYN_SENT && total_retransmits(fd) >= kSynAgain; };
   line.say(std::to_string(std::count_if(late.begin(), late.end(), waiting)) + ' ' + std::to_string(exchanges));
   (void)line.hear();  // "leave"
   for (const int fd : late) close(fd);

@@ -72,6 +72,34 @@ TEST(ConnectStalled, AFullListenerOnThisHostIsTheCulprit) {
   EXPECT_EQ(f.role, core::StoryRole::symptom);
 }
 
+TEST(ConnectStalled, ItStaysTheCulpritWhileTheBackOffLasts) {
+  const Told told = tell(R"(
+    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    sweeps on
+    at 10ms  set srv queue 5 head 0ms
+    at 2s    connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by curl[4410]
+    at 2s    set srv drops 1
+    at 3s    syn-retransmit cli
+    set srv drops 2
+    at 5s    syn-retransmit cli
+    set srv drops 3
+    at 6s    set srv queue 0 head never
+    at 12s   close cli
+    until 14s
+  )");
+  EXPECT_EQ(told.phases(kSlug).substr(0, 4), "open");
+  for (const core::Finding& f : told.of(kSlug)) EXPECT_EQ(f.cause, "accept-queue-full");
+  EXPECT_EQ(told.last("connect-timeout").cause, "accept-queue-full");
+}
+
+TEST(ConnectStalled, WhatHappensInTheMomentOfTheEndCounts) {
+  const Told told =
+      tell(kConnect + "at 1s syn-retransmit cli\nat 3s syn-retransmit cli\nat 3.02s established cli\nuntil 5s");
+  EXPECT_EQ(told.last(kSlug).ended, core::Ended::recovered);
+  EXPECT_EQ(told.last(kSlug).evidence.number("syn_retransmits"), 2);
+  EXPECT_EQ(told.last(kSlug).severity, core::Severity::warning);
+}
+
 TEST(ConnectStalled, AListenerWithRoomIsNotToBlame) {
   const Told told = tell(R"(
     at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4

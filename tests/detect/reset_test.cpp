@@ -314,6 +314,58 @@ TEST(Reset, NeverAcceptedByAFullListener) {
   EXPECT_EQ(f.story, told.last("accept-queue-overflow").story);
 }
 
+// Before 5.17 an RST without a socket is not told.
+Setting before_5_17() {
+  Setting setting;
+  setting.old_kernel = setting.blind = true;
+  return setting;
+}
+
+TEST(Reset, WithoutAWordOfTheSenderAListenerThatRefusedIsToBlame) {
+  const std::string script = R"(
+    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    sweeps on
+    at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
+    established cli
+    send cli 80
+    set srv queue 5 head 10ms drops 7
+    at 3s    close srv
+    at 3.2s  reset-received cli
+    close cli err ECONNRESET
+    until 5s
+  )";
+  const core::Finding f = tell(script, before_5_17()).first(kSlug);
+  EXPECT_EQ(brief(f), "never-accepted critical likely lighttpd[2112]");
+  EXPECT_EQ(f.words.summary, "ab[77] was reset: lighttpd[2112] never accepted its connection.");
+  EXPECT_EQ(f.direction, core::Direction::received);
+  // Where the kernel would have told its own RST, it was another's.
+  EXPECT_EQ(tell(script).first(kSlug).cause, "peer-abort");
+}
+
+TEST(Reset, WithoutAWordOfTheSenderTheOtherEndThatHadClosedIsToBlame) {
+  const std::string script = R"(
+    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
+    established cli
+    child end of cli by lighttpd[2112] watched
+    sweeps on
+    send cli 80
+    receive end 80
+    ack cli
+    read end
+    at 1s    state end FIN_WAIT1 by lighttpd[2112]
+    state end FIN_WAIT2
+    close end telling
+    at 2s    send cli 80
+    reset-received cli
+    close cli err ECONNRESET
+    until 4s
+  )";
+  const core::Finding f = tell(script, before_5_17()).first(kSlug);
+  EXPECT_EQ(brief(f), "data-after-close critical likely lighttpd[2112]");
+  EXPECT_EQ(f.words.summary, "ab[77] was reset: it sent data after lighttpd[2112] had closed.");
+}
+
 TEST(Reset, NeverAcceptedWithAbortOnOverflow) {
   const Told told = tell(R"(
     at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4

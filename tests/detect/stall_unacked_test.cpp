@@ -115,6 +115,38 @@ TEST(StallUnacked, HowItEnds) {
   EXPECT_EQ(ended("at 4s reset-received cli\nclose cli err ECONNRESET"), core::Ended::reset);
 }
 
+// Between emptying the write queue and the state change, a sweep may come by.
+TEST(StallUnacked, ALookWhileTheKernelGivesUpIsNoRecovery) {
+  const Told told =
+      tell(kFourTimeouts + "at 4s set cli purged\nat 4s sample cli\nat 4.3s close cli err ETIMEDOUT\nuntil 6s");
+  EXPECT_EQ(told.last(kSlug).ended, core::Ended::timed_out);
+}
+
+// Without a record of each refusal, and SYN cookies: the listener refused at the last try, and drained before the next.
+TEST(StallUnacked, WhoWaitsForItsBackOffWasRefusedAtItsLastTry) {
+  const Told told = tell(R"(
+    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    sweeps on
+    at 10ms  set srv queue 5 head 0ms drops 1
+    at 20ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by curl[4410]
+    established cli
+    send cli 5
+    at 228ms timeout cli
+    at 644ms timeout cli
+    at 1.5s  timeout cli
+    at 3.1s  timeout cli
+    set srv drops 9
+    at 3.6s  set srv queue 0 head never
+    at 6.9s  sample cli
+    at 7.2s  ack cli
+    sample cli
+    until 9s
+  )");
+  EXPECT_EQ(told.phases(kSlug).substr(0, 4), "open");
+  for (const core::Finding& f : told.of(kSlug)) EXPECT_EQ(f.cause, "accept-queue-full");
+  EXPECT_EQ(told.last(kSlug).ended, core::Ended::recovered);
+}
+
 const std::string kNeverAccepted = R"(
   at 0ms    listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
   at 10ms   connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by curl[4410]

@@ -41,11 +41,18 @@ def firewall_unseen(truth):
     for wanted in truth["expect"]:
         if wanted.get("cause") == "dropped-locally":
             wanted["cause"] = SILENT[wanted["finding"]]
-        if wanted.get("culprit", {}).get("kind") in ("local-firewall", "network", "remote-host"):
+        kind = wanted.get("culprit", {}).get("kind")
+        if isinstance(kind, list) or kind in ("local-firewall", "network", "remote-host"):
             wanted["culprit"] = {"kind": "unknown"}
             # Findings without a culprit are no story.
             wanted.pop("story", None)
             wanted.pop("role", None)
+
+
+def rejected_is_unreachable(truth):
+    for wanted in truth["expect"]:
+        if wanted.get("cause") == "rejected":
+            wanted.update(cause="unreachable", culprit={"kind": "unknown"})
 
 
 def never_told(finding):
@@ -67,6 +74,10 @@ DIFFERENCES = (
                "kfree_skb's reason (5.17): what a firewall of this host drops is not told",
                "the findings, with nobody blamed and `firewall_unseen` in their evidence",
                firewall_unseen),
+    Difference(("5.10",), (("connect", "icmp-blocking"),),
+               "kfree_skb's reason (5.17): the dropped SYN is all there is to see of whose reject rule it was",
+               "connect-timeout as `unreachable`, with nobody blamed and `firewall_unseen` in its evidence",
+               rejected_is_unreachable),
     Difference(("5.10",), (("connect", "icmp-host-unreachable"), ("connect", "icmp-port-unreachable")),
                "kfree_skb's reason (5.17): the dropped SYN is all there is to see of a reject rule that leaves no error in the socket",
                "nothing",

@@ -14,6 +14,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 KEYRINGS = pathlib.Path("/usr/share/keyrings")
 CARRIERS = re.compile(r"linux-(image|binary|modules)-\S+$")
@@ -129,6 +130,9 @@ class Apt:
         for part in ("lists/partial", "cache/archives/partial"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         keys = keyring()
+        if not keys:
+            print(f"vm-kernels: no keyring of Debian in {KEYRINGS}: {suite} is not verified (debian-archive-keyring has one)",
+                  file=sys.stderr, flush=True)
         options = f"signed-by={keys}" if keys else "trusted=yes"
         (folder / "sources.list").write_text(f"deb [{options} arch={arch}] {address} {suite} main\n")
         (folder / "status").touch()

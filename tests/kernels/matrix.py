@@ -18,7 +18,7 @@ from tracer import Output
 
 WORKERS = 4
 # These fill the machine, need its processors, or change what is one for all of it: made alone, after the others.
-ALONE_PROGRAMS = ("i2", "i3", "i8")
+ALONE_PROGRAMS = ("i2", "i3", "i8", "traps")
 ALONE = {("healthy", "ab"), ("healthy", "loss-bulk")}
 TAIL_S = 3
 # To boot, to verify, and for the slowest incident; then for each incident its share.

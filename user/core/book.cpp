@@ -100,6 +100,12 @@ void Book::close(const Detector& detector, Subject subject, Ended how) {
   if (it != entries_.end() && !it->second.ended) it->second.ended = how;
 }
 
+void Book::look_again(const Detector& detector, Subject subject) {
+  const auto it = entries_.find(key_of(detector, subject));
+  if (it != entries_.end() && it->second.told && it->second.judged == util::BootTime{})
+    judge(it->first, it->second, true);
+}
+
 void Book::withdraw(const Detector& detector, Subject subject) {
   const auto it = entries_.find(key_of(detector, subject));
   if (it != entries_.end() && it->second.group.empty()) entries_.erase(it);
@@ -353,6 +359,7 @@ void Book::leave(const Key& key, Entry& entry, Ended how) {
   Group& group = it->second;
   if (group.active.size() == 1 && group.active.contains(key)) {
     group.primary = group.active.begin()->second;
+    group.severity = std::max(group.severity, group.primary.verdict.severity);
     if (how == Ended::process_exit) note_exit(group.primary, entry.c.subject);
   }
   group.active.erase(key);

@@ -31,16 +31,18 @@ constexpr auto kStillRecorded = 2s;
 // Keys of connections without a cookie: cookies count from 1 and never get here.
 constexpr std::uint64_t kOwnKeys = 1ULL << 63;
 
+// Time-outs emptied its write queue and left data unacknowledged: the kernel has given it up.
+bool data_given_up(const abi::Socket& s) { return s.packets_out == 0 && s.retransmits > 0 && s.unacked() > 0; }
+
 // The error that ended it. Where the program took it away in the moment between error and end (SO_ERROR), it is told all
 // the same: by a purged write queue with data unacknowledged after time-outs, or by keepalive probes that nobody answered
 // on a connection that neither side closed.
 int error_of(const abi::StateChange& e, const Connection& c) {
   const abi::Socket& s = e.socket;
   if (s.err != 0 || e.from == TcpState::syn_sent || s.shutdown == 3) return s.err;
-  const bool data_given_up = s.packets_out == 0 && s.retransmits > 0 && s.unacked() > 0;
   const bool keepalive_given_up = s.keepalive && s.probes_out > 0 && s.unacked() == 0 && !c.reset_received &&
                                   s.segment_age && *s.segment_age >= s.keepalive_time;
-  return data_given_up || keepalive_given_up ? ETIMEDOUT : 0;
+  return data_given_up(s) || keepalive_given_up ? ETIMEDOUT : 0;
 }
 
 bool is_open(const Connection& c) { return !c.ending; }
@@ -326,6 +328,8 @@ void Facts::guess_role(Connection& c, const abi::Socket& socket) const {
 }
 
 void Facts::progress(Connection& c, const abi::Socket& s) {
+  // A look in the moment before its state changes: what was stuck has not moved.
+  if (data_given_up(s)) return;
   const bool stuck = s.retransmits > 0 && s.packets_out > 0;
   if (!stuck || (c.episode && s.snd_una != c.episode_una)) {
     if (c.episode && s.snd_una != c.episode_una) c.episodes_repaired += 1;

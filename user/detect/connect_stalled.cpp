@@ -65,6 +65,8 @@ class ConnectStalled final : public core::Detector {
 
   void on_end(const abi::StateChange& change, core::Scene& scene) {
     const core::Subject subject{change.socket.id, abi::SocketId::none};
+    // The last SYN may be the one that was answered, in the same moment; what it was about is not changed by the end.
+    scene.book.look_again(*this, subject);
     if (change.to == abi::TcpState::established) scene.book.close(*this, subject, core::Ended::recovered);
     if (change.to != abi::TcpState::close) return;
     const core::Connection* c = scene.facts.connection(change.socket.id);

@@ -133,10 +133,10 @@ class Reset final : public core::Detector {
   }
 
   void describe(core::Finding& f) const override {
-    if (f.direction == core::Direction::received)
-      describe_received(f);
+    if (f.cause == "peer-abort")
+      describe_abort(f);
     else
-      describe_sent(f);
+      describe_cause(f);
     explain_elsewhere(f);
     if (f.count_total > 1)
       f.words.effect += fmt::format("{}{} connections so far", f.words.effect.empty() ? "" : "; ", f.count_total);
@@ -274,8 +274,30 @@ class Reset final : public core::Detector {
       // It must have come from this host, but no socket was seen to send it: a reject rule, or a socket long gone.
       v.culprit = blame(CulpritKind::unknown);
       v.confidence = core::Confidence::unsure;
+      if (!scene.facts.names().tells_resets_without_socket()) infer_sender(v, c, lost, scene);
     }
     return v;
+  }
+
+  // Where the kernel tells no RST that it sends without a socket: what became of the socket, or why there never was one.
+  static void infer_sender(core::Verdict& v, const Connection& c, const Outstanding& lost, const core::Scene& scene) {
+    const Connection* peer = scene.facts.peer_of(c);
+    const core::Listener* l = scene.facts.listener_at(c.tuple.remote, c.tuple.netns);
+    if (!l) l = scene.facts.gone_listener_at(c.tuple.remote, c.tuple.netns);
+    const bool never_arrived = c.role == ConnectionRole::client && c.reset_received->socket.full &&
+                               c.reset_received->socket.bytes_acked <= 1;
+    if (peer && peer->ending && lost.unacked > 0 && c.role != ConnectionRole::server) {
+      v.cause = owner_died(*peer) ? "process-exit" : "data-after-close";
+      v.culprit = culprit_of(v.cause, *peer, scene);
+    } else if (!peer && l && never_arrived && scene.now() - l->last_refusal < kRequestLives) {
+      v.cause = "never-accepted";
+      v.listener = l->id;
+      v.culprit = culprit_of_listener(*l);
+    } else {
+      return;
+    }
+    v.severity = severity_of(v.cause, lost);
+    v.confidence = core::Confidence::likely;
   }
 
   static Severity severity_of(std::string_view cause, const Outstanding& lost) {
@@ -286,16 +308,19 @@ class Reset final : public core::Detector {
     return lost_something ? Severity::critical : Severity::warning;
   }
 
+  static core::Culprit culprit_of_listener(const core::Listener& l) {
+    core::Culprit culprit = l.ended_by ? blame(*l.ended_by) : blame_owner(l.owners);
+    if (culprit.process && l.ended_exit) culprit.process->exit = l.ended_exit;
+    return culprit;
+  }
+
   static core::Culprit culprit_of(std::string_view cause, const Connection& c, const core::Scene& scene) {
     if (cause == "memory" || cause == "orphan-limit") return blame(CulpritKind::kernel_limit);
     if (cause == "socket-destroyed") return c.destroyed_by ? blame(*c.destroyed_by) : blame(CulpritKind::unknown);
     if (cause == "stray-segment" || cause == "time-wait") return blame(CulpritKind::unknown);
     if (cause == "never-accepted") {
       const core::Listener* l = scene.facts.listener(c.listener);
-      if (!l) return blame_owner(c.owners);
-      core::Culprit culprit = l->ended_by ? blame(*l->ended_by) : blame_owner(l->owners);
-      if (culprit.process && l->ended_exit) culprit.process->exit = l->ended_exit;
-      return culprit;
+      return l ? culprit_of_listener(*l) : blame_owner(c.owners);
     }
     core::Culprit culprit = blame_owner(c.owners);
     if (culprit.process && c.owner_exit) culprit.process->exit = c.owner_exit;
@@ -303,6 +328,7 @@ class Reset final : public core::Detector {
   }
 
   static std::string receiver_words(const core::Finding& f) {
+    if (f.direction == core::Direction::received && f.owner) return core::name_of(*f.owner);
     if (f.peer && f.peer->owner) return core::name_of(*f.peer->owner);
     return remote_words(f);
   }
@@ -318,7 +344,7 @@ class Reset final : public core::Detector {
     return words;
   }
 
-  static void describe_received(core::Finding& f) {
+  static void describe_abort(core::Finding& f) {
     const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
     const std::string lost = lost_words(f, "unacked_bytes");
     core::Words& w = f.words;
@@ -332,19 +358,21 @@ class Reset final : public core::Detector {
         "look at the other end's log at this second; run tcpwhy there to learn which of its processes closed")};
   }
 
-  static void describe_sent(core::Finding& f) {
+  static void describe_cause(core::Finding& f) {
+    const bool received = f.direction == core::Direction::received;
     const std::string who = f.culprit.process ? core::name_of(*f.culprit.process)
                             : f.owner         ? core::name_of(*f.owner)
                                               : "the kernel";
     const std::string to = receiver_words(f);
-    const std::string lost = lost_words(f, "peer_unacked_bytes");
+    const std::string lost = lost_words(f, received ? "unacked_bytes" : "peer_unacked_bytes");
     core::Words& w = f.words;
     w.summary = summary_of(f, who, to);
     w.cause = cause_words(f, who);
     w.effect = lost.empty() ? std::string{} : fmt::format("{} {}", to, lost);
     w.evidence =
-        fmt::format("RST sent{}{}", f.evidence.has("state_before") ? " in " + f.evidence.text("state_before") : "",
-                    f.evidence.has("reason") ? ", the kernel's reason: " + f.evidence.text("reason") : "");
+        fmt::format("RST {}{}{}{}", received ? "received" : "sent", f.evidence.has("state_before") ? " in " + f.evidence.text("state_before") : "",
+                    f.evidence.has("reason") ? ", the kernel's reason: " + f.evidence.text("reason") : "",
+                    received ? "; this kernel does not tell who sent it" : "");
     w.advice = {advice_of(f, who)};
   }
 
@@ -397,11 +425,16 @@ class Reset final : public core::Detector {
     return "not enough evidence";
   }
 
+  static bool culprit_serves(const core::Finding& f) {
+    const bool receiver = f.direction == core::Direction::received;
+    return !f.connection || (f.connection->role == ConnectionRole::server) != receiver;
+  }
+
   static std::string advice_of(const core::Finding& f, const std::string& who) {
     if (f.cause == "never-accepted")
       return fmt::format("find what keeps {} from accepting; see accept-queue-overflow", who);
     if (f.cause == "process-exit" && f.culprit.process && f.culprit.process->exit)
-      return exit_advice(*f.culprit.process->exit, who, !f.connection || f.connection->role == ConnectionRole::server);
+      return exit_advice(*f.culprit.process->exit, who, culprit_serves(f));
     if (f.cause == "process-exit") return fmt::format("find out why {} ended: its log, journalctl", who);
     if (f.cause == "close-with-unread-data") return fmt::format("{} must read what it was sent before it closes", who);
     if (f.cause == "data-after-close")

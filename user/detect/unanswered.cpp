@@ -16,19 +16,19 @@ constexpr std::size_t kRemotesForPath = 3;
 
 // With SYN cookies a refused handshake leaves no request, and only kernels since 6.11 tell the drop with its listener. Of
 // what this sender said nothing ever arrived, and the listener that it speaks to refuses.
-const core::Listener* refusing_with_cookies(const core::Connection& sender, const core::Scene& scene) {
+const core::Listener* refusing_with_cookies(const core::Connection& sender, util::BootTime since,
+                                            const core::Scene& scene) {
   const abi::Socket& s = sender.socket;
   const core::Listener* l = scene.facts.listener_at(sender.tuple.remote, sender.tuple.netns);
-  return l && s.full && s.bytes_acked <= 1 && sender.role == core::ConnectionRole::client && refuses(*l, scene.now())
-             ? l
-             : nullptr;
+  const bool nothing_arrived = s.full && s.bytes_acked <= 1 && sender.role == core::ConnectionRole::client;
+  return l && nothing_arrived && refused_since(*l, since, scene.now()) ? l : nullptr;
 }
 
 // The listener that refused the sender's handshake during this stall: the server's end never was more than a request.
 const core::Listener* refusing_listener(const core::Connection& sender, util::BootTime since,
                                         const core::Scene& scene) {
   const core::Connection* peer = scene.facts.peer_of(sender);
-  if (!peer) return refusing_with_cookies(sender, scene);
+  if (!peer) return refusing_with_cookies(sender, since, scene);
   if (!(peer->client_acked || peer->overflow_drops > 0) || peer->last_overflow < since - 1s) return nullptr;
   return scene.facts.listener(peer->listener);
 }
@@ -50,7 +50,7 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
   v.evidence.set("waiting_ms", util::to_ms(scene.now() - since));
   const core::Listener* l = scene.facts.listener_at(client.tuple.remote, client.tuple.netns);
   if (!l) l = scene.facts.gone_listener_at(client.tuple.remote, client.tuple.netns);
-  if (l && refuses(*l, scene.now())) {
+  if (l && refused_since(*l, since, scene.now())) {
     v.cause = "accept-queue-full";
     v.listener = l->id;
     v.culprit = blame_owner(l->owners);

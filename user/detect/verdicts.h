@@ -19,6 +19,8 @@ core::Culprit blame_owner(const std::vector<core::Process>& owners);
 
 // A listener on this host that refuses, or refused a moment ago, because its accept queue is full.
 bool refuses(const core::Listener& listener, util::BootTime now);
+// ... or did since then: who waits now with a back-off was refused at its last try.
+bool refused_since(const core::Listener& listener, util::BootTime since, util::BootTime now);
 
 // Segments between the two ends that a firewall of this host dropped since the time.
 bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootTime since);

@@ -342,6 +342,7 @@ const Player::Attribute Player::kAttributes[] = {
        s.abi.write_seq = s.abi.snd_nxt = s.abi.snd_una + u32(l, "bytes not acknowledged");
        s.abi.packets_out = s.abi.snd_nxt == s.abi.snd_una ? 0 : 1;
      }},
+    {"purged", [](Reader&, ScriptSocket& s, std::uint64_t) { s.abi.packets_out = 0; }},  // given up: the write queue is gone
     {"unread", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.copied_seq = s.abi.rcv_nxt - u32(l, "bytes unread"); }},
     {"isns",
      [](Reader& l, ScriptSocket& s, std::uint64_t) {

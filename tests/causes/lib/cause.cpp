@@ -91,11 +91,13 @@ std::string Json::dump() const {
 
 // ---------------------------------------------------------------- time
 
-int64_t now_ms() {
+int64_t now_us() {
   timespec ts{};
   clock_gettime(CLOCK_MONOTONIC, &ts);
-  return int64_t{ts.tv_sec} * 1000 + ts.tv_nsec / 1'000'000;
+  return int64_t{ts.tv_sec} * 1'000'000 + ts.tv_nsec / 1000;
 }
+
+int64_t now_ms() { return now_us() / 1000; }
 
 double epoch_now() {
   timespec ts{};

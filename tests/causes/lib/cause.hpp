@@ -57,6 +57,7 @@ class Json {
 // ---------------------------------------------------------------- time
 
 int64_t now_ms();    // monotonic
+int64_t now_us();
 double epoch_now();  // wall clock, seconds
 void sleep_ms(int64_t ms);
 bool wait_until(const std::function<bool()>& done, int64_t timeout_ms, int64_t step_ms = 5);
