@@ -150,8 +150,11 @@ void lower_memory(Truth& truth, const TcpMem& memory, const Child& proxy) {
   const auto over = [] {
     const int listener = listen_on("127.0.0.1", 1);
     const int fd = connect_to(local_of(listener));
+    const int other = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     send_all(fd, 1);
+    (void)read_up_to(other, 1);
     close(fd);
+    close(other);
     close(listener);
     return !TcpMem::under_pressure();
   };

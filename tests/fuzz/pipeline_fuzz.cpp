@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "bpf/tcpwhy_abi.h"
+#include "user/core/event_text.h"
 #include "user/core/pipeline.h"
 #include "user/detect/detectors.h"
 
@@ -74,7 +75,10 @@ core::Settings settings() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const core::Settings run = settings();
-  core::Pipeline pipeline{run, detect::make_all(run.thresholds), {[](const std::vector<core::Finding>&) {}, {}}};
+  core::Pipeline pipeline{run,
+                          detect::make_all(run.thresholds),
+                          {.findings = [](const std::vector<core::Finding>&) {},
+                           .event = [&run](const abi::Event& event) { (void)core::event_text(event, run.names); }}};
   Input input{data, size};
   for (auto record = input.next(); !record.empty(); record = input.next()) {
     pipeline.feed(record);

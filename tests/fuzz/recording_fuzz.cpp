@@ -17,6 +17,7 @@ void read(View bytes, bool from_the_middle) {
   auto reader = tcpwhy::recording::Reader::of(Bytes{bytes.begin(), bytes.end()}, "input");
   if (!reader) return;
   if (from_the_middle) {
+    (void)(*reader)->end_ahead();
     (*reader)->leave_out_ordinary();
     (*reader)->skip_until((*reader)->meta().begins_ns + 1'000'000'000);
   }

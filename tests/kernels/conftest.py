@@ -5,6 +5,7 @@
 
 Needs no root. --incidents chooses by name (i1-ipv4,resets-*), --keep FOLDER keeps what the machines handed out.
 """
+import concurrent.futures
 import pathlib
 import sys
 
@@ -20,27 +21,32 @@ import matrix  # noqa: E402
 def pytest_addoption(parser):
     parser.addoption("--kernels", default=",".join(kernels.usual()), metavar="LIST", help="which kernels, the usual ones unless told")
     parser.addoption("--incidents", default="*", metavar="LIST", help="which incidents, as shell patterns")
+    parser.addoption("--short", action="store_true", help="of each incident one")
+    parser.addoption("--machines", type=int, default=1, metavar="N", help="so many at a time")
     parser.addoption("--keep", default=None, metavar="FOLDER", help="keep what the machines handed out there")
     parser.addoption("--update-offers", action="store_true", help="write anew what the kernels offer, from their images")
     parser.addoption("--update-verified", action="store_true", help="write the baseline of verified instructions anew")
 
 
+def pytest_configure(config):
+    if config.getoption("--short"):
+        config.option.incidents = ",".join(matrix.SHORT)
+
+
 @pytest.fixture(scope="session")
 def runs(request, tmp_path_factory):
-    """The kernels' runs, each made when its first test asks."""
-    folder = request.config.getoption("--keep") or tmp_path_factory.mktemp("machines")
+    """The kernels' runs: begun when the first test asks for one, the others in their order beside or after it."""
+    option = request.config.getoption
+    folder = option("--keep") or tmp_path_factory.mktemp("machines")
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-    made = {}
+    chosen = matrix.incidents(option("--incidents"))
+    begun = {}
+    with concurrent.futures.ThreadPoolExecutor(option("--machines")) as pool:
 
-    def of(kernel):
-        if kernel not in made:
-            made[kernel] = matrix.Run(kernel, matrix.incidents(request.config.getoption("--incidents")), folder)
-        return made[kernel]
+        def of(kernel):
+            for name in [] if begun else filter(None, option("--kernels").split(",")):
+                begun[name] = pool.submit(matrix.Run, name, chosen, folder)
+            return begun[kernel].result()
 
-    return of
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    for name, kernel in kernels.KERNELS.items():
-        if kernel.not_yet and name not in config.getoption("--kernels").split(","):
-            terminalreporter.write_line(f"left out: {name}, {kernel.not_yet}")
+        yield of
+        pool.shutdown(cancel_futures=True)

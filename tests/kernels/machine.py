@@ -63,7 +63,7 @@ class Machine:
         # Through a file, not a pipe: what was said before a machine hung is there all the same.
         said = self._output or self._folder / "said"
         # Whatever ends us ends the machine.
-        return ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", str(CPUS), "-m", str(MEMORY_MIB),
+        return ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg", "-cpu", self._kernel.cpu, "-smp", str(CPUS), "-m", str(MEMORY_MIB),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
                 "-serial", "stdio" if interactive else f"file:{self.console}",
                 "-device", "virtio-serial-pci",

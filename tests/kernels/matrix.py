@@ -27,6 +27,11 @@ SHARE_S = 20
 PROGRAMS = ("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10", "resets", "connect", "healthy", "traps", "netem")
 
 
+# Of each incident one, none that must be made alone: what is made at each change. All are for scripts/test --kernels.
+SHORT = ("i1-ipv4", "i3-stopped", "i4-recovers", "i5-sigkill", "i6-cut", "i9-vanish", "i10-leak", "resets-linger0-outstanding",
+         "connect-stalled-then-ok", "healthy-clean-closes")
+
+
 def listed(program):
     done = subprocess.run([machine.causes_path() / program, "--list"], capture_output=True, text=True, check=True)
     return done.stdout.split()

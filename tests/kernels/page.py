@@ -84,9 +84,6 @@ def how(name):
     """How it is known what this kernel offers and what is told there."""
     if name not in kernels.KERNELS:
         return "the kernel that this is built on: every incident and healthy load, at each change"
-    kernel = kernels.KERNELS[name]
-    if kernel.not_yet:
-        return f"only what its image says that it offers: {kernel.not_yet}"
     return f"the incidents, in a virtual machine (`scripts/test --kernels {name}`)"
 
 

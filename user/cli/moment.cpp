@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::int64_t kNs = 1'000'000'000;
+constexpr auto kLongest = 24h * 366 * 50;  // after the start: longer than any host was up, and no sum overflows
 constexpr std::time_t kLastSecond = 4'600'000'000;  // in 2115: no sum of nanoseconds overflows
 
 // What follows the seconds: nothing, or ".5"; `end`: what must come last.
@@ -79,7 +80,7 @@ util::Result<util::BootTime> parse_moment(const std::string& text, util::BootTim
                                           util::WallClock::Which which) {
   if (text.empty()) return util::BootTime{};
   util::Duration after{};
-  if (text.front() == '+' && util::parse_duration(text.substr(1), after)) return start + after;
+  if (text.front() == '+' && util::parse_duration(text.substr(1), after) && after < kLongest) return start + after;
   if (const auto moment = moment_of_day(text, start, wall, which)) return *moment;
   std::optional<std::int64_t> ns = absolute_ns(text);
   if (!ns) ns = clock_ns(text, wall.wall_ns(start));

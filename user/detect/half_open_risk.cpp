@@ -34,7 +34,7 @@ class HalfOpenRisk final : public SilentDetector {
     const std::string who = f.owner ? core::name_of(*f.owner) : "a process here";
     core::Words& w = f.words;
     w.summary = fmt::format("{} would never learn that {} is gone.", who, remote_words(f));
-    if (f.count > 1) w.summary += fmt::format(" {} connections are like this.", f.count);
+    w.summary += more_like_this(f);
     w.cause = "the connection is idle, and neither SO_KEEPALIVE nor TCP_USER_TIMEOUT is set";
     w.effect = "if the peer vanished, the connection would stay open for ever";
     w.evidence = fmt::format("idle for {}", util::human(std::chrono::milliseconds{f.evidence.number("idle_ms")}));

@@ -63,10 +63,11 @@ class StallAwaitingReply final : public SilentDetector {
     const std::string server = f.culprit.process ? core::name_of(*f.culprit.process) : remote_words(f);
     const bool over = f.phase == core::Phase::closed && f.ended == core::Ended::recovered;
     core::Words& w = f.words;
-    w.summary = f.count > 1 ? fmt::format("{} waits on {} connections for an answer of {}; the oldest for {}.", who,
-                                          f.count, remote_words(f), util::human(f.duration))
-                            : fmt::format("{} {} an answer of {} for {}.", who, over ? "waited for" : "waits for",
-                                          remote_words(f), util::human(f.duration));
+    const std::string answerer = f.culprit.process ? fmt::format("{} ({})", server, remote_words(f)) : server;
+    const std::string_view verb = over ? "did not answer" : "has not answered";
+    w.summary = f.count > 1 ? fmt::format("{} {} {} on {} connections, on the oldest for {}.", answerer, verb, who,
+                                          f.count, util::human(f.duration))
+                            : fmt::format("{} {} {} for {}.", answerer, verb, who, util::human(f.duration));
     w.cause = f.evidence.flag("never_accepted")
                   ? server + " has not even accepted the connection; the kernel took the request for it"
                   : server + " has the request, in full, and does not answer";

@@ -55,7 +55,7 @@ class StallClosing final : public SilentDetector {
     core::Words& w = f.words;
     w.summary = fmt::format("{} closed its connection to {}, but {} cannot be delivered.", who, remote_words(f),
                             f.evidence.number("held_bytes") > 0 ? bytes : std::string{"its FIN"});
-    if (f.count > 1) w.summary += fmt::format(" {} connections are like this.", f.count);
+    w.summary += more_like_this(f);
     w.effect = f.evidence.flag("orphan") ? "no process holds the connection any more; the kernel keeps the data"
                                          : "the data stays in the send queue";
     w.evidence =

@@ -69,7 +69,7 @@ class StallUnread final : public SilentDetector {
                     ? fmt::format("{} has not accepted the connection of {}, whose {} wait to be read for {}.", who,
                                   remote_words(f), bytes, age)
                     : fmt::format("{} has not read {} from {} for {} or more.", who, bytes, remote_words(f), age);
-    if (f.count > 1) w.summary += fmt::format(" {} connections are like this.", f.count);
+    w.summary += more_like_this(f);
     w.cause = f.cause == "never-accepted" ? who + " accepts nothing: its accept loop does not run" : mood_words(f);
     w.effect = f.severity == Severity::critical ? "the window is shut: whoever sends to it can send nothing more"
                                                 : "whoever sent it waits for an answer";

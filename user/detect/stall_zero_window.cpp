@@ -50,7 +50,7 @@ class StallZeroWindow final : public SilentDetector {
     w.summary =
         fmt::format("{} {} {} to {}: the peer's window {} shut for {}.", who, over ? "could not send" : "cannot send",
                     bytes, remote_words(f), over ? "was" : "is", util::human(f.duration));
-    if (f.count > 1) w.summary += fmt::format(" {} connections are like this.", f.count);
+    w.summary += more_like_this(f);
     w.cause = f.cause == "peer-slow" ? reader + " reads, but more slowly than it is sent to"
                                      : reader + " does not read what has arrived";
     w.effect = fmt::format("{} holds {} in its send queue", who,

@@ -111,6 +111,11 @@ std::string remote_words(const core::Finding& f) {
   return f.connection ? util::to_string(f.connection->remote) : std::string{"the peer"};
 }
 
+std::string more_like_this(const core::Finding& f) {
+  return f.count > 1 ? fmt::format(" So on {}.", count_words(f.count - 1, "more connection", "more connections"))
+                     : std::string{};
+}
+
 std::string exit_advice(const core::ProcessExit& exit, const std::string& who, bool serving) {
   const std::string_view drain = serving ? " It should drain first: stop accepting, answer what was asked, exit" : "";
   switch (exit.signal) {

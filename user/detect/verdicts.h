@@ -51,6 +51,8 @@ std::string owners_words(const std::vector<core::Process>& owners);
 
 // "127.0.0.1:8080", or "the peer".
 std::string remote_words(const core::Finding& finding);
+// Of a finding whose summary tells of its first connection: how many more it is about; empty where there is none.
+std::string more_like_this(const core::Finding& finding);
 
 using core::exit_words;
 using core::was;
