@@ -112,7 +112,7 @@ std::string remote_words(const core::Finding& f) {
 }
 
 std::string more_like_this(const core::Finding& f) {
-  return f.count > 1 ? fmt::format(" So on {}.", count_words(f.count - 1, "more connection", "more connections"))
+  return f.count > 1 ? fmt::format(" The same on {}.", count_words(f.count - 1, "more connection", "more connections"))
                      : std::string{};
 }
 
