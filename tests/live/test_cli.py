@@ -271,6 +271,8 @@ def test_not_root(tool):
     ["trace", "--threshold", "nonsense=1s"],
     ["trace", "--threshold", "stall-unacked"],
     ["trace", "--threshold", "stall-unacked=soon"],
+    ["trace", "--without", "nonsense"],
+    ["trace", "--without", "kfree_skb:9"],
     ["trace", "--config", "/no/such/file.toml"],
     ["trace", "--show-config", "--threshold", "nonsense=1s"],
     ["trace", "stray-word"],

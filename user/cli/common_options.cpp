@@ -14,6 +14,7 @@
 #include "user/config/threshold.h"
 #include "user/detect/catalogue.h"
 #include "user/detect/detectors.h"
+#include "user/kernel/features.h"
 
 namespace tcpwhy::cli {
 
@@ -225,6 +226,9 @@ void add_limits(CLI::App& app, TraceOptions& options) {
          "an older one do?")
       ->type_name("HOOK")
       ->allow_extra_args(false)  // what follows is a FILE of check
+      ->check([](const std::string& name) {
+        return kernel::is_hook(name) ? std::string{} : "'" + name + "' is no hook: tcpwhy doctor lists them";
+      })
       ->group(kLimits);
 }
 

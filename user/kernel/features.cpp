@@ -164,6 +164,10 @@ bool is_spoken_for(const Offer& offer, const Survey& survey) {
 
 std::span<const Feature> features() { return kFeatures; }
 
+bool is_hook(const std::string& name) {
+  return std::any_of(kFeatures.begin(), kFeatures.end(), [&](const Feature& f) { return is_named(f, {name}); });
+}
+
 Survey::Survey(const std::function<bool(const Feature&)>& has) {
   offers_.reserve(kFeatures.size());
   for (const Feature& feature : kFeatures) offers_.push_back({feature, has(feature)});

@@ -44,6 +44,8 @@ struct Feature {
 
 // Rows in the order in which the kernel's offer is shown.
 std::span<const Feature> features();
+// "kfree_skb", or "kfree_skb:4" for one argument of it: whether some row is about it.
+bool is_hook(const std::string& name);
 
 struct Offer {
   Feature feature;
