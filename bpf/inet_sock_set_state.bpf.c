@@ -186,7 +186,7 @@ static __always_inline void tw_emit_state(const struct sock *sk, __u64 id, int f
   tw_submit(record);
 }
 
-/* While a recording runs, nearly every transition passes here: plain loads only. */
+/* While a recording runs, nearly every transition passes here: plain loads, but for the owner's where there are no cookies. */
 static __always_inline void tw_emit_transition(const struct sock *sk, __u64 id, int from, int to) {
   const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
   struct tw_transition *record = tp ? tw_reserve(TW_KIND_TRANSITION, sizeof(*record)) : NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Reading sockets. Everything goes through probe reads, so that one piece of code serves trusted pointers, pointers
- * that may be NULL and pointers found by walking, on every kernel. None of it runs for a healthy connection.
+ * Reading sockets. tw_fill_... go through probe reads, so that one piece of code serves trusted pointers, pointers that
+ * may be NULL and pointers found by walking, on every kernel: none of them runs for a healthy connection. tw_load_... are
+ * plain loads, for the hot hook: only of a socket that the verifier knows.
  */
 #ifndef TCPWHY_SOCK_BPF_H
 #define TCPWHY_SOCK_BPF_H

@@ -52,6 +52,7 @@ struct Client {
   int syn_retransmits = 0;
   int64_t sent_at = 0;
   int64_t unacked_ms = 0;  // the longest that its request went unacknowledged
+  bool timed_out = false;  // through two time-outs
 };
 
 struct Load {
@@ -86,7 +87,10 @@ struct Load {
       client.sent_at = now_ms();
       return;
     }
-    if (client.connected && unacked_segments(client.fd) > 0) client.unacked_ms = now_ms() - client.sent_at;
+    if (client.connected && unacked_segments(client.fd) > 0) {
+      client.unacked_ms = now_ms() - client.sent_at;
+      client.timed_out = client.timed_out || backoff(client.fd) >= 2;
+    }
     if (ready > 0 && (entry.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
       char data[16];
       const ssize_t got = recv(client.fd, data, sizeof data, 0);
@@ -133,7 +137,7 @@ void many_clients(Line& line, const Endpoint& service) {
   const long refused = load.count([](const Client& c) { return c.over && c.error == ECONNREFUSED; });
   const long served = load.count([](const Client& c) { return c.over && c.error == 0; });
   const long syn_again = load.count([](const Client& c) { return c.syn_retransmits > 0; });
-  const long unacked = load.count([](const Client& c) { return c.unacked_ms >= 1500; });
+  const long unacked = load.count([](const Client& c) { return c.unacked_ms >= 1500 && c.timed_out; });
   std::ostringstream report;
   report << resets << ' ' << refused << ' ' << served << ' ' << syn_again << ' ' << unacked << ' ' << in_handshake;
   line.say(report.str());
@@ -148,7 +152,7 @@ struct Outcome {
   long refused = 0;
   long served = 0;
   long syn_again = 0;
-  long unacked = 0;       // requests that went unacknowledged for 1.5 s
+  long unacked = 0;       // requests that went unacknowledged for 1.5 s and two time-outs
   long in_handshake = 0;  // connected, while the server still repeated its SYN-ACK
 };
 

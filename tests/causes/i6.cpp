@@ -175,8 +175,8 @@ void path_cut(Truth& truth, const Cut& how, int retries2) {
   if (for_good) {
     sysctl("net.ipv4.tcp_retries2", std::to_string(retries2));
     // The kernel compares with a model that starts at the least RTO (200 ms). A real RTO close to it makes the time of
-    // giving up jump by a factor of two; a queue on the way makes the RTO long enough to be clear of that.
-    run("tc qdisc add dev left0 root tbf rate 5mbit burst 16kb latency 2s");
+    // giving up jump by a factor of two; the route makes the RTO long enough to be clear of that.
+    run("ip route replace 10.77.0.0/24 dev left0 proto kernel scope link src 10.77.0.1 rto_min 300ms");
   }
   pair.right.enter();
   const Child server = spawn("drain-server", [&](Line& line) { drain(line, "10.77.0.2"); });

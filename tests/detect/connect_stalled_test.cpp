@@ -92,6 +92,23 @@ TEST(ConnectStalled, ItStaysTheCulpritWhileTheBackOffLasts) {
   EXPECT_EQ(told.last("connect-timeout").cause, "accept-queue-full");
 }
 
+TEST(ConnectStalled, AFirewallThatAteALaterSynOutweighsARefusalOfBefore) {
+  const Told told = tell(R"(
+    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    sweeps on
+    at 10ms  set srv queue 5 head 0ms
+    at 2s    connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by curl[4410]
+    at 2s    set srv drops 1
+    at 2.6s  set srv queue 0 head never
+    at 7s    syn-retransmit cli
+    drop cli NETFILTER_DROP
+    at 9s    syn-retransmit cli
+    drop cli NETFILTER_DROP
+    until 12s
+  )");
+  EXPECT_EQ(brief(told.last(kSlug)).substr(0, 15), "dropped-locally");
+}
+
 TEST(ConnectStalled, WhatHappensInTheMomentOfTheEndCounts) {
   const Told told =
       tell(kConnect + "at 1s syn-retransmit cli\nat 3s syn-retransmit cli\nat 3.02s established cli\nuntil 5s");

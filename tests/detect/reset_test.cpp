@@ -60,7 +60,7 @@ TEST(Reset, AdviceFitsHowTheProcessEnded) {
         .first(kSlug);
   };
   const auto advice = [&](const std::string& how) { return told(how).words.advice.at(0); };
-  EXPECT_EQ(told("signal 9").words.summary, "php[50] was reset: worker[33] was killed by SIGKILL.");
+  EXPECT_EQ(told("signal 9").words.summary, "a connection of php[50] was reset: worker[33] was killed by SIGKILL.");
   EXPECT_THAT(advice("signal 9"), testing::StartsWith("what killed worker[33]: the OOM killer (dmesg)"));
   for (const int stop : {1, 2, 3, 15})  // SIGHUP, SIGINT, SIGQUIT, SIGTERM
     EXPECT_EQ(advice("signal " + std::to_string(stop)),
@@ -336,10 +336,48 @@ TEST(Reset, WithoutAWordOfTheSenderAListenerThatRefusedIsToBlame) {
   )";
   const core::Finding f = tell(script, before_5_17()).first(kSlug);
   EXPECT_EQ(brief(f), "never-accepted critical likely lighttpd[2112]");
-  EXPECT_EQ(f.words.summary, "ab[77] was reset: lighttpd[2112] never accepted its connection.");
+  EXPECT_EQ(f.words.summary, "a connection of ab[77] was reset: lighttpd[2112] never accepted its connection.");
   EXPECT_EQ(f.direction, core::Direction::received);
   // Where the kernel would have told its own RST, it was another's.
   EXPECT_EQ(tell(script).first(kSlug).cause, "peer-abort");
+}
+
+TEST(Reset, WithoutAWordOfTheSenderAnInnocentListenerIsNotToBlame) {
+  const std::string script = R"(
+    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    sweeps on
+    at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
+    established cli
+    send cli 80
+    at 1s    reset-received cli
+    close cli err ECONNRESET
+    until 3s
+  )";
+  EXPECT_EQ(tell(script, before_5_17()).first(kSlug).cause, "peer-abort");
+}
+
+// The victim is never named where the culprit is not known.
+TEST(Reset, WithoutAWordOfTheSenderAndItsOwnerTheOtherEndIsSaid) {
+  const std::string script = R"(
+    at 0ms   connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
+    established cli
+    child end of cli watched
+    sweeps on
+    send cli 80
+    receive end 80
+    ack cli
+    read end
+    at 1s    state end FIN_WAIT1
+    state end FIN_WAIT2
+    close end telling
+    at 2s    send cli 80
+    reset-received cli
+    close cli err ECONNRESET
+    until 4s
+  )";
+  const core::Finding f = tell(script, before_5_17()).first(kSlug);
+  EXPECT_EQ(f.cause, "data-after-close");
+  EXPECT_EQ(f.words.summary, "a connection of ab[77] was reset: it sent data after the other end had closed.");
 }
 
 TEST(Reset, WithoutAWordOfTheSenderTheOtherEndThatHadClosedIsToBlame) {
@@ -363,7 +401,7 @@ TEST(Reset, WithoutAWordOfTheSenderTheOtherEndThatHadClosedIsToBlame) {
   )";
   const core::Finding f = tell(script, before_5_17()).first(kSlug);
   EXPECT_EQ(brief(f), "data-after-close critical likely lighttpd[2112]");
-  EXPECT_EQ(f.words.summary, "ab[77] was reset: it sent data after lighttpd[2112] had closed.");
+  EXPECT_EQ(f.words.summary, "a connection of ab[77] was reset: it sent data after lighttpd[2112] had closed.");
 }
 
 TEST(Reset, NeverAcceptedWithAbortOnOverflow) {

@@ -19,6 +19,7 @@ from actor import Actor, reset_incident
 from conftest import causes_path
 from tracer import Tracer, event_errors, schema_errors
 
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
 
 
@@ -100,17 +101,9 @@ def test_record_keeps_what_trace_would_say_and_needs_no_root_to_report(tool, fol
     assert [error for line in told.stdout.splitlines() for error in schema_errors(line)] == []
 
 
-def test_another_reader_agrees(tool, folder):
-    """What the document says is enough to read a recording, and reports count the same events."""
-    file = folder / "all.tcpwhy"
-    with Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
-        resets()
-        churn(2000)
-        recorder.stop()
-    meta, end, records = recording_reader.read(file)
-    assert meta["format"] == 2 and meta["every_transition"] and end["recorder_lost"] == 0
+def agree(tool, file, records):
+    """The report shows these records: as many of each kind, and transitions field by field."""
     kinds = collections.Counter(recording_reader.header(record)[1] for record in records)
-    assert kinds[1] > 2000 * 8  # transitions
     told = report(tool, file, "--events", "--format", "json", "--severity", "critical").stdout.splitlines()
     summary = json.loads(told[-1])
     names = {"transition": 1, "state": 2, "reset_sent": 5, "reset_received": 6}
@@ -124,6 +117,28 @@ def test_another_reader_agrees(tool, folder):
     assert transitions == [(event["id"], event["local"]["port"], event["remote"]["port"], event["netns"], event["from"],
                             event["to"], event["values"]["snd_nxt"], event.get("owner", {}).get("comm", ""))
                            for event in events if event["event"] == "transition"]
+
+
+def test_another_reader_agrees(tool, folder):
+    """What the document says is enough to read a recording, and reports count the same events."""
+    file = folder / "all.tcpwhy"
+    with Tracer(tool, "-o", file, command="record", json_lines=False) as recorder:
+        resets()
+        churn(2000)
+        recorder.stop()
+    meta, end, records = recording_reader.read(file)
+    assert meta["format"] == 2 and meta["every_transition"] and end["recorder_lost"] == 0
+    kinds = collections.Counter(recording_reader.header(record)[1] for record in records)
+    assert kinds[1] > 2000 * 8  # transitions
+    agree(tool, file, records)
+
+
+@pytest.mark.parametrize("name", ["i1-ipv4", "old/format-1"])
+def test_another_reader_agrees_on_each_format(tool, name):
+    file = GOLDEN / f"{name}.tcpwhy"
+    meta, _end, records = recording_reader.read(file)
+    assert meta["format"] == (1 if name.startswith("old/") else 2)
+    agree(tool, file, records)
 
 
 def test_since_and_until(tool, folder):

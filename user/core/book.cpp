@@ -102,8 +102,14 @@ void Book::close(const Detector& detector, Subject subject, Ended how) {
 
 void Book::look_again(const Detector& detector, Subject subject) {
   const auto it = entries_.find(key_of(detector, subject));
-  if (it != entries_.end() && it->second.told && it->second.judged == util::BootTime{})
-    judge(it->first, it->second, true);
+  if (it == entries_.end() || !it->second.told || it->second.judged != util::BootTime{}) return;
+  Entry& entry = it->second;
+  Told before = *entry.told;
+  judge(it->first, entry, true);
+  // It counts what was not counted yet; why it happened, the end may have wiped out (an error that ICMP left).
+  if (entry.told->verdict.cause == before.verdict.cause) return;
+  entry.told = std::move(before);
+  place(it->first, entry);
 }
 
 void Book::withdraw(const Detector& detector, Subject subject) {

@@ -41,8 +41,8 @@ class Book {
   void raise(Detector& detector, Subject subject, util::BootTime since);
   // The trouble of this subject is over. Without effect where there is no such case.
   void close(const Detector& detector, Subject subject, Ended how);
-  // Judges at once what was raised again since it was last judged: for a detector that is about to close it, and whose
-  // evidence the end does not change. Without effect where it was not told yet.
+  // Judges at once what was raised again since it was last judged, and keeps its cause: for a detector that is about to
+  // close it, and whose evidence the end does not change. Without effect where it was not told yet.
   void look_again(const Detector& detector, Subject subject);
   // As if it had never been raised; without effect on a finding that is already told.
   void withdraw(const Detector& detector, Subject subject);

@@ -73,13 +73,15 @@ class AcceptQueueOverflow final : public core::Detector {
         count_words(static_cast<std::uint64_t>(f.evidence.number("refused")), "segment", "segments");
     core::Words& w = f.words;
     if (f.cause == "not-accepting") {
-      w.summary = fmt::format("{} has accepted nothing on {} for {} or more; the kernel refuses new connections.", who,
-                              where, util::human(std::chrono::milliseconds{f.evidence.number("accepted_nothing_ms")}));
+      w.summary = fmt::format(
+          "{} has accepted nothing on {} for {} or more; the kernel drops new connections, their clients wait.", who,
+          where, util::human(std::chrono::milliseconds{f.evidence.number("accepted_nothing_ms")}));
       w.advice = {fmt::format("find what blocks {}'s accept loop (its stack, its event loop, its thread pool)", who),
                   "a longer listen backlog or net.core.somaxconn only hides it"};
     } else if (f.cause == "too-slow") {
-      w.summary = fmt::format("{} accepts connections on {} more slowly than they arrive; the kernel refuses some.",
-                              who, where);
+      w.summary = fmt::format(
+          "{} accepts connections on {} more slowly than they arrive; the kernel drops some, their clients wait.", who,
+          where);
       w.advice = {fmt::format("give {} more workers or less work between two accept() calls", who),
                   "compare the arrival rate with the accept rate before raising the backlog"};
     } else {
@@ -89,19 +91,27 @@ class AcceptQueueOverflow final : public core::Detector {
     }
     if (f.evidence.text("process_state") == "stopped") {
       w.summary = fmt::format(
-          "{} is stopped (SIGSTOP or a debugger) and accepts nothing on {}; the kernel refuses new connections.", who,
-          where);
+          "{} is stopped (SIGSTOP or a debugger) and accepts nothing on {}; the kernel drops new connections, their "
+          "clients wait.",
+          who, where);
       w.advice = {fmt::format("find out who stopped {}; kill -CONT lets it go on", who)};
     }
-    w.cause = f.listener ? fmt::format("accept queue of {}: {} wait, limit {}", where, f.evidence.number("queue"),
-                                       f.evidence.number("limit"))
-                         : std::string{};
+    const std::int64_t queue = f.evidence.number("queue");
+    const std::int64_t limit = f.evidence.number("limit");
+    if (f.listener)
+      w.cause = queue > limit
+                    ? fmt::format("the accept queue of {} is full: {} wait, its limit is {}", where, queue, limit)
+                    : fmt::format("the accept queue of {} was full (its limit is {}); at the last look {} waited",
+                                  where, limit, queue);
+    if (f.phase == core::Phase::closed && f.ended == core::Ended::closed && f.listener)
+      w.advice.insert(w.advice.begin(),
+                      fmt::format("ss -ltnp 'sport = :{}': does anybody listen again? The log of {} says why it closed",
+                                  f.listener->endpoint.port, who));
     w.effect = fmt::format(
         "the kernel refused {} of clients so far; a refused client waits a second or more before each next try",
         refused);
-    w.evidence =
-        fmt::format("queue {} over limit {}, {} refused{}", f.evidence.number("queue"), f.evidence.number("limit"),
-                    refused, f.evidence.has("process_state") ? ", process " + f.evidence.text("process_state") : "");
+    w.evidence = fmt::format("queue {}, limit {}, {} refused{}", queue, limit, refused,
+                             f.evidence.has("process_state") ? ", process " + f.evidence.text("process_state") : "");
   }
 
  private:

@@ -65,7 +65,7 @@ class ConnectStalled final : public core::Detector {
 
   void on_end(const abi::StateChange& change, core::Scene& scene) {
     const core::Subject subject{change.socket.id, abi::SocketId::none};
-    // The last SYN may be the one that was answered, in the same moment; what it was about is not changed by the end.
+    // The last SYN may be the one that was answered, in the same moment.
     scene.book.look_again(*this, subject);
     if (change.to == abi::TcpState::established) scene.book.close(*this, subject, core::Ended::recovered);
     if (change.to != abi::TcpState::close) return;

@@ -150,7 +150,9 @@ class ConnectTimeout final : public core::Detector {
   // An ICMP error ended it. A reject rule on this host also shows as a dropped segment.
   static void judge_icmp(core::Verdict& v, const core::Connection& client, int err, const core::Scene& scene) {
     const bool by_rule_here = v.cause == "dropped-locally";
-    if (v.cause == "accept-queue-full") return;
+    // A full queue makes no error: where it was full a while ago, another answered now.
+    const core::Listener* l = scene.facts.listener(v.listener);
+    if (v.cause == "accept-queue-full" && l && refuses(*l, scene.now())) return;
     v.confidence = core::Confidence::certain;
     if (by_rule_here || err == ECONNREFUSED || err == EACCES || err == EPERM ||
         (err == EHOSTUNREACH && client.syn_retransmits == 0)) {

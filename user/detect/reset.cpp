@@ -37,8 +37,7 @@ bool is_client_abort(const Connection& c) { return c.role == ConnectionRole::cli
 constexpr auto kRequestLives = 65s;
 
 bool never_accepted(const Connection& c, const SentReset& sent, const core::Listener* l) {
-  const bool refused_lately =
-      l && (l->first_refusal || (l->last_refusal != util::BootTime{} && sent.time - l->last_refusal < kRequestLives));
+  const bool refused_lately = l && (l->first_refusal || refused_after(*l, sent.time - kRequestLives));
   // The listener is gone, too, and with it the request that it had refused to turn into a connection.
   if (without_socket(sent) && !c.established && !c.ending) return c.client_acked || c.overflow_drops > 0;
   if (by_listener(sent))
@@ -284,12 +283,12 @@ class Reset final : public core::Detector {
     const Connection* peer = scene.facts.peer_of(c);
     const core::Listener* l = scene.facts.listener_at(c.tuple.remote, c.tuple.netns);
     if (!l) l = scene.facts.gone_listener_at(c.tuple.remote, c.tuple.netns);
-    const bool never_arrived = c.role == ConnectionRole::client && c.reset_received->socket.full &&
-                               c.reset_received->socket.bytes_acked <= 1;
-    if (peer && peer->ending && lost.unacked > 0 && c.role != ConnectionRole::server) {
-      v.cause = owner_died(*peer) ? "process-exit" : "data-after-close";
+    const bool never_arrived =
+        c.role == ConnectionRole::client && c.reset_received->socket.full && c.reset_received->socket.bytes_acked <= 1;
+    if (peer && peer->ending && c.role != ConnectionRole::server) {
+      v.cause = lost.unacked == 0 ? "stray-segment" : owner_died(*peer) ? "process-exit" : "data-after-close";
       v.culprit = culprit_of(v.cause, *peer, scene);
-    } else if (!peer && l && never_arrived && scene.now() - l->last_refusal < kRequestLives) {
+    } else if (!peer && l && never_arrived && refused_after(*l, scene.now() - kRequestLives)) {
       v.cause = "never-accepted";
       v.listener = l->id;
       v.culprit = culprit_of_listener(*l);
@@ -298,6 +297,7 @@ class Reset final : public core::Detector {
     }
     v.severity = severity_of(v.cause, lost);
     v.confidence = core::Confidence::likely;
+    v.evidence.set("sender", "local");
   }
 
   static Severity severity_of(std::string_view cause, const Outstanding& lost) {
@@ -361,6 +361,7 @@ class Reset final : public core::Detector {
   static void describe_cause(core::Finding& f) {
     const bool received = f.direction == core::Direction::received;
     const std::string who = f.culprit.process ? core::name_of(*f.culprit.process)
+                            : received        ? "the other end"
                             : f.owner         ? core::name_of(*f.owner)
                                               : "the kernel";
     const std::string to = receiver_words(f);
@@ -369,10 +370,10 @@ class Reset final : public core::Detector {
     w.summary = summary_of(f, who, to);
     w.cause = cause_words(f, who);
     w.effect = lost.empty() ? std::string{} : fmt::format("{} {}", to, lost);
-    w.evidence =
-        fmt::format("RST {}{}{}{}", received ? "received" : "sent", f.evidence.has("state_before") ? " in " + f.evidence.text("state_before") : "",
-                    f.evidence.has("reason") ? ", the kernel's reason: " + f.evidence.text("reason") : "",
-                    received ? "; this kernel does not tell who sent it" : "");
+    w.evidence = fmt::format("RST {}{}{}{}", received ? "received" : "sent",
+                             f.evidence.has("state_before") ? " in " + f.evidence.text("state_before") : "",
+                             f.evidence.has("reason") ? ", the kernel's reason: " + f.evidence.text("reason") : "",
+                             received ? "; this kernel does not tell who sent it" : "");
     w.advice = {advice_of(f, who)};
   }
 
@@ -381,12 +382,14 @@ class Reset final : public core::Detector {
   }
 
   static std::string summary_of(const core::Finding& f, const std::string& who, const std::string& to) {
-    if (f.cause == "never-accepted") return fmt::format("{} was reset: {} never accepted its connection.", to, who);
-    if (f.cause == "process-exit") return fmt::format("{} was reset: {} {}.", to, who, exit_of(f));
+    if (f.cause == "never-accepted")
+      return fmt::format("a connection of {} was reset: {} never accepted its connection.", to, who);
+    if (f.cause == "process-exit") return fmt::format("a connection of {} was reset: {} {}.", to, who, exit_of(f));
     if (f.cause == "socket-destroyed")
-      return fmt::format("{} was reset: the socket was destroyed{}.", to,
+      return fmt::format("a connection of {} was reset: the socket was destroyed{}.", to,
                          f.culprit.process ? " by " + who : " from outside (ss -K or the like)");
-    if (f.cause == "data-after-close") return fmt::format("{} was reset: it sent data after {} had closed.", to, who);
+    if (f.cause == "data-after-close")
+      return fmt::format("a connection of {} was reset: it sent data after {} had closed.", to, who);
     if (f.cause == "client-abandoned") return fmt::format("{} abandoned its request to {}.", who, to);
     if (f.cause == "stray-segment" || f.cause == "time-wait")
       return fmt::format("a late segment of {} met no connection and was answered with an RST.", to);

@@ -68,7 +68,8 @@ class StallUnread final : public SilentDetector {
     w.summary = f.cause == "never-accepted"
                     ? fmt::format("{} has not accepted the connection of {}, whose {} wait to be read for {}.", who,
                                   remote_words(f), bytes, age)
-                    : fmt::format("{} has not read {} from {} for {} or more.", who, bytes, remote_words(f), age);
+                    : fmt::format("{} {}has not read {} from {} for {} or more.", who,
+                                  f.cause == "process-stopped" ? "is stopped and " : "", bytes, remote_words(f), age);
     w.summary += more_like_this(f);
     w.cause = f.cause == "never-accepted" ? who + " accepts nothing: its accept loop does not run" : mood_words(f);
     w.effect = f.severity == Severity::critical ? "the window is shut: whoever sends to it can send nothing more"
@@ -133,7 +134,7 @@ class StallUnread final : public SilentDetector {
     if (f.cause == "forgotten-fd")
       return fmt::format("{} forgot this descriptor, or is slow by design: does it still ask its event loop for it?",
                          who);
-    return fmt::format("find what blocks {}: its stack (gdb -p, /proc/PID/stack), its locks, its thread pool", who);
+    return fmt::format("find what blocks {}: its stack (/proc/PID/stack), its locks, its thread pool", who);
   }
 
   std::map<std::uint32_t, std::uint32_t> waiting_;  // connections with data unread, by process, in this sweep

@@ -104,7 +104,7 @@ class SynAckRetransmitUnexpected final : public core::Detector {
           : f.evidence.has("seen_elsewhere")
               ? "the client's ACK of the handshake got lost between the two hosts, and so does what it sends now"
               : "the client's ACK of the handshake got lost on this host, and so does what it sends now";
-      w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows for this port?",
+      w.advice = {"nft list ruleset (or iptables -nvL), twice: which rule's counter grows for this port?",
                   "nstat -az TcpExtListenDrops TcpExtTCPBacklogDrop: other places where an ACK can get lost"};
     }
     explain_elsewhere(f);

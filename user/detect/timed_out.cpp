@@ -71,6 +71,10 @@ class TimedOut final : public core::Detector {
     const std::string silent = util::human(std::chrono::milliseconds{f.evidence.number("since_last_ack_ms")});
     w.summary =
         fmt::format("the kernel gave up the connection of {} to {}: no answer for {}.", who, remote_words(f), silent);
+    if (f.culprit.kind == core::CulpritKind::local_firewall)
+      w.summary = fmt::format(
+          "the kernel gave up the connection of {} to {} after {}: a firewall rule on {} dropped its segments.", who,
+          remote_words(f), silent, firewall_host_words(f));
     const std::int64_t bytes = f.evidence.number("unacked_bytes");
     w.effect = bytes > 0 ? fmt::format("{} of {} are lost", bytes_words(static_cast<std::uint64_t>(bytes)), who)
                          : fmt::format("{} learns it with its next call ({})", who, f.evidence.text("errno"));
@@ -86,7 +90,7 @@ class TimedOut final : public core::Detector {
     }
     if (f.culprit.kind == core::CulpritKind::local_firewall) {
       w.cause += fmt::format("; a firewall rule on {} dropped the segments", firewall_host_words(f));
-      w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
+      w.advice = {firewall_advice(f)};
     } else if (w.advice.empty()) {
       w.advice = {
           fmt::format("is {} up, and does the path to it work? ping, traceroute, its own logs", remote_words(f))};

@@ -14,6 +14,14 @@ using core::CulpritKind;
 // This one and two more that stop answering at once share the path, not the fault; two may be chance.
 constexpr std::size_t kRemotesForPath = 3;
 
+// Who waits with a back-off was refused at its last try, perhaps a while ago; unless a firewall ate what it sent since.
+bool refused_here(const core::Listener& l, const core::Connection& sender, util::BootTime since,
+                  const core::Scene& scene) {
+  if (refuses(l, scene.now())) return true;
+  const core::FirewallDrops* drops = scene.facts.firewall_drops(sender.tuple);
+  return refused_since(l, since - 1s, scene.now()) && !(drops && drops->last > l.last_refusal);
+}
+
 // With SYN cookies a refused handshake leaves no request, and only kernels since 6.11 tell the drop with its listener. Of
 // what this sender said nothing ever arrived, and the listener that it speaks to refuses.
 const core::Listener* refusing_with_cookies(const core::Connection& sender, util::BootTime since,
@@ -21,7 +29,7 @@ const core::Listener* refusing_with_cookies(const core::Connection& sender, util
   const abi::Socket& s = sender.socket;
   const core::Listener* l = scene.facts.listener_at(sender.tuple.remote, sender.tuple.netns);
   const bool nothing_arrived = s.full && s.bytes_acked <= 1 && sender.role == core::ConnectionRole::client;
-  return l && nothing_arrived && refused_since(*l, since, scene.now()) ? l : nullptr;
+  return l && nothing_arrived && refused_here(*l, sender, since, scene) ? l : nullptr;
 }
 
 // The listener that refused the sender's handshake during this stall: the server's end never was more than a request.
@@ -50,7 +58,7 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
   v.evidence.set("waiting_ms", util::to_ms(scene.now() - since));
   const core::Listener* l = scene.facts.listener_at(client.tuple.remote, client.tuple.netns);
   if (!l) l = scene.facts.gone_listener_at(client.tuple.remote, client.tuple.netns);
-  if (l && refused_since(*l, since, scene.now())) {
+  if (l && refused_here(*l, client, since, scene)) {
     v.cause = "accept-queue-full";
     v.listener = l->id;
     v.culprit = blame_owner(l->owners);
@@ -71,6 +79,12 @@ core::Verdict unanswered_syn(const core::Connection& client, util::BootTime sinc
   return v;
 }
 
+std::string firewall_advice(const core::Finding& f) {
+  return f.phase == core::Phase::closed && f.ended == core::Ended::recovered
+             ? "nft list ruleset (or iptables -nvL): it drops no more; who changed the rules then?"
+             : "nft list ruleset (or iptables -nvL), twice: which rule's counter grows?";
+}
+
 void explain_unanswered(core::Finding& f) {
   core::Words& w = f.words;
   if (f.cause == "accept-queue-full") {
@@ -82,7 +96,7 @@ void explain_unanswered(core::Finding& f) {
     w.cause = fmt::format(
         "a firewall rule on {} dropped {} of this connection", firewall_host_words(f),
         count_words(static_cast<std::uint64_t>(f.evidence.number("firewall_drops")), "segment", "segments"));
-    w.advice = {"nft list ruleset (or iptables -L -v): which rule's counter grows?"};
+    w.advice = {firewall_advice(f)};
   } else if (f.cause == "unreachable") {
     explain_unreachable(f);
   } else if (f.cause == "path-lost") {
@@ -102,7 +116,7 @@ void explain_unanswered(core::Finding& f) {
 void add_firewall_doubt(core::Finding& f) {
   if (!f.evidence.flag("firewall_unseen")) return;
   f.words.cause += "; or a firewall rule of this host, whose drops this kernel does not tell";
-  f.words.advice.emplace_back("nft list ruleset (or iptables -L -v): which rule's counter grows?");
+  f.words.advice.emplace_back("nft list ruleset (or iptables -nvL), twice: which rule's counter grows?");
 }
 
 // EHOSTUNREACH has two makers that leave the same trace: the kernel itself, after asking for the neighbour's hardware

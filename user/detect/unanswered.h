@@ -9,6 +9,8 @@ namespace tcpwhy::detect {
 // Cause, culprit, service and evidence of a SYN that nobody answers; severity is the caller's.
 core::Verdict unanswered_syn(const core::Connection& client, util::BootTime since, const core::Scene& scene);
 // The words for it: cause and advice.
+// Of a finding whose culprit is a firewall: how its rule is found, while it drops or afterwards.
+std::string firewall_advice(const core::Finding& f);
 void explain_unanswered(core::Finding& finding);
 
 // The same for what has the cause unreachable, from the errno in its evidence.

@@ -40,13 +40,17 @@ core::Culprit blame_owner(const std::vector<core::Process>& owners) {
   return blame(*oldest);
 }
 
+bool refused_after(const core::Listener& listener, util::BootTime time) {
+  return listener.last_refusal != util::BootTime{} && listener.last_refusal > time;
+}
+
 bool refuses(const core::Listener& listener, util::BootTime now) {
-  if (now - listener.last_refusal < kRecently) return true;
+  if (refused_after(listener, now - kRecently)) return true;
   return !listener.ended && listener.over_limit() && now - listener.observed < kRecently;
 }
 
 bool refused_since(const core::Listener& listener, util::BootTime since, util::BootTime now) {
-  return refuses(listener, now) || (listener.last_refusal != util::BootTime{} && listener.last_refusal >= since - 1s);
+  return refuses(listener, now) || refused_after(listener, since);
 }
 
 bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootTime since) {

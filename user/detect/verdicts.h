@@ -17,9 +17,11 @@ core::Culprit blame_remote(const util::Endpoint& remote);
 // nobody is known to hold it.
 core::Culprit blame_owner(const std::vector<core::Process>& owners);
 
+// Whether it refused anybody after that time; one that never did, did not.
+bool refused_after(const core::Listener& listener, util::BootTime time);
 // A listener on this host that refuses, or refused a moment ago, because its accept queue is full.
 bool refuses(const core::Listener& listener, util::BootTime now);
-// ... or did since then: who waits now with a back-off was refused at its last try.
+// ... or refused somebody since then.
 bool refused_since(const core::Listener& listener, util::BootTime since, util::BootTime now);
 
 // Segments between the two ends that a firewall of this host dropped since the time.

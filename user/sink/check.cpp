@@ -66,6 +66,11 @@ bool is_event(const core::Finding& f) {
   return f.phase == core::Phase::event || (f.phase == core::Phase::update && f.duration == util::Duration::zero());
 }
 
+// That nothing listens any more is what is left of a story, whatever came of it later.
+std::tuple<Severity, bool, util::BootTime> weight(const core::Finding& f) {
+  return {f.severity, f.slug == "connect-refused", f.time};
+}
+
 // What the worst story came to: the last thing that happened in it, where that is as bad as its root, or worse.
 const core::Finding* outcome_of(const std::vector<const core::Finding*>& listed) {
   const core::Finding* last = nullptr;
@@ -73,7 +78,7 @@ const core::Finding* outcome_of(const std::vector<const core::Finding*>& listed)
     const core::Finding& root = *listed.front();
     if (f == &root || f->story != root.story || !is_event(*f)) continue;
     if (f->severity < root.severity || f->time < root.since) continue;
-    if (!last || std::tuple{f->severity, f->time} > std::tuple{last->severity, last->time}) last = f;
+    if (!last || weight(*f) > weight(*last)) last = f;
   }
   return last;
 }
@@ -131,7 +136,9 @@ std::string CheckSink::headline(const core::Summary& summary, const Listed& list
     const bool all_over = std::all_of(listed.begin(), listed.end(), [](const core::Finding* f) { return is_over(*f); });
     text += counts + (all_over ? ", over by now" : "");
     if (!listed.empty()) {
-      text += fmt::format("{}: {}", is_over(*listed.front()) ? "; while it lasted" : "", listed.front()->words.summary);
+      const core::Words& words = listed.front()->words;
+      text += fmt::format("{}: {}", is_over(*listed.front()) ? "; while it lasted" : "", words.summary);
+      if (!words.cause.empty()) text += " Why: " + sentence(words.cause);
       if (const core::Finding* outcome = outcome_of(listed)) text += " Then: " + outcome->words.summary;
     }
   }
@@ -174,7 +181,11 @@ std::string CheckSink::line(const core::Finding& finding, bool below_root, util:
   std::string text = fmt::format("{}{} ({}){}: {}", is_over(finding) ? "was " : "", finding.slug, finding.cause,
                                  when(finding, end), finding.words.summary);
   const std::string count = counted(finding.count_total, "connection");
-  if (finding.count_total > 1 && text.find(count) == std::string::npos) text += fmt::format(" {} in all.", count);
+  // "... The same on 199 more connections." has said it.
+  const bool said = text.find(count) != std::string::npos ||
+                    (finding.count == finding.count_total &&
+                     text.find(counted(finding.count - 1, "more connection")) != std::string::npos);
+  if (finding.count_total > 1 && !said) text += fmt::format(" {} over the whole time.", count);
   if (!below_root && !finding.words.cause.empty()) text += " Why: " + sentence(finding.words.cause);
   if (!below_root && !finding.words.advice.empty()) text += " Next: " + sentence(finding.words.advice.front());
   return fmt::format("{}  {}{}\n",

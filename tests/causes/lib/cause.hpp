@@ -56,7 +56,7 @@ class Json {
 
 // ---------------------------------------------------------------- time
 
-int64_t now_ms();    // monotonic
+int64_t now_ms();  // monotonic
 int64_t now_us();
 double epoch_now();  // wall clock, seconds
 void sleep_ms(int64_t ms);

@@ -40,7 +40,8 @@ TEST_F(Moment, AClockTimeIsTheFirstFromTheStartOn) {
 TEST_F(Moment, AfterTheStart) { EXPECT_EQ(of("+90s"), "2026-03-01T12:01:30.000000Z"); }
 
 TEST_F(Moment, WhatIsNoTimeIsSaid) {
-  for (const char* text : {"noon", "12", "+", "+x", "+106751d", "2026-03-01", "12:09:54Z", "25:00:00", "9999-01-01T00:00:00Z"})
+  for (const char* text :
+       {"noon", "12", "+", "+x", "+106751d", "2026-03-01", "12:09:54Z", "25:00:00", "9999-01-01T00:00:00Z"})
     EXPECT_EQ(of(text), std::string{"'"} + text + "' is no time");
 }
 

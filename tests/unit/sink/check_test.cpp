@@ -111,7 +111,9 @@ TEST(Check, TheVerdictSaysWhatTheWorstStoryCameTo) {
   refused.since = refused.time;
   refused.words.summary = "curl[4410] cannot connect: nothing listens there.";
   const Said said = check({ended(sample_root(), core::Ended::closed), sample_symptom(), refused});
-  EXPECT_THAT(said.lines[0], HasSubstr("sent 5 bytes. Then: curl[4410] cannot connect: nothing listens there. | "));
+  EXPECT_THAT(
+      said.lines[0],
+      HasSubstr("has accepted nothing for 3.6 s or more. Then: curl[4410] cannot connect: nothing listens there. | "));
   EXPECT_THAT(said.lines, Contains("more: tcpwhy explain connect-refused --cause listener-gone"));
   // What lasts still, comes before its root, or is milder, is no outcome.
   core::Finding lasting = ended(sample_symptom(), core::Ended::trace_end);
