@@ -80,6 +80,13 @@ TEST(ConnectTimeout, AnIcmpRejectOfAnotherHost) {
   EXPECT_EQ(told.slugs(), "connect-stalled connect-timeout");
 }
 
+TEST(ConnectTimeout, ARefusalOnLoopbackWhoseRstWasNotSeenIsNobodysReject) {
+  EXPECT_EQ(tell("at 0ms connect cli 127.0.0.1:50000 -> 127.0.0.1:80 by curl[4410]\n"
+                 "at 1ms close cli err ECONNREFUSED\nuntil 3s")
+                .slugs(),
+            "");
+}
+
 TEST(ConnectTimeout, AnIcmpRejectOfThisHostsFirewall) {
   for (const std::string err : {"ECONNREFUSED", "EHOSTUNREACH"}) {
     const Told told =

@@ -314,6 +314,29 @@ TEST(Reset, NeverAcceptedByAFullListener) {
   EXPECT_EQ(f.story, told.last("accept-queue-overflow").story);
 }
 
+// Before 6.11 no record tells of the segments that the listener dropped.
+TEST(Reset, NeverAcceptedByAListenerThatHasClosedSinceAndRefusedOthers) {
+  const std::string begin = R"(
+    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    sweeps on
+    at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
+    established cli
+    send cli 80
+)";
+  const std::string end = R"(
+    at 3s    close srv
+    at 3.2s  reset-sent none to cli reason NO_SOCKET trigger 80
+    reset-received cli
+    close cli err ECONNRESET
+    until 5s
+  )";
+  const core::Finding f = tell(begin + "    set srv queue 5 head 10ms drops 7\n" + end).first(kSlug);
+  EXPECT_EQ(brief(f), "never-accepted critical likely lighttpd[2112]");
+  EXPECT_EQ(tell(begin + end).first(kSlug).cause, "stray-segment") << "it refused nobody";
+  const std::string answered = "    set srv queue 5 head 10ms drops 7\n    ack cli\n    send cli 80\n";
+  EXPECT_EQ(tell(begin + answered + end).first(kSlug).cause, "stray-segment") << "what it sent before had arrived";
+}
+
 // Before 5.17 an RST without a socket is not told.
 Setting before_5_17() {
   Setting setting;

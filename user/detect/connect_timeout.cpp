@@ -56,6 +56,7 @@ class ConnectTimeout final : public core::Detector {
       v.evidence.set("errno", "EADDRNOTAVAIL");
     } else if (err == ECONNREFUSED || err == EHOSTUNREACH || err == ENETUNREACH || err == EACCES || err == EPERM) {
       judge_icmp(v, *client, err, scene);
+      if (may_have_been_an_rst(v, *client, err, scene.facts)) return std::nullopt;
     }
     if (v.cause == "peer-silent") add_elsewhere_of_connect(v, *client, c.since, scene);
     return v;
@@ -162,6 +163,14 @@ class ConnectTimeout final : public core::Detector {
       v.cause = "unreachable";
       blame_silence(v, blame(CulpritKind::network), scene.facts);
     }
+  }
+
+  // On loopback only a rule of this host can reject, and the kernel would have told what it dropped: rather, the event of
+  // an RST got lost (a tracing program that interrupts itself is not run again).
+  static bool may_have_been_an_rst(const core::Verdict& v, const core::Connection& client, int err,
+                                   const core::Facts& facts) {
+    return err == ECONNREFUSED && v.culprit.kind != CulpritKind::local_firewall &&
+           client.tuple.remote.addr.is_loopback() && facts.names().tells_firewall_drops();
   }
 
   // A program may close a connect within its first second (address fallback): that is no failure.

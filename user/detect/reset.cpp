@@ -36,12 +36,22 @@ bool is_client_abort(const Connection& c) { return c.role == ConnectionRole::cli
 // Requests live for a minute at most: data that meets a listener that refused nobody for longer is a stray.
 constexpr auto kRequestLives = 65s;
 
-bool never_accepted(const Connection& c, const SentReset& sent, const core::Listener* l) {
+// Nothing that the other end ever sent was acknowledged but its SYN.
+bool nothing_arrived(const Connection* peer) {
+  return peer && peer->reset_received && peer->reset_received->socket.full &&
+         peer->reset_received->socket.bytes_acked <= 1;
+}
+
+// The request that was refused was seen: by its SYN-ACKs, or by a segment that the listener dropped.
+bool request_was_seen(const Connection& c) { return c.client_acked || c.overflow_drops > 0; }
+
+bool never_accepted(const Connection& c, const SentReset& sent, const core::Listener* l, const Connection* peer) {
   const bool refused_lately = l && (l->first_refusal || refused_after(*l, sent.time - kRequestLives));
   // The listener is gone, too, and with it the request that it had refused to turn into a connection.
-  if (without_socket(sent) && !c.established && !c.ending) return c.client_acked || c.overflow_drops > 0;
+  if (without_socket(sent) && !c.established && !c.ending)
+    return request_was_seen(c) || (has_payload(sent) && refused_lately && nothing_arrived(peer));
   if (by_listener(sent))
-    return c.client_acked || c.overflow_drops > 0 || (has_payload(sent) && refused_lately) || sent.socket.over_limit();
+    return request_was_seen(c) || (has_payload(sent) && refused_lately) || sent.socket.over_limit();
   // A child in the accept queue has no socket yet and is no orphan.
   return sent.socket.full && !sent.socket.has_socket && !sent.socket.orphan && !sent.trigger;
 }
@@ -52,6 +62,7 @@ struct Ending {
   const SentReset& s;
   std::string_view reason;
   const core::Listener* listener;
+  const Connection* peer;
 };
 
 // Data came to an end that had closed.
@@ -70,7 +81,7 @@ struct Row {
 // In the order of precedence: the kernel's own statement where it names one cause only, then the rest.
 constexpr std::array kCauses{
     Row{"memory", [](const Ending& e) { return e.reason == "TCP_ABORT_ON_MEMORY"; }},
-    Row{"never-accepted", [](const Ending& e) { return never_accepted(e.c, e.s, e.listener); }},
+    Row{"never-accepted", [](const Ending& e) { return never_accepted(e.c, e.s, e.listener, e.peer); }},
     Row{"socket-destroyed",
         [](const Ending& e) {
           return !e.s.trigger &&
@@ -182,7 +193,7 @@ class Reset final : public core::Detector {
 
   static std::string_view cause_of(const Connection& c, const core::Scene& scene) {
     const Ending ending{c, *c.reset_sent, scene.facts.names().reset_reason(c.reset_sent->reason),
-                        scene.facts.listener(c.listener)};
+                        scene.facts.listener(c.listener), scene.facts.peer_of(c)};
     for (const Row& row : kCauses)
       if (row.applies(ending)) return row.cause;
     return "unknown";
@@ -217,7 +228,8 @@ class Reset final : public core::Detector {
     const bool unwanted = v.cause == "close-with-unread-data" || v.cause == "data-after-close";
     if (unwanted && never_spoke(sent.socket)) look_at_siblings(v, c, scene);
     v.culprit = culprit_of(v.cause, c, scene);
-    const bool kernel_says = v.cause != "stray-segment" && v.cause != "unknown";
+    const bool follows = v.cause == "never-accepted" && without_socket(sent) && !request_was_seen(c);
+    const bool kernel_says = v.cause != "stray-segment" && v.cause != "unknown" && !follows;
     v.confidence = kernel_says ? core::Confidence::certain : core::Confidence::likely;
     if (const std::string_view reason = scene.facts.names().reset_reason(sent.reason); !reason.empty())
       v.evidence.set("reason", core::EvidenceValue{std::string{reason}});
