@@ -111,6 +111,12 @@ def said_of(tracer, slug):
     return found[-1]
 
 
+def without_looks(listener):
+    """How long its queue is changes from one look to the next; each tracer reads the clock for itself, to the microsecond."""
+    owners = [{key: value for key, value in owner.items() if key != "start_time"} for owner in listener["owners"]]
+    return dict(listener, queue=0, owners=owners)
+
+
 def test_four_capabilities_tell_what_root_tells(readable_tool):
     """The same incident, watched by both: a listener whose process does not accept."""
     with Tracer(readable_tool) as root, Tracer(readable_tool, before=as_nobody(*ALL_FOUR)) as four, \
@@ -122,8 +128,7 @@ def test_four_capabilities_tell_what_root_tells(readable_tool):
     by_root, by_four, by_two = (said_of(tracer, "accept-queue-overflow") for tracer in (root, four, two))
     for key in ("cause", "severity", "culprit"):
         assert by_four.get(key) == by_root.get(key), key
-    # How long its queue is changes from one look to the next.
-    assert dict(by_four["listener"], queue=0) == dict(by_root["listener"], queue=0)
+    assert without_looks(by_four["listener"]) == without_looks(by_root["listener"])
     assert set(by_four["evidence"]) == set(by_root["evidence"])
     assert "open_fds" in by_root["evidence"]
     # Two are enough to name the process, not to look into it.
