@@ -71,6 +71,15 @@ std::tuple<Severity, bool, util::BootTime> weight(const core::Finding& f) {
   return {f.severity, f.slug == "connect-refused", f.time};
 }
 
+// Every condition that was told has ended, and no event says that connects go on failing.
+bool over_by_now(const std::vector<const core::Finding*>& listed) {
+  const auto goes_on = [](const core::Finding* f) {
+    return is_event(*f) ? f->slug == "connect-refused" || f->slug == "connect-timeout" : !is_over(*f);
+  };
+  return std::any_of(listed.begin(), listed.end(), [](const core::Finding* f) { return is_over(*f); }) &&
+         std::none_of(listed.begin(), listed.end(), goes_on);
+}
+
 // What the worst story came to: the last thing that happened in it, where that is as bad as its root, or worse.
 const core::Finding* outcome_of(const std::vector<const core::Finding*>& listed) {
   const core::Finding* last = nullptr;
@@ -133,8 +142,7 @@ std::string CheckSink::headline(const core::Summary& summary, const Listed& list
                            : fmt::format("{} in {}, none critical (--fail-on critical)", counts, watched);
     if (!style_.missing.empty()) text += ", as far as this kernel tells (tcpwhy doctor)";
   } else {
-    const bool all_over = std::all_of(listed.begin(), listed.end(), [](const core::Finding* f) { return is_over(*f); });
-    text += counts + (all_over ? ", over by now" : "");
+    text += counts + (over_by_now(listed) ? ", over by now" : "");
     if (!listed.empty()) {
       const core::Words& words = listed.front()->words;
       text += fmt::format("{}: {}", is_over(*listed.front()) ? "; while it lasted" : "", words.summary);

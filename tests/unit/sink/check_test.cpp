@@ -100,6 +100,21 @@ TEST(Check, WhatIsOpenAtTheEndIsNotOver) {
               StartsWith("CRITICAL  synack-retransmit-unexpected (accept-queue-full), since 12:09:51: "));
 }
 
+TEST(Check, OverByNowIsWhatNoEventContradicts) {
+  const auto head = [](const char* slug) {
+    core::Finding event = sample_symptom();
+    event.id = 3;
+    event.slug = slug;
+    event.phase = core::Phase::event;
+    event.since = event.time;
+    const auto over = ended(sample_root(), core::Ended::recovered);
+    return std::pair{check({over, event}).lines[0], check({event}).lines[0]};
+  };
+  EXPECT_THAT(head("reset").first, HasSubstr(", over by now; while it lasted: "));
+  EXPECT_THAT(head("connect-refused").first, Not(HasSubstr("over by now"))) << "connects may still fail";
+  EXPECT_THAT(head("reset").second, Not(HasSubstr("over by now"))) << "an event alone says nothing of now";
+}
+
 // An overload that ends with its listener gone: whoever reads the first line alone must know that.
 TEST(Check, TheVerdictSaysWhatTheWorstStoryCameTo) {
   core::Finding refused = sample_symptom();
