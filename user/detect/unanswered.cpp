@@ -28,6 +28,7 @@ const core::Listener* refusing_with_cookies(const core::Connection& sender, util
                                             const core::Scene& scene) {
   const abi::Socket& s = sender.socket;
   const core::Listener* l = scene.facts.listener_at(sender.tuple.remote, sender.tuple.netns);
+  if (!l) l = scene.facts.gone_listener_at(sender.tuple.remote, sender.tuple.netns);
   const bool nothing_arrived = s.full && s.bytes_acked <= 1 && sender.role == core::ConnectionRole::client;
   return l && nothing_arrived && refused_here(*l, sender, since, scene) ? l : nullptr;
 }
