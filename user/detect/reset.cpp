@@ -297,10 +297,11 @@ class Reset final : public core::Detector {
     if (!l) l = scene.facts.gone_listener_at(c.tuple.remote, c.tuple.netns);
     const bool never_arrived =
         c.role == ConnectionRole::client && c.reset_received->socket.full && c.reset_received->socket.bytes_acked <= 1;
+    const bool only_a_request = !peer || (!peer->established && !peer->ending);
     if (peer && peer->ending && c.role != ConnectionRole::server) {
       v.cause = lost.unacked == 0 ? "stray-segment" : owner_died(*peer) ? "process-exit" : "data-after-close";
       v.culprit = culprit_of(v.cause, *peer, scene);
-    } else if (!peer && l && never_arrived && refused_after(*l, scene.now() - kRequestLives)) {
+    } else if (only_a_request && l && never_arrived && refused_after(*l, scene.now() - kRequestLives)) {
       v.cause = "never-accepted";
       v.listener = l->id;
       v.culprit = culprit_of_listener(*l);
