@@ -379,18 +379,20 @@ TEST(Reset, WithoutAWordOfTheSenderAnInnocentListenerIsNotToBlame) {
   EXPECT_EQ(tell(script, before_5_17()).first(kSlug).cause, "peer-abort");
 }
 
-// The victim is never named where the culprit is not known.
-TEST(Reset, WithoutAWordOfTheSenderAndItsOwnerTheOtherEndIsSaid) {
-  const std::string script = R"(
-    at 0ms   connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
+// A client that sends after the other end has closed; owner: " by COMM[PID]" of that end, or nothing.
+std::string sent_after_close(const std::string& owner) {
+  return R"(
+    at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
     established cli
-    child end of cli watched
+    child end of cli)" +
+         owner + R"( watched
     sweeps on
     send cli 80
     receive end 80
     ack cli
     read end
-    at 1s    state end FIN_WAIT1
+    at 1s    state end FIN_WAIT1)" +
+         owner + R"(
     state end FIN_WAIT2
     close end telling
     at 2s    send cli 80
@@ -398,31 +400,18 @@ TEST(Reset, WithoutAWordOfTheSenderAndItsOwnerTheOtherEndIsSaid) {
     close cli err ECONNRESET
     until 4s
   )";
-  const core::Finding f = tell(script, before_5_17()).first(kSlug);
+}
+
+// The victim is never named where the culprit is not known.
+TEST(Reset, WithoutAWordOfTheSenderAndItsOwnerTheOtherEndIsSaid) {
+  const core::Finding f = tell(sent_after_close(""), before_5_17()).first(kSlug);
   EXPECT_EQ(f.cause, "data-after-close");
   EXPECT_EQ(f.words.summary, "a connection of ab[77] was reset: it sent data after the other end had closed.");
 }
 
 TEST(Reset, WithoutAWordOfTheSenderTheOtherEndThatHadClosedIsToBlame) {
-  const std::string script = R"(
-    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
-    at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
-    established cli
-    child end of cli by lighttpd[2112] watched
-    sweeps on
-    send cli 80
-    receive end 80
-    ack cli
-    read end
-    at 1s    state end FIN_WAIT1 by lighttpd[2112]
-    state end FIN_WAIT2
-    close end telling
-    at 2s    send cli 80
-    reset-received cli
-    close cli err ECONNRESET
-    until 4s
-  )";
-  const core::Finding f = tell(script, before_5_17()).first(kSlug);
+  const std::string listener = "at 0ms listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4\n";
+  const core::Finding f = tell(listener + sent_after_close(" by lighttpd[2112]"), before_5_17()).first(kSlug);
   EXPECT_EQ(brief(f), "data-after-close critical likely lighttpd[2112]");
   EXPECT_EQ(f.words.summary, "a connection of ab[77] was reset: it sent data after lighttpd[2112] had closed.");
 }

@@ -36,10 +36,10 @@ bool is_client_abort(const Connection& c) { return c.role == ConnectionRole::cli
 // Requests live for a minute at most: data that meets a listener that refused nobody for longer is a stray.
 constexpr auto kRequestLives = 65s;
 
-// Nothing that the other end ever sent was acknowledged but its SYN.
-bool nothing_arrived(const Connection* peer) {
-  return peer && peer->reset_received && peer->reset_received->socket.full &&
-         peer->reset_received->socket.bytes_acked <= 1;
+// Of the end that was reset: nothing that it ever sent was acknowledged but its SYN.
+bool nothing_arrived(const Connection* reset) {
+  return reset && reset->reset_received && reset->reset_received->socket.full &&
+         reset->reset_received->socket.bytes_acked <= 1;
 }
 
 // The request that was refused was seen: by its SYN-ACKs, or by a segment that the listener dropped.
@@ -295,13 +295,12 @@ class Reset final : public core::Detector {
     const Connection* peer = scene.facts.peer_of(c);
     const core::Listener* l = scene.facts.listener_at(c.tuple.remote, c.tuple.netns);
     if (!l) l = scene.facts.gone_listener_at(c.tuple.remote, c.tuple.netns);
-    const bool never_arrived =
-        c.role == ConnectionRole::client && c.reset_received->socket.full && c.reset_received->socket.bytes_acked <= 1;
     const bool only_a_request = !peer || (!peer->established && !peer->ending);
     if (peer && peer->ending && c.role != ConnectionRole::server) {
       v.cause = lost.unacked == 0 ? "stray-segment" : owner_died(*peer) ? "process-exit" : "data-after-close";
       v.culprit = culprit_of(v.cause, *peer, scene);
-    } else if (only_a_request && l && never_arrived && refused_after(*l, scene.now() - kRequestLives)) {
+    } else if (only_a_request && l && c.role == ConnectionRole::client && nothing_arrived(&c) &&
+               refused_after(*l, scene.now() - kRequestLives)) {
       v.cause = "never-accepted";
       v.listener = l->id;
       v.culprit = culprit_of_listener(*l);

@@ -19,7 +19,7 @@ bool refused_here(const core::Listener& l, const core::Connection& sender, util:
                   const core::Scene& scene) {
   if (refuses(l, scene.now())) return true;
   const core::FirewallDrops* drops = scene.facts.firewall_drops(sender.tuple);
-  return refused_since(l, since - 1s, scene.now()) && !(drops && drops->last > l.last_refusal);
+  return refused_after(l, since - 1s) && !(drops && drops->last > l.last_refusal);
 }
 
 // With SYN cookies a refused handshake leaves no request, and only kernels since 6.11 tell the drop with its listener. Of

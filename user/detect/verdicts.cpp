@@ -49,10 +49,6 @@ bool refuses(const core::Listener& listener, util::BootTime now) {
   return !listener.ended && listener.over_limit() && now - listener.observed < kRecently;
 }
 
-bool refused_since(const core::Listener& listener, util::BootTime since, util::BootTime now) {
-  return refuses(listener, now) || refused_after(listener, since);
-}
-
 bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootTime since) {
   const core::FirewallDrops* drops = facts.firewall_drops(tuple);
   return drops && drops->last >= since;

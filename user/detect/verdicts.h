@@ -21,8 +21,6 @@ core::Culprit blame_owner(const std::vector<core::Process>& owners);
 bool refused_after(const core::Listener& listener, util::BootTime time);
 // A listener on this host that refuses, or refused a moment ago, because its accept queue is full.
 bool refuses(const core::Listener& listener, util::BootTime now);
-// ... or refused somebody since then.
-bool refused_since(const core::Listener& listener, util::BootTime since, util::BootTime now);
 
 // Segments between the two ends that a firewall of this host dropped since the time.
 bool firewall_ate(const core::Facts& facts, const abi::Tuple& tuple, util::BootTime since);
