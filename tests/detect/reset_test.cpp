@@ -365,6 +365,25 @@ TEST(Reset, WithoutAWordOfTheSenderAListenerThatRefusedIsToBlame) {
   EXPECT_EQ(tell(script).first(kSlug).cause, "peer-abort");
 }
 
+TEST(Reset, WithoutAWordOfTheSenderARequestThatWasSeenWasNeverAccepted) {
+  const core::Finding f = tell(R"(
+    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
+    sweeps on
+    at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
+    established cli
+    send cli 80
+    set srv queue 5 head 10ms drops 7
+    at 1.1s  synack-retransmit srv from cli timer acked queue 5
+    at 3s    close srv
+    at 3.2s  reset-received cli
+    close cli err ECONNRESET
+    until 5s
+  )",
+                               before_5_17())
+                              .first(kSlug);
+  EXPECT_EQ(brief(f), "never-accepted critical likely lighttpd[2112]");
+}
+
 TEST(Reset, WithoutAWordOfTheSenderAnInnocentListenerIsNotToBlame) {
   const std::string script = R"(
     at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
