@@ -182,7 +182,15 @@ TEST(Reset, DataForAnEndWhoseProcessDiedIsItsExit) {
 
 // iperf3 and the like: one connection carries, another says when it is enough.
 TEST(Reset, WhatIsCalledOffOverAnotherConnectionIsNoIncident) {
-  const auto brief_of = [](const std::string& on_control) {
+  const std::string with_unread =
+      "close end shutdown 3\nreset-received cli\nclose cli err ECONNRESET\n"
+      "reset-sent end reason TCP_ABORT_ON_CLOSE";
+  // It had read all that was there; what was on its way met a socket in TIME_WAIT.
+  const std::string before_the_last =
+      "close end\nset end in TIME_WAIT\nsend cli 300000\n"
+      "reset-sent end reason TCP_TIMEWAIT_SOCKET trigger 65536\n"
+      "reset-received cli\nclose cli err ECONNRESET";
+  const auto brief_of = [](const std::string& on_control, const std::string& at_the_end) {
     return brief(tell(R"(
       at 0ms   listen srv 127.0.0.1:7000 by worker[33]
       at 10ms  connect ctl 127.0.0.1:49999 -> 127.0.0.1:7000 by php[50]
@@ -193,21 +201,26 @@ TEST(Reset, WhatIsCalledOffOverAnotherConnectionIsNoIncident) {
       child end of cli by worker[33]
       at 20ms  send cli 300000
       receive end 300000
-    )" + on_control + R"(
-      at 1s    close end shutdown 3
-      reset-received cli
-      close cli err ECONNRESET
-      reset-sent end reason TCP_ABORT_ON_CLOSE
+    )" + on_control + "\nat 1s " +
+                      at_the_end + R"(
       at 1100ms seed control by worker[33]
       seed-end
       until 4s
     )")
                      .first(kSlug));
   };
-  EXPECT_EQ(brief_of("at 990ms receive control 1\nat 995ms send control 10\nack control"),
+  const std::string agreed = "at 990ms receive control 1\nat 995ms send control 10\nack control";
+  EXPECT_EQ(brief_of(agreed, with_unread), "close-with-unread-data info certain worker[33]");
+  EXPECT_EQ(brief_of(agreed, before_the_last), "data-after-close info certain worker[33]");
+  EXPECT_EQ(brief_of(agreed, with_unread + "\nat 1050ms close control"),
             "close-with-unread-data info certain worker[33]");
+  // What was over before has nothing to do with it.
+  EXPECT_EQ(brief_of(agreed + "\nat 996ms close control", with_unread),
+            "close-with-unread-data critical certain worker[33]");
   // It never answered there, either.
-  EXPECT_EQ(brief_of("at 990ms receive control 1"), "close-with-unread-data critical certain worker[33]");
+  const std::string asked = "at 990ms receive control 1";
+  EXPECT_EQ(brief_of(asked, with_unread), "close-with-unread-data critical certain worker[33]");
+  EXPECT_EQ(brief_of(asked, before_the_last), "data-after-close critical certain worker[33]");
 }
 
 TEST(Reset, DataForATimeWaitSocketIsDataAfterClose) {

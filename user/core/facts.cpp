@@ -375,10 +375,13 @@ std::size_t Facts::stalled_remotes(std::uint32_t netns) const {
 }
 
 const Connection* Facts::talking_sibling(const Connection& c) const {
+  const util::BootTime end = c.ending ? c.ending->time : now_;
   for (const auto& [key, slot] : connections_) {
     const Connection& other = slot.connection;
     const abi::Socket& s = other.socket;
-    if (other.key == c.key || other.ending || !s.full || s.bytes_received == 0 || s.bytes_acked <= 1) continue;
+    if (other.key == c.key || (other.ending && other.ending->time < end) || !s.full || s.bytes_received == 0 ||
+        s.bytes_acked <= 1)
+      continue;
     if (other.tuple.local != c.tuple.local || other.tuple.remote.addr != c.tuple.remote.addr) continue;
     if (other.tuple.netns != c.tuple.netns || now_ - other.socket_time > kTalksLately) continue;
     if (s.sent_age.value_or(1h) < kTalksLately && s.received_age.value_or(1h) < kTalksLately) return &other;

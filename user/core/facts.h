@@ -72,8 +72,8 @@ class Facts {
   // The other end, where it is here: same addresses mirrored, in any namespace, not closed long before. On the same host
   // before another; on another only where what is known of the initial sequence numbers agrees.
   [[nodiscard]] const Connection* peer_of(const Connection& connection) const;
-  // Another open connection between the same two addresses and the same service, both of whose ends spoke in the last
-  // seconds. Only what was asked for is known: looks through all connections, for the rare case.
+  // Another connection between the same two addresses and the same service, both of whose ends spoke in the last seconds,
+  // open when this one ended. Only what was asked for is known: looks through all connections, for the rare case.
   [[nodiscard]] const Connection* talking_sibling(const Connection& connection) const;
   [[nodiscard]] const Listener* listener(abi::SocketId id) const;
   // The listener that a segment to this endpoint reaches: exact address first, then wildcard; any namespace where netns

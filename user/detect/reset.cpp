@@ -178,8 +178,11 @@ class Reset final : public core::Detector {
            peer->reset_sent->time - end.reset_received->time < 2s;
   }
 
-  // All its life this end only took.
-  static bool never_spoke(const abi::Socket& s) { return s.full && s.bytes_acked <= 1 && s.unacked() <= 1; }
+  // All its life this end only took. Of what TIME_WAIT leaves of a socket the connection remembers more.
+  static bool never_spoke(const Connection& c) {
+    const abi::Socket& s = c.reset_sent->socket.full ? c.reset_sent->socket : c.socket;
+    return s.full && s.bytes_acked <= 1 && s.unacked() <= 1;
+  }
 
   // A session with a connection that tells and others that carry (iperf3, FTP): what the two agree on over the one ends the
   // others, in whatever state they are.
@@ -226,7 +229,7 @@ class Reset final : public core::Detector {
     const Outstanding lost = loss_of_receiver(c, scene);
     v.severity = severity_of(v.cause, lost);
     const bool unwanted = v.cause == "close-with-unread-data" || v.cause == "data-after-close";
-    if (unwanted && never_spoke(sent.socket)) look_at_siblings(v, c, scene);
+    if (unwanted && never_spoke(c)) look_at_siblings(v, c, scene);
     v.culprit = culprit_of(v.cause, c, scene);
     const bool follows = v.cause == "never-accepted" && without_socket(sent) && !request_was_seen(c);
     const bool kernel_says = v.cause != "stray-segment" && v.cause != "unknown" && !follows;
