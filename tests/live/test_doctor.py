@@ -90,6 +90,8 @@ def test_text_has_a_line_for_each_need_and_finding(tool):
     value, text = diagnosis(tool), doctor(tool).stdout
     for need in value["needs"]:
         assert need["name"] in text
+    names = [need["name"] for need in value["needs"]]
+    assert len(names) == len(set(names)), "a hook of two programs is told once"
     for finding in value["findings"]:
         assert any(line.split()[:2] == [finding["works"], finding["finding"]] for line in text.splitlines())
 

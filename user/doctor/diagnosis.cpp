@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "user/detect/catalogue.h"
 #include "user/detect/detectors.h"
@@ -92,8 +93,10 @@ std::string found_of(const kernel::Feature& feature, const kernel::Btf& btf) {
 
 void Examination::look_at_features(const kernel::Survey& survey) {
   bool older = false;
+  std::set<std::string> told;
   for (const kernel::Offer& offer : survey.offers()) {
     const kernel::Feature& row = offer.feature;
+    if (!told.insert(kernel::describe(row)).second) continue;  // two programs of one hook
     note({kKernel, kernel::describe(row), offer.present ? State::ok : State::missing, kernel::is_required(row),
           offer.present ? found_of(row, *types_.btf) : std::string{row.lost}, std::string{row.since}});
     older = older || (!offer.present && !row.losses.empty());
