@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # cmake -DFILE=PROGRAM -DLIMIT_MIB=6 -DREADELF=readelf -P check_static.cmake
 #
-# A test: the program needs no interpreter and no shared library, is stripped, and not larger than the limit.
+# A test: the program needs no interpreter and no shared library, is stripped, finds its exceptions' handlers,
+# and is not larger than the limit.
 cmake_minimum_required(VERSION 3.25)
 
 execute_process(COMMAND ${READELF} --program-headers --dynamic --section-headers --wide ${FILE}
@@ -14,6 +15,9 @@ foreach(sign IN ITEMS "INTERP:an interpreter" "\\(NEEDED\\):a shared library" " 
     string(APPEND wrong "${FILE} has ${what}\n")
   endif()
 endforeach()
+if(NOT headers MATCHES "GNU_EH_FRAME")
+  string(APPEND wrong "${FILE} has no table of unwind entries: an exception may end it\n")
+endif()
 if(NOT headers MATCHES "LOAD")
   string(APPEND wrong "${FILE} has nothing to load: is it a program?\n")
 endif()

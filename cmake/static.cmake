@@ -40,8 +40,10 @@ target_link_libraries(tcpwhy-static PRIVATE
   -Wl,--start-group ${archives} ${TCPWHY_STATIC_LIBBPF} ${TCPWHY_STATIC_LIBELF} ${TCPWHY_STATIC_LIBZSTD} ${TCPWHY_STATIC_LIBZ}
   ${TCPWHY_STATIC_LIBNCURSES} ${TCPWHY_STATIC_LIBTINFO}
   -Wl,--end-group)
-# gold folds functions that are the same bytes: templates leave many.
-target_link_options(tcpwhy-static PRIVATE -static -s -fuse-ld=gold -Wl,--icf=safe -Wl,--gc-sections -Wl,--fatal-warnings)
+# gold folds functions that are the same bytes: templates leave many. Exceptions are found by .eh_frame_hdr, which gcc does
+# not ask for in a static program; without it, what gold links for arm64 ends at the first one.
+target_link_options(tcpwhy-static PRIVATE
+  -static -s -fuse-ld=gold -Wl,--icf=safe -Wl,--gc-sections -Wl,--eh-frame-hdr -Wl,--fatal-warnings)
 
 if(TCPWHY_TESTS)
   # The test builds it, so that it cannot pass on one of yesterday.
