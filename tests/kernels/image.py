@@ -8,6 +8,8 @@ SETUP_SECTORS = 0x1f1  # Documentation/arch/x86/boot.rst
 PROTOCOL = 0x206
 PAYLOAD = 0x248
 SECTOR = 512
+ARM64_MAGIC_AT, ARM64_MAGIC = 0x38, b"ARM\x64"  # Documentation/arch/arm64/booting.rst
+BTF_START, BTF_HEADER = b"\x9f\xeb\x01\x00", 24  # Documentation/bpf/btf.rst: magic, version, flags; struct btf_header
 LZ4_BLOCK = 8 << 20
 
 
@@ -73,6 +75,22 @@ def section(elf, wanted):
     raise NoTypes(f"it has no section {wanted}")
 
 
+def in_memory_image(image):
+    """The types in an arm64 Image, which is the memory itself, without a table of sections: found by their header."""
+    at = -1
+    while (at := image.find(BTF_START, at + 1)) >= 0:
+        if len(image) < at + BTF_HEADER:
+            break
+        length, types_at, types, strings_at, strings = struct.unpack_from("<IIIII", image, at + 4)
+        end = at + length + strings_at + strings
+        if length == BTF_HEADER and types_at == 0 and strings_at == types and strings > 0 and end <= len(image):
+            return image[at:end]
+    raise NoTypes("it has no types (BTF)")
+
+
 def btf(path):
     """The BTF of the kernel in this image."""
-    return section(vmlinux(path.read_bytes()), ".BTF")
+    image = path.read_bytes()
+    if image[ARM64_MAGIC_AT:ARM64_MAGIC_AT + 4] == ARM64_MAGIC:
+        return in_memory_image(image)
+    return section(vmlinux(image), ".BTF")

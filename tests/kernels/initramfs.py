@@ -4,13 +4,12 @@ import lzma
 import os
 import pathlib
 import re
-import shutil
 import stat
 import subprocess
 
+import userland
+
 GUEST = pathlib.Path(__file__).resolve().parent / "guest"
-# What the causes run.
-PROGRAMS = ("ip", "tc", "nft", "ss", "bpftool", "lighttpd", "ab")
 # What the machine itself and the causes need, whatever of it is not built in.
 MODULES = (
     "virtio_pci", "virtio_console",
@@ -18,10 +17,6 @@ MODULES = (
     "sch_htb", "sch_tbf", "sch_netem", "cls_u32",
     "nf_tables", "nft_counter", "nft_numgen", "nft_limit", "nft_ct", "nft_reject", "nft_reject_inet",
 )
-
-
-class ImageError(Exception):
-    """What is missing, in words for a person."""
 
 
 # ---------------------------------------------------------------- modules
@@ -64,21 +59,6 @@ class Modules:
         for name in wanted:
             add(name)
         return list(out.items())
-
-
-# ---------------------------------------------------------------- programs
-
-def libraries(program):
-    """Absolute paths of the libraries and the interpreter that a program needs."""
-    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
-    return re.findall(r"(/\S+) \(0x", told)
-
-
-def program_path(name):
-    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if not path:
-        raise ImageError(f"{name} is not installed: run scripts/setup --kernels")
-    return path
 
 
 # ---------------------------------------------------------------- the archive
@@ -125,10 +105,10 @@ class Archive:
     def add_file(self, name, path):
         self.add(name, pathlib.Path(path).read_bytes())
 
-    def add_program(self, name, path):
+    def add_program(self, name, path, libraries):
         self.add_file(name, path)
-        for library in libraries(path):
-            self.add_file(library, os.path.realpath(library))
+        for there, here in libraries.items():
+            self.add_file(there, here)
 
 
 def build(target, kernel, files):
@@ -136,13 +116,12 @@ def build(target, kernel, files):
     with Archive(target) as archive:
         for folder in ("proc", "sys", "dev", "tmp", "run", "out", "etc", "root", "var/run"):
             archive.folder(folder)
-        archive.add_file("bin/busybox", program_path("busybox"))
         for guest in sorted(GUEST.iterdir()):
             archive.add_file("init" if guest.name == "init" else f"bin/{guest.name}", guest)
-        for program in PROGRAMS:
-            archive.add_program(f"bin/{program}", program_path(program))
-        # Not busybox's shell, which takes its own ip and tc before those of the path.
-        archive.add_program("bin/sh", program_path("dash"))
+        programs = userland.of(kernel.arch)
+        for name in userland.PROGRAMS:
+            path = programs.path(name)
+            archive.add_program(f"bin/{name}", path, programs.libraries(path))
         modules = Modules(kernel.modules).in_order(MODULES)
         for name, data in modules:
             archive.add(f"modules/{name}.ko", data, 0o644)

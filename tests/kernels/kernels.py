@@ -13,10 +13,9 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 
-KEYRINGS = pathlib.Path("/usr/share/keyrings")
+import packages
+
 CARRIERS = re.compile(r"linux-(image|binary|modules)-\S+$")
 
 
@@ -32,10 +31,22 @@ class Kernel:
     arch: str = "amd64"
     # QEMU's name of the processor.
     cpu: str = "max"
+    # Its first two numbers, where they are not its name.
+    series: str = ""
+    # Part of the matrix where no kernel is named.
+    usual: bool = True
 
     @property
     def package(self):
-        return "linux-image-arm64" if self.arch == "arm64" else f"linux-image-cloud-{self.arch}"
+        return f"linux-image-cloud-{self.arch}"
+
+    @property
+    def version(self):
+        return self.series or self.name
+
+    @property
+    def title(self):
+        return f"{self.series} {self.name}" if self.series else self.name
 
 
 KERNELS = {kernel.name: kernel for kernel in (
@@ -46,12 +57,15 @@ KERNELS = {kernel.name: kernel for kernel in (
            # saves and restores them (a trap flag out of nowhere). Without the instruction it takes a lock.
            cpu="max,-cx16"),
     Kernel("7.2", (("Debian", "sid"),)),
+    # Another architecture: asked for by its name. It needs programs of its own, and a cross-built tool.
+    Kernel("arm64", (("Debian", "bookworm-backports"), ("Debian-Security", "trixie-security"), ("Debian", "trixie")),
+           arch="arm64", cpu="neoverse-n1", series="6.12", usual=False),
 )}
 
 
 def usual():
     """The kernels of the matrix where none is named."""
-    return list(KERNELS)
+    return [kernel.name for kernel in KERNELS.values() if kernel.usual]
 
 
 def cache():
@@ -78,6 +92,10 @@ class Unpacked:
         return KERNELS[self.name].cpu
 
     @property
+    def arch(self):
+        return KERNELS[self.name].arch
+
+    @property
     def image(self):
         return self.folder / "root" / "boot" / f"vmlinuz-{self.release}"
 
@@ -101,79 +119,7 @@ def cached(name):
     return kernel if kernel.image.is_file() else None
 
 
-# ---------------------------------------------------------------- apt
-
-def system_archives():
-    """The addresses of Debian's archives in the system's apt configuration, by label."""
-    form = "$(LABEL)|$(REPO_URI)"
-    told = subprocess.run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"],
-                          capture_output=True, text=True, check=False)
-    archives = {}
-    for line in told.stdout.splitlines():
-        label, _, address = line.partition("|")
-        archives.setdefault(label, address)
-    if "Debian" not in archives:
-        raise KernelError("the system's apt configuration names no archive of Debian: add one to /etc/apt, then apt-get update")
-    # A mirror has the security archive beside the main one, as a rule.
-    archives.setdefault("Debian-Security", archives["Debian"].rstrip("/") + "-security/")
-    return archives
-
-
-def keyring():
-    for name in ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp"):
-        if (KEYRINGS / name).is_file():
-            return KEYRINGS / name
-    return None
-
-
-class Apt:
-    """An apt with sources, lists and state of its own; proxies and credentials are the system's."""
-
-    def __init__(self, folder, address, suite, arch):
-        self._suite = suite
-        self._address = address
-        self._folder = folder
-        for part in ("lists/partial", "cache/archives/partial"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        keys = keyring()
-        if not keys:
-            print(f"vm-kernels: no keyring of Debian in {KEYRINGS}: {suite} is not verified (debian-archive-keyring has one)",
-                  file=sys.stderr, flush=True)
-        options = f"signed-by={keys}" if keys else "trusted=yes"
-        (folder / "sources.list").write_text(f"deb [{options} arch={arch}] {address} {suite} main\n")
-        (folder / "status").touch()
-        (folder / "apt.conf").write_text(
-            f'Dir::Etc::SourceList "{folder}/sources.list";\nDir::Etc::SourceParts "-";\n'
-            f'Dir::State "{folder}";\nDir::State::Status "{folder}/status";\nDir::State::Lists "{folder}/lists";\n'
-            f'Dir::Cache "{folder}/cache";\nAPT::Architecture "{arch}";\nAPT::Architectures {{ "{arch}"; }};\n'
-            '#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n#clear DPkg::Post-Invoke;\n'
-            'APT::Sandbox::User "root";\nAcquire::Languages "none";\nAcquire::Retries "3";\n'
-            'APT::Install-Recommends "false";\nAPT::Update::Error-Mode "any";\n')
-
-    def _run(self, program, *words, cwd=None):
-        return subprocess.run([program, "-c", self._folder / "apt.conf", "-qq", *words], cwd=cwd, capture_output=True, text=True,
-                              check=False, env=dict(os.environ, LC_ALL="C"))
-
-    def update(self):
-        done = self._run("apt-get", "update")
-        if done.returncode == 0:
-            return
-        why = next((line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))), done.stderr.strip())
-        if re.search(r"does not have a Release file|404|is not .*available", done.stderr):
-            raise KernelError(f"the mirror {self._address} has no suite {self._suite}: {why}")
-        if re.search(r"not signed|NO_PUBKEY|EXPKEYSIG|signatures", done.stderr):
-            raise KernelError(f"the signature of {self._suite} could not be verified: {why}")
-        raise KernelError(f"could not reach {self._address} (no network?): {why}")
-
-    def depends(self, package):
-        done = self._run("apt-cache", "depends", "--important", package)
-        return re.findall(r"^\s*\|?(?:Pre)?Depends: (\S+)$", done.stdout, re.MULTILINE)
-
-    def download(self, packages, folder):
-        done = self._run("apt-get", "download", *packages, cwd=folder)
-        if done.returncode != 0:
-            raise KernelError(f"could not download {' '.join(packages)}: {done.stderr.strip()}")
-
+# ---------------------------------------------------------------- fetching
 
 def carriers(apt, package):
     """The packages that hold the image and the modules which the metapackage stands for."""
@@ -186,14 +132,9 @@ def carriers(apt, package):
     return found
 
 
-# ---------------------------------------------------------------- fetching
-
 def unpack(folder):
     root = folder / "root"
-    for package in sorted((folder / "packages").glob("*.deb")):
-        done = subprocess.run(["dpkg-deb", "-x", package, root], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise KernelError(f"could not unpack {package.name}: {done.stderr.strip()}")
+    packages.unpack(folder / "packages", root)
     # Debian puts the image there from 7.x on.
     for image in root.glob("usr/lib/modules/*/vmlinuz"):
         target = root / "boot" / f"vmlinuz-{image.parent.name}"
@@ -207,14 +148,20 @@ def unpack(folder):
 
 
 def fetch_from(kernel, address, suite, folder):
-    apt = Apt(folder / "apt", address, suite, kernel.arch)
+    apt = packages.Apt(folder / "apt", address, suite, kernel.arch)
     apt.update()
-    packages = carriers(apt, kernel.package)
-    if not any(name.startswith(f"linux-{kind}-{kernel.name}") for name in packages for kind in ("image", "binary")):
-        raise KernelError(f"{suite} has no {kernel.package} of {kernel.name} ({', '.join(packages) or 'none at all'})")
-    (folder / "packages").mkdir()
-    apt.download(packages, folder / "packages")
+    names = carriers(apt, kernel.package)
+    if not any(name.startswith(f"linux-{kind}-{kernel.version}") for name in names for kind in ("image", "binary")):
+        raise KernelError(f"{suite} has no {kernel.package} of {kernel.version} ({', '.join(names) or 'none at all'})")
+    apt.download(names, folder / "packages")
     return unpack(folder)
+
+
+def archives_of(name):
+    try:
+        return packages.system_archives()
+    except packages.PackageError as error:
+        raise KernelError(f"{name}: {error}") from None
 
 
 def fetch(name, update=False):
@@ -223,7 +170,7 @@ def fetch(name, update=False):
     there = cached(name)
     if there and not update:
         return there
-    archives = system_archives()
+    archives = archives_of(name)
     cache().mkdir(parents=True, exist_ok=True)
     folder = cache() / f"{name}.new.{os.getpid()}"
     reasons = []
@@ -232,7 +179,7 @@ def fetch(name, update=False):
         folder.mkdir()
         try:
             release = fetch_from(kernel, archives[label], suite, folder)
-        except KernelError as error:
+        except (KernelError, packages.PackageError) as error:
             reasons.append(str(error))
             continue
         (folder / "release").write_text(release + "\n")

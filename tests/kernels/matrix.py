@@ -10,10 +10,10 @@ import subprocess
 import tarfile
 
 import expected
-import initramfs
 import kernels
 import machine
 import truth as truths
+import userland
 from tracer import Output
 
 WORKERS = 4
@@ -111,14 +111,14 @@ class Run:
         said.unlink(missing_ok=True)
         try:
             self._boot(kernels.fetch(name), chosen, said, folder / f"{name}.console")
-        except (kernels.KernelError, initramfs.ImageError, TimeoutError, RuntimeError) as error:
+        except (kernels.KernelError, userland.MissingProgram, machine.NotBuilt, TimeoutError, RuntimeError) as error:
             self.failure = str(error)
         if said.exists():
             self.read(said.read_text(errors="replace"))
 
     @staticmethod
     def _boot(kernel, chosen, said, console):
-        files = {"bin/verified": machine.ROOT / "build" / "tests" / "kernels" / "verified"}
+        files = {"bin/verified": machine.verified_path(kernel.arch)}
         with machine.Machine(kernel, job(chosen), files, said) as vm:
             try:
                 vm.run(BASE_LIMIT_S + SHARE_S * len(chosen))

@@ -67,7 +67,7 @@ def findings(told):
             numbers = sorted(notes.number(note_of(*without)) for without in one["without"])
             cells.append(" ".join([one["works"], *(f"[{n}]" for n in numbers)]))
         rows.append([f"[{slug}](findings/{slug}.md)", *cells])
-    return [*table(["finding", *told], rows), "", *notes.lines()]
+    return [*table(["finding", *map(title, told)], rows), "", *notes.lines()]
 
 
 def hooks(told, offers):
@@ -77,14 +77,24 @@ def hooks(told, offers):
         has = [offers[kernel][hook] for kernel in told]
         if not all(has):
             rows.append([hook, since, *("yes" if one else "no" for one in has), lost])
-    return table(["hook", "since", *told, "without it"], rows)
+    return table(["hook", "since", *map(title, told), "without it"], rows)
 
 
 def how(name):
     """How it is known what this kernel offers and what is told there."""
     if name not in kernels.KERNELS:
         return "the kernel that this is built on: every incident and healthy load, at each change"
-    return f"the incidents, in a virtual machine (`scripts/test --kernels {name}`)"
+    each_change = "" if kernels.KERNELS[name].usual else "; asked for by its name only"
+    return f"the incidents, in a virtual machine (`scripts/test --kernels {name}`{each_change})"
+
+
+def title(name):
+    return kernels.KERNELS[name].title if name in kernels.KERNELS else name
+
+
+def order(name):
+    """By version; other architectures last."""
+    return (name in kernels.KERNELS and not kernels.KERNELS[name].usual, tuple(map(int, title(name).split()[0].split("."))))
 
 
 def names(incidents):
@@ -105,7 +115,7 @@ def differences():
 
 def tables(told, offers):
     return "\n".join([
-        *table(["kernel", "how it is tested"], [[name, how(name)] for name in told]), "",
+        *table(["kernel", "how it is tested"], [[title(name), how(name)] for name in told]), "",
         "### What is left of each finding", "",
         "`yes`; `inferred`: told each time, its cause or evidence follows from something else, or is unknown; `partly`: some cases",
         "are not seen; `no`. The numbers say what the kernel lacks for it.", "",
@@ -141,7 +151,7 @@ def main():
     offers = json.loads(OFFERS.read_text())
     if missing := set(kernels.KERNELS) - set(offers):
         sys.exit(f"{OFFERS} lacks {', '.join(sorted(missing))}: pytest tests/kernels -k offers --update-offers")
-    offers = {name: offers[name] for name in sorted(offers, key=lambda name: tuple(map(int, name.split("."))))}
+    offers = {name: offers[name] for name in sorted(offers, key=order)}
     told = prospects(arguments.prospects, offers)
     if wrong := list(contradictions(told)):
         sys.exit("\n".join(wrong))

@@ -4,6 +4,8 @@ import base64
 import gzip
 import io
 import lzma
+import pathlib
+import shutil
 import struct
 import subprocess
 import tarfile
@@ -16,7 +18,9 @@ import expected
 import image
 import initramfs
 import kernels
+import machine
 import matrix
+import userland
 
 
 class FakeApt:
@@ -60,7 +64,7 @@ def test_half_a_kernel_in_the_cache_is_none(tmp_path, monkeypatch):
 def test_an_archive_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("TCPWHY_CACHE", str(tmp_path))
     nowhere = f"file:{tmp_path}/nowhere"
-    monkeypatch.setattr(kernels, "system_archives", lambda: {"Debian": nowhere, "Debian-Security": nowhere})
+    monkeypatch.setattr(kernels.packages, "system_archives", lambda: {"Debian": nowhere, "Debian-Security": nowhere})
     with pytest.raises(kernels.KernelError, match="6.1: .*nowhere.* bookworm"):
         kernels.fetch("6.1")
     assert not list((tmp_path / "kernels").iterdir()), "nothing half-done is left"
@@ -79,6 +83,38 @@ def test_modules_come_after_what_they_need(tmp_path):
     assert order == ["nfnetlink", "nf_tables", "nf_conntrack", "nft_ct"]
 
 
+def test_programs_of_another_architecture_come_with_what_they_need(tmp_path):
+    native = userland.Native()
+    sh = native.path("sh")
+    (tmp_path / "usr" / "bin").mkdir(parents=True)
+    shutil.copy(sh, tmp_path / "usr" / "bin" / "dash")
+    for place, here in native.libraries(sh).items():
+        folder = tmp_path / "usr" / "lib"
+        folder.mkdir(exist_ok=True)
+        name = pathlib.PurePath(place).name
+        if name.startswith("libc"):  # as a link from the root, which leads into that root
+            shutil.copy(here, folder / "real")
+            (folder / name).symlink_to("/usr/lib/real")
+        else:
+            shutil.copy(here, folder / name)
+    foreign = userland.Foreign(tmp_path)
+    needed = foreign.libraries(foreign.path("sh"))
+    assert {pathlib.PurePath(there).name for there in needed} == {
+        pathlib.PurePath(there).name for there in native.libraries(sh) if "vdso" not in there}
+    assert needed["/lib/libc.so.6"] == tmp_path / "usr" / "lib" / "real"
+    with pytest.raises(userland.MissingProgram, match="no nft"):
+        foreign.path("nft")
+    (tmp_path / "usr" / "lib" / "libc.so.6").unlink()
+    with pytest.raises(userland.MissingProgram, match="needs /lib/libc.so.6"):
+        userland.Foreign(tmp_path).libraries(foreign.path("sh"))
+
+
+def test_what_is_not_built_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TCPWHY_BUILD_ARM64", str(tmp_path))
+    with pytest.raises(machine.NotBuilt, match="tcpwhy-static is not there: scripts/build aarch64"):
+        machine.tool_path("arm64")
+
+
 def test_the_archive_is_one_that_cpio_reads(tmp_path):
     path = tmp_path / "archive"
     with initramfs.Archive(path) as archive:
@@ -86,7 +122,7 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path):
         archive.add("bin/two", b"")
         archive.add("bin/one", b"again")  # a library of two programs
     with open(path, "rb") as stream:
-        listed = subprocess.run([initramfs.program_path("busybox"), "cpio", "-t"], stdin=stream, capture_output=True, text=True,
+        listed = subprocess.run([userland.Native().path("busybox"), "cpio", "-t"], stdin=stream, capture_output=True, text=True,
                                 check=True)
     assert listed.stdout.split() == ["bin", "bin/one", "bin/two"]
 
@@ -163,6 +199,20 @@ def test_types_are_read_from_an_image(tmp_path, compress):
     types = bytes(range(256)) * 33_000  # more than one block of lz4
     (tmp_path / "vmlinuz").write_bytes(image_of(compress(elf_of({".text": b"code", ".BTF": types, ".BTF_ids": b"x"}))))
     assert image.btf(tmp_path / "vmlinuz") == types
+
+
+def memory_image(*parts):
+    return b"MZ".ljust(0x38, b"\0") + b"ARM\x64" + b"".join(parts)
+
+
+def test_types_are_read_from_an_arm64_image(tmp_path):
+    types = struct.pack("<HBBIIIII", 0xeb9f, 1, 0, 24, 0, 40, 40, 9) + bytes(40) + b"\0int\0int\0"
+    by_chance = b"\x9f\xeb\x01\x00" + b"\xff" * 30
+    (tmp_path / "vmlinuz").write_bytes(memory_image(b"code", by_chance, types, b"data"))
+    assert image.btf(tmp_path / "vmlinuz") == types
+    (tmp_path / "vmlinuz").write_bytes(memory_image(b"code", by_chance, types[:-1]))
+    with pytest.raises(image.NoTypes, match="no types"):
+        image.btf(tmp_path / "vmlinuz")
 
 
 def test_an_image_without_types_says_so(tmp_path):
