@@ -193,6 +193,8 @@ test("a fragment leads to a finding, in the dark and on a narrow screen, too", a
   await tab.evaluate(() => { location.hash = "f-1"; });
   await tab.waitForSelector("#sheet[open]");
   assert.match(await tab.textContent("#sheet-title"), /stalled-proxy.* has not read/);
+  // The process is gone: nobody can send it SIGCONT any more.
+  assert.match(await tab.textContent("#sheet .advice"), /find out who had stopped stalled-proxy/);
   await tab.done();
 });
 

@@ -51,6 +51,8 @@ function findingOf(id, lines, sentences, several) {
     from: since,
     slug: last.finding,
     severity: shown.severity,
+    // What is over needs other steps than what goes on.
+    advice: last.phase === "closed" && last.cause === shown.cause ? last.advice : shown.advice,
     story: last.story,
     role: last.role,
     instant: lines[0].phase === "event",

@@ -29,7 +29,7 @@ export function facts(f) {
     row("Effect", f.effect && plain(f.effect)),
     row("How it is known", f.evidence && plain(f.evidence)),
     row("When", when(f)),
-    row("What to do", f.shown.advice.length > 0 && h("ul", { class: "advice" }, f.shown.advice.map((a) => h("li", {}, plain(a))))));
+    row("What to do", f.advice.length > 0 && h("ul", { class: "advice" }, f.advice.map((a) => h("li", {}, plain(a))))));
 }
 
 export const sentence = (f) => plain(f.shown.summary);
