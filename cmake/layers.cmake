@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# What the fuzzers run is watched by them; none of it is a cold layer.
+set(TCPWHY_FUZZED "")
+if(TCPWHY_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  set(TCPWHY_FUZZED -fsanitize=fuzzer-no-link)
+endif()
+
 option(TCPWHY_PCH "Parse the standard headers once, not once a file" ON)
 if(TCPWHY_PCH)
   file(WRITE ${CMAKE_BINARY_DIR}/generated/std_pch.cpp "// what the precompiled header hangs on\n")
   add_library(tcpwhy_std_pch OBJECT ${CMAKE_BINARY_DIR}/generated/std_pch.cpp)
   target_link_libraries(tcpwhy_std_pch PRIVATE tcpwhy_options fmt::fmt)
+  target_compile_options(tcpwhy_std_pch PRIVATE ${TCPWHY_FUZZED})
   set(TCPWHY_STD_HEADERS
     <algorithm> <array> <chrono> <functional> <map> <memory> <optional> <set> <span> <string> <string_view> <utility> <variant>
     <vector> <fmt/format.h>)
@@ -29,8 +36,10 @@ function(tcpwhy_layer name)
     target_include_directories(tcpwhy_${name} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(tcpwhy_${name} PUBLIC ${layers} ${arg_EXTERNAL} PRIVATE tcpwhy_options ${arg_PRIVATE_EXTERNAL})
     if(arg_COLD)
-      # gcc says the latter falsely of optionals at -Os.
-      target_compile_options(tcpwhy_${name} PRIVATE "$<$<CONFIG:Release>:-Os;-Wno-maybe-uninitialized>")
+      # gcc says the second falsely of optionals at -Os. Under the sanitizers it is compiled more often than it runs.
+      target_compile_options(tcpwhy_${name} PRIVATE "$<$<CONFIG:Release>:-Os;-Wno-maybe-uninitialized>$<$<CONFIG:Debug>:-O0>")
+    else()
+      target_compile_options(tcpwhy_${name} PRIVATE ${TCPWHY_FUZZED})
     endif()
     if(TCPWHY_PCH AND arg_COLD AND NOT arg_NO_PCH)  # by its own options
       target_precompile_headers(tcpwhy_${name} PRIVATE ${TCPWHY_STD_HEADERS} ${arg_PARSED_ONCE})

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # tests/unit/<layer>/*.cpp is the program unit_<layer>, linked with that layer alone, so that a layer which uses
 # something above itself does not link. tests/detect/*.cpp is one program with the detectors and the script source.
-include(GoogleTest)
 
 # gtest and gmock are parsed once, not once a file.
 file(WRITE ${CMAKE_BINARY_DIR}/generated/gtest_pch.cpp "// what the precompiled header hangs on\n")
@@ -26,8 +25,21 @@ function(tcpwhy_test_program program folder)
   target_compile_options(${program} PRIVATE ${TCPWHY_TEST_OPTIONS})
   set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_dependencies(tests ${program})
-  gtest_discover_tests(${program} TEST_PREFIX ${program}. WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} DISCOVERY_TIMEOUT 60
-                       PROPERTIES TIMEOUT 60)
+  tcpwhy_add_shards(${program})
+endfunction()
+
+# ctest runs a program in two halves, so that two processors have something to do, and not in a process for each of its tests:
+# under the sanitizers a thousand processes take longer to begin than their tests to run. Each half leaves its report, in
+# JUnit's form, as tests/reports/PROGRAM.HALF.xml; scripts/test counts the tests there.
+function(tcpwhy_add_shards program)
+  foreach(half IN ITEMS 0 1)
+    add_test(NAME ${program}.${half} COMMAND ${program} --gtest_brief=1 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set(report ${CMAKE_BINARY_DIR}/tests/reports/${program}.${half}.xml)
+    set_tests_properties(${program}.${half} PROPERTIES
+      LABELS gtest
+      TIMEOUT 300
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=2;GTEST_SHARD_INDEX=${half};GTEST_OUTPUT=xml:${report}")
+  endforeach()
 endfunction()
 
 get_property(layers GLOBAL PROPERTY TCPWHY_LAYERS)

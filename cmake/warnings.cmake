@@ -18,8 +18,7 @@ target_compile_options(tcpwhy_options INTERFACE "$<$<CONFIG:Release>:-ffunction-
 
 if(TCPWHY_SANITIZE)
   set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  # clang's objects serve the fuzzers, too.
-  target_compile_options(tcpwhy_options INTERFACE ${sanitizers} $<$<CXX_COMPILER_ID:Clang>:-fsanitize=fuzzer-no-link>)
+  target_compile_options(tcpwhy_options INTERFACE ${sanitizers})
   target_compile_definitions(tcpwhy_options INTERFACE _GLIBCXX_ASSERTIONS)
   target_link_options(tcpwhy_options INTERFACE ${sanitizers})
 endif()

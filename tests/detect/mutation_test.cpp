@@ -128,7 +128,7 @@ class Mutation : public testing::TestWithParam<std::string> {
     random_.seed(seed_);
   }
   // A large recording takes a second to replay under the sanitizers, and has no other code to break.
-  [[nodiscard]] int turns() const { return file_.size() < 32768 ? 40 : 8; }
+  [[nodiscard]] int turns() const { return file_.size() < 32768 ? 40 : 4; }
   const Chunk& some_chunk() { return chunks_[random_() % chunks_.size()]; }
   void SetUp() override {
     chunks_ = chunks_of(file_);

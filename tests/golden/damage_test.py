@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-MAGIC_BYTES, TURNS = 8, 20
+MAGIC_BYTES, TURNS = 8, 10
 CANNOT_READ = 1  # where not even the file's first bytes are a recording's
 
 

@@ -87,7 +87,7 @@ TEST_F(Seeking, AnIndexThatIsWrongIsNotBelieved) {
   const Bytes expected = since(without_trailer(whole), time, true);
   ASSERT_LT(expected.size(), records_.size());
   std::mt19937 random{5};
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 40; ++i) {
     const Bytes wrong = with_index(whole, [&](std::byte* entries, std::size_t bytes) {
       for (auto n = 1 + random() % 3; n > 0; --n) {
         const std::size_t entry = random() % (bytes / kIndexEntryBytes) * kIndexEntryBytes;
