@@ -25,7 +25,7 @@ int tw_held(struct bpf_iter__task_file *ctx) {
     return 0;
   record.header.kind = TW_KIND_HELD;
   record.header.size = sizeof(record);
-  record.id = address ? address : (__u64)sk;
+  record.id = address;
   record.pid = owner.pid;
   record.start_ns = owner.start_ns;
   __builtin_memcpy(record.comm, owner.comm, sizeof(record.comm));

@@ -5,6 +5,9 @@
  * and kept by its address, for the slab uses addresses again; and a hash by address for the storage. Callers see no
  * difference.
  *
+ * From 7.0 on there are storages, but no safe walk over them (bpf_sk_storage_map: the kernel follows a pointer that a closing
+ * socket clears meanwhile). There the hash is what is swept, and an empty storage marks who is in it.
+ *
  * Programs on such kernels get no socket from a file or from that hash, only its address: walks look at a copy
  * (tw_copy_socket). Hence the functions that take an address beside the socket.
  */
@@ -76,18 +79,22 @@ static __always_inline void tw_note_birth(const struct sock *sk, int from, int t
 static __always_inline void tw_note_end(const struct sock *sk, int to) {
   __u64 address = (__u64)sk;
 
-  if (!tw_config.has_cookies && to == TCP_CLOSE)
+  if (tw_config.sweeps_storages || to != TCP_CLOSE)
+    return;
+  if (!tw_config.has_cookies || sk->sk_bpf_storage)
     bpf_map_delete_elem(&tw_tracked_by_address, &address);
 }
 
 static __always_inline struct tw_tracked *tw_tracked_at(struct sock *sk, __u64 address, int create) {
   struct tw_tracked *tracked, fresh = {};
 
-  if (tw_config.has_cookies)
+  if (tw_config.sweeps_storages)
     return bpf_sk_storage_get(&tw_tracked, sk, NULL, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
   tracked = bpf_map_lookup_elem(&tw_tracked_by_address, &address);
   if (tracked || !create)
     return tracked;
+  if (tw_config.has_cookies)
+    bpf_sk_storage_get(&tw_tracked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
   bpf_map_update_elem(&tw_tracked_by_address, &address, &fresh, BPF_NOEXIST);
   return bpf_map_lookup_elem(&tw_tracked_by_address, &address);
 }
@@ -130,8 +137,12 @@ static __always_inline struct sock *tw_socket_of(struct file *file, __u64 *addre
   struct socket *sock;
 
   if (tw_config.has_cookies) {
+    struct sock *sk;
+
     sock = bpf_sock_from_file(file);
-    return sock ? sock->sk : NULL;
+    sk = sock ? sock->sk : NULL;
+    *address = (__u64)sk;
+    return sk;
   }
   if ((__u64)BPF_CORE_READ(file, f_op) != tw_socket_ops)
     return NULL;

@@ -109,7 +109,8 @@ struct {
   __type(value, struct tw_tracked);
 } tw_tracked SEC(".maps") __weak;
 
-/* Where tracing programs have no socket storage (before 5.12): the same, by the socket's address. */
+/* Where tracing programs have no socket storage (before 5.12), or no safe walk over them (from 7.0 on): the same, by the
+ * socket's address. */
 #define TW_TRACKED_MOST 16384
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

@@ -121,8 +121,9 @@ static __always_inline struct tw_destination *tw_destination_of(const struct soc
   else
     __builtin_memcpy(tuple->remote, &sk->__sk_common.skc_v6_daddr, 16);
   tuple->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-  tuple->netns = tw_config.has_cookies ? sk->__sk_common.skc_net.net->ns.inum
-                                       : BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+  /* What is swept by address is a copy, whose pointers are to be probed. */
+  tuple->netns = tw_config.sweeps_storages ? sk->__sk_common.skc_net.net->ns.inum
+                                           : BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
   return tw_destination_slot(tuple);
 }
 

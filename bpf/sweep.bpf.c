@@ -66,7 +66,9 @@ static __always_inline int tw_socket_in_trouble(struct tw_tracked *tracked, cons
   return trouble;
 }
 
-static __always_inline void tw_look(struct seq_file *seq, struct tw_tracked *tracked, struct sock *sk, __u64 address) {
+/* copied: the socket is our copy of the one at the address. */
+static __always_inline void tw_look(struct seq_file *seq, struct tw_tracked *tracked, struct sock *sk, __u64 address,
+                                    int copied) {
   const struct tcp_sock *tp;
   __u64 mark = 0;
   int trouble = 0;
@@ -79,7 +81,7 @@ static __always_inline void tw_look(struct seq_file *seq, struct tw_tracked *tra
       trouble = 1;
     }
   } else if (state != TCP_CLOSE) {
-    tp = tw_tcp_of(sk);
+    tp = copied ? (const struct tcp_sock *)sk : tw_tcp_of(sk);
     if (!tp)
       return;
     trouble = tw_socket_in_trouble(tracked, sk, tp, state);
@@ -103,11 +105,12 @@ int tw_sweep(struct bpf_iter__bpf_sk_storage_map *ctx) {
   struct sock *sk = ctx->sk;
 
   if (sk && tracked)
-    tw_look(ctx->meta->seq, tracked, sk, 0);
+    tw_look(ctx->meta->seq, tracked, sk, 0, 0);
   return 0;
 }
 
-/* Where there are no storages. What ended is taken out in inet_sock_set_state; what is read of a freed socket is zero. */
+/* Where there are no storages, or no safe walk over them (bpf/identity.bpf.h). What ended is taken out in
+ * inet_sock_set_state; what is read of a freed socket is zero. */
 SEC("iter/bpf_map_elem")
 int tw_sweep_by_address(struct bpf_iter__bpf_map_elem *ctx) {
   struct tw_tracked *tracked = ctx->value;
@@ -118,6 +121,6 @@ int tw_sweep_by_address(struct bpf_iter__bpf_map_elem *ctx) {
     return 0;
   sk = tw_copy_tcp_socket(*key);
   if (sk)
-    tw_look(ctx->meta->seq, tracked, sk, *key);
+    tw_look(ctx->meta->seq, tracked, sk, *key, 1);
   return 0;
 }

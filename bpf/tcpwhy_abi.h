@@ -383,7 +383,8 @@ struct tw_config {
   __u8 retransmit_has_error;
   __u8 drop_has_socket; /* kfree_skb has rx_sk */
   __u8 has_cookies;     /* tracing programs may ask for cookies, storages, the current task, a file's socket */
-  __u8 reserved[4];
+  __u8 sweeps_storages; /* the sweep walks the socket storages; else a hash by the sockets' addresses */
+  __u8 reserved[3];
   /* enum skb_drop_reason of the running kernel, 0 where it has no such reason */
   __u32 reason_netfilter;
   __u32 reason_listen_overflow;

@@ -92,6 +92,34 @@ void server_speaks_first(Truth& truth) { exchanges(truth, {.server_speaks_first 
 
 void health_checks(Truth& truth) { exchanges(truth, {.client_aborts = true, .connections = 50}); }
 
+// Whatever walks over listeners meets them as they end: no tool may come to harm by it, nor the kernel by the tool.
+void listeners_come_and_go(Truth& truth) {
+  constexpr int kSeconds = 6, kTogether = 50;
+  std::vector<Child> passing;
+  for (int i = 1; i <= 3; ++i)
+    passing.push_back(spawn("passing-" + std::to_string(i), [&](Line& line) {
+      int closed = 0;
+      for (const std::int64_t end = now_ms() + kSeconds * 1000; now_ms() < end; closed += kTogether) {
+        int listeners[kTogether];
+        for (int& fd : listeners) {
+          fd = socket(AF_INET, SOCK_STREAM, 0);
+          require(fd >= 0 && listen(fd, 5) == 0, "cannot listen");
+        }
+        for (const int fd : listeners) close(fd);
+      }
+      line.say(std::to_string(closed));
+      (void)line.hear();
+    }));
+  int all = 0;
+  for (const Child& child : passing) {
+    all += std::stoi(child.line.hear());
+    truth.process(child.comm, child);
+  }
+  truth.measured("listeners", all);
+  truth.silent = true;
+  for (const Child& child : passing) child.quit();
+}
+
 void address_fallback(Truth& truth) {
   const Puppet server("fallback-server");
   const Puppet client("fallback-client");
@@ -534,6 +562,7 @@ int main(int argc, char** argv) {
       {"clean-closes", "either end closes first", clean_closes, 30},
       {"server-speaks-first", "the client only listens", server_speaks_first, 30},
       {"health-checks-linger0", "connect and abort at once", health_checks, 30},
+      {"listeners-come-and-go", "thousands of listeners are opened and closed", listeners_come_and_go, 30},
       {"ab", "ab -t 3 -c 50 to its end", ab, 40},
       {"address-fallback", "::1 is refused, 127.0.0.1 answers", address_fallback, 30},
       {"loss-short", "2% random loss on 40,000 short connections", loss_short, 110},

@@ -30,7 +30,7 @@ PROGRAMS = ("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10", "resets
 # What is made at each change: of most incidents one, of those that need neither long nor a machine for themselves. All are for
 # scripts/test --kernels.
 SHORT = ("i1-ipv4", "i4-recovers", "i5-sigkill", "i6-cut", "i9-vanish", "i10-leak", "resets-linger0-outstanding",
-         "connect-stalled-then-ok", "healthy-clean-closes")
+         "connect-stalled-then-ok", "healthy-clean-closes", "healthy-listeners-come-and-go")
 
 
 def listed(program):
@@ -105,6 +105,7 @@ class Run:
         self.failure = None
         self.verified = None  # {program: instructions}; None where it was not told
         self.doctor = None  # what `tcpwhy doctor --format json` said there
+        self.console = ""  # what the kernel said
         self._made = {}
         folder = pathlib.Path(folder)
         said = folder / f"{name}.said"
@@ -113,6 +114,8 @@ class Run:
             self._boot(kernels.fetch(name), chosen, said, folder / f"{name}.console")
         except (kernels.KernelError, userland.MissingProgram, machine.NotBuilt, TimeoutError, RuntimeError) as error:
             self.failure = str(error)
+        console = folder / f"{name}.console"
+        self.console = console.read_text(errors="replace") if console.exists() else ""
         if said.exists():
             self.read(said.read_text(errors="replace"))
 

@@ -51,6 +51,7 @@ class Examination {
   void advise(std::string line) { result_.advice.push_back(std::move(line)); }
 
   void look_at_types();
+  [[nodiscard]] std::string found_of(const kernel::Offer& offer) const;
   void look_at_features(const kernel::Survey& survey);
   void give_up_findings();
   void look_at_lockdown();
@@ -85,9 +86,12 @@ void Examination::look_at_types() {
   advise("mount /sys, or boot a kernel with CONFIG_DEBUG_INFO_BTF=y: --btf cannot stand in for all of it");
 }
 
-std::string found_of(const kernel::Feature& feature, const kernel::Btf& btf) {
+std::string Examination::found_of(const kernel::Offer& offer) const {
+  const kernel::Feature& feature = offer.feature;
+  if (offer.broken) return fmt::format("not used: {}; {}", feature.fault.what, feature.lost);
+  if (!offer.present) return std::string{feature.lost};
   if (feature.kind != kernel::HookKind::tracepoint || feature.program.empty()) return "";
-  const unsigned has = btf.tracepoint_arguments(feature.hook).value_or(0);
+  const unsigned has = types_.btf->tracepoint_arguments(feature.hook).value_or(0);
   return fmt::format("{} argument{}, {} used", has, has == 1 ? "" : "s", feature.arguments);
 }
 
@@ -98,7 +102,7 @@ void Examination::look_at_features(const kernel::Survey& survey) {
     const kernel::Feature& row = offer.feature;
     if (!told.insert(kernel::describe(row)).second) continue;  // two programs of one hook
     note({kKernel, kernel::describe(row), offer.present ? State::ok : State::missing, kernel::is_required(row),
-          offer.present ? found_of(row, *types_.btf) : std::string{row.lost}, std::string{row.since}});
+          found_of(offer), offer.broken ? std::string{} : std::string{row.since}});
     older = older || (!offer.present && !row.losses.empty());
   }
   if (older) advise("a newer kernel has what is missing: each line above says since which release");

@@ -4,6 +4,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -55,6 +56,17 @@ bool Btf::has_function(std::string_view name) const {
 }
 
 bool Btf::has_struct(const char* name) const { return btf__find_by_name_kind(types_.get(), name, BTF_KIND_STRUCT) > 0; }
+
+bool Btf::has_member(const char* structure, std::string_view member) const {
+  const __s32 id = btf__find_by_name_kind(types_.get(), structure, BTF_KIND_STRUCT);
+  if (id <= 0) return false;
+  const btf_type* type = btf__type_by_id(types_.get(), static_cast<__u32>(id));
+  const btf_member* first = btf_members(type);
+  return std::any_of(first, first + btf_vlen(type), [&](const btf_member& one) {
+    const char* name = btf__name_by_offset(types_.get(), one.name_off);
+    return name && name == member;
+  });
+}
 
 bool Btf::has_enumerator(const char* enumeration, std::string_view name) const {
   bool found = false;

@@ -33,6 +33,7 @@ class Btf {
   // Whether the kernel has a function of this name (what is inlined everywhere has none).
   [[nodiscard]] bool has_function(std::string_view name) const;
   [[nodiscard]] bool has_struct(const char* name) const;
+  [[nodiscard]] bool has_member(const char* structure, std::string_view member) const;
   [[nodiscard]] bool has_enumerator(const char* enumeration, std::string_view name) const;
   // Whether both are the same types, byte for byte.
   [[nodiscard]] bool is_same_as(const Btf& other) const;

@@ -94,9 +94,19 @@ constexpr std::array kFeatures{
             "connections and listeners that were there before are known only from their next event, owners from "
             "connect() and listen() alone",
             kNoWalk},
-    Feature{"tw_sweep", kIterator, "bpf_sk_storage_map", 0, "5.9",
+    // Since 7.0 (5d800f87d0a5 "bpf: Support lockless unlink when freeing map or local storage") a socket that ends clears
+    // selem->local_storage, which __bpf_sk_storage_map_seq_show() follows without a look: a NULL pointer dereference.
+    Feature{"tw_sweep",
+            kIterator,
+            "bpf_sk_storage_map",
+            0,
+            "5.9",
+            "sockets that are swept are kept by tcpwhy itself, by their address",
+            {},
+            {},
+            {"bpf_local_storage_elem", "state", "this kernel may crash in it when a socket ends"}},
+    Feature{"tw_sweep_by_address", kIterator, "bpf_map_elem", 0, "5.9",
             "listeners and stalled senders are seen only at events: what is quiet goes unseen", kNoSweep},
-    Feature{"tw_sweep_by_address", kIterator, "bpf_map_elem", 0, "5.9", ""},
     // Of tcpwhy top alone, and the same hook as tw_walk: its row says what is missing.
     Feature{"tw_held", kIterator, "task_file", 0, "5.8", ""},
     Feature{"", kTracepoint, "tcp_send_reset", 3, "6.10",
@@ -127,6 +137,10 @@ bool is_named(const Feature& feature, const std::vector<std::string>& hooks) {
     if (hook == feature.hook) return true;
     return feature.program.empty() && hook == std::string{feature.hook} + ":" + std::to_string(feature.arguments);
   });
+}
+
+bool is_broken(const Feature& feature, const Btf& btf) {
+  return feature.fault.structure && btf.has_member(feature.fault.structure, feature.fault.member);
 }
 
 bool is_present(const Feature& feature, const Btf& btf) {
@@ -174,7 +188,12 @@ Survey::Survey(const std::function<bool(const Feature&)>& has) {
 }
 
 Survey::Survey(const Btf& btf, const std::vector<std::string>& without)
-    : Survey([&](const Feature& feature) { return is_present(feature, btf) && !is_named(feature, without); }) {}
+    : Survey([&](const Feature& feature) { return is_present(feature, btf) && !is_named(feature, without); }) {
+  for (Offer& offer : offers_) {
+    offer.broken = offer.present && is_broken(offer.feature, btf);
+    offer.present = offer.present && !offer.broken;
+  }
+}
 
 bool Survey::has_program(std::string_view program) const {
   return std::any_of(offers_.begin(), offers_.end(),
@@ -196,7 +215,7 @@ bool Survey::has_cookies() const {
 std::vector<std::string> Survey::missing() const {
   std::vector<std::string> lines;
   for (const Offer& offer : offers_)
-    if (!offer.present && !offer.feature.lost.empty())
+    if (!offer.present && !offer.broken && !offer.feature.lost.empty())
       lines.push_back(describe(offer.feature) + " is missing (Linux " + std::string{offer.feature.since} +
                       " has it): " + std::string{offer.feature.lost});
   return lines;

@@ -40,6 +40,12 @@ struct Feature {
   std::string_view lost;   // what is not told without it; empty where another row says it
   std::span<const Loss> losses = {};
   std::string_view function = {};  // of a helper: what BTF calls the one that tracing programs may call
+  // Where a struct of the kernel has this member, the kernel's own code is at fault, and the row is not used.
+  struct Fault {
+    const char* structure = nullptr;
+    std::string_view member;
+    std::string_view what;  // can happen
+  } fault = {};
 };
 
 // Rows in the order in which the kernel's offer is shown.
@@ -50,6 +56,7 @@ bool is_hook(const std::string& name);
 struct Offer {
   Feature feature;
   bool present;
+  bool broken = false;  // there, and not to be used
 };
 
 // What the running kernel offers.

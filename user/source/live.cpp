@@ -82,6 +82,7 @@ tw_config make_config(const LiveOptions& options, const kernel::Survey& survey, 
   config.retransmit_has_error = survey.has_argument("tcp_retransmit_skb", 3) ? 1 : 0;
   config.drop_has_socket = survey.has_argument("kfree_skb", 4) ? 1 : 0;
   config.has_cookies = survey.has_cookies() ? 1 : 0;
+  config.sweeps_storages = survey.has_cookies() && survey.has_program("tw_sweep") ? 1 : 0;
   config.reason_netfilter = kernel::reason_number(names.drop_reasons, "NETFILTER_DROP");
   config.reason_listen_overflow = kernel::reason_number(names.drop_reasons, "TCP_LISTEN_OVERFLOW");
   config.reason_no_socket = kernel::reason_number(names.drop_reasons, "NO_SOCKET");

@@ -81,14 +81,18 @@ util::Status Programs::configure(const ProgramOptions& options, const kernel::Su
   return choose_tracking();
 }
 
-// By the kernel's own socket storages, or by ours where tracing programs have none; the other's maps stay empty.
+// By the kernel's own socket storages, or by ours where tracing programs have none, or none that can be swept; what is not
+// used stays empty.
 util::Status Programs::choose_tracking() {
-  by_address_ = skeleton_->rodata->tw_config.has_cookies == 0;
+  by_address_ = skeleton_->rodata->tw_config.sweeps_storages == 0;
+  numbers_sockets_ = skeleton_->rodata->tw_config.has_cookies == 0;
   bpf_program__set_autoload(by_address_ ? skeleton_->progs.tw_sweep : skeleton_->progs.tw_sweep_by_address, false);
-  if (!by_address_) {
-    for (bpf_map* map : {skeleton_->maps.tw_tracked_by_address, skeleton_->maps.tw_ids})
-      if (const int error = bpf_map__set_max_entries(map, 1); error != 0)
-        return util::Error{"cannot size a map", -error, ""};
+  const std::pair<bpf_map*, bool> needed[] = {{skeleton_->maps.tw_tracked_by_address, by_address_},
+                                              {skeleton_->maps.tw_ids, numbers_sockets_}};
+  for (const auto& [map, is_needed] : needed) {
+    if (is_needed) continue;
+    if (const int error = bpf_map__set_max_entries(map, 1); error != 0)
+      return util::Error{"cannot size a map", -error, ""};
   }
   // The iterators are attached one by one, with what to iterate over.
   bpf_program__set_autoattach(skeleton_->progs.tw_walk, false);
@@ -131,9 +135,9 @@ void Programs::attach_iterators(const kernel::Survey& survey) {
     attach(skeleton_->progs.tw_sweep_by_address, bpf_map__fd(skeleton_->maps.tw_tracked_by_address), sweep_);
   else
     attach(skeleton_->progs.tw_sweep, bpf_map__fd(skeleton_->maps.tw_tracked), sweep_);
-  if (by_address_ && walk_) learn_socket_files();
+  if (numbers_sockets_ && walk_) learn_socket_files();
   // Before 5.12 it knows sockets by what that walk has learnt.
-  const bool knows_sockets = !by_address_ || walk_;
+  const bool knows_sockets = !numbers_sockets_ || walk_;
   if (bpf_program__autoload(skeleton_->progs.tw_held) && knows_sockets) attach(skeleton_->progs.tw_held, -1, held_);
 }
 

@@ -87,7 +87,8 @@ class Programs {
   std::optional<Iterator> sweep_;
   std::optional<Iterator> held_;
   std::vector<std::string> missing_;
-  bool by_address_ = false;  // sockets are tracked by ours, not by the kernel's own storages
+  bool by_address_ = false;       // sockets are tracked by ours, not by the kernel's own storages
+  bool numbers_sockets_ = false;  // ... and known by numbers of ours: the kernel gives no cookies
 };
 
 }  // namespace tcpwhy::source

@@ -122,6 +122,9 @@ TEST_F(RunningKernel, FunctionsStructsAndEnumeratorsAreFound) {
   EXPECT_FALSE(btf_->has_function("no_such_function"));
   EXPECT_TRUE(btf_->has_struct("tcp_sock"));
   EXPECT_FALSE(btf_->has_struct("no_such_struct"));
+  EXPECT_TRUE(btf_->has_member("tcp_sock", "copied_seq"));
+  EXPECT_FALSE(btf_->has_member("tcp_sock", "no_such_member"));
+  EXPECT_FALSE(btf_->has_member("no_such_struct", "copied_seq"));
   EXPECT_TRUE(btf_->has_enumerator("bpf_map_type", "BPF_MAP_TYPE_ARRAY"));
   EXPECT_FALSE(btf_->has_enumerator("bpf_map_type", "BPF_MAP_TYPE_NONE_SUCH"));
   EXPECT_FALSE(btf_->has_enumerator("no_such_enum", "BPF_MAP_TYPE_ARRAY"));
@@ -171,7 +174,7 @@ TEST_F(RunningKernel, WhatIsThereTakesNothingAway) {
 TEST_F(RunningKernel, EveryMissingFeatureHasALine) {
   const Survey survey{*btf_};
   std::size_t absent = 0;
-  for (const Offer& offer : survey.offers()) absent += offer.present ? 0 : 1;
+  for (const Offer& offer : survey.offers()) absent += offer.present || offer.broken ? 0 : 1;
   EXPECT_EQ(survey.missing().size(), absent);
   for (const std::string& line : survey.missing()) EXPECT_EQ(line.find('\n'), std::string::npos);
 }
