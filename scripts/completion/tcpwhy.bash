@@ -18,7 +18,7 @@ _tcpwhy_options() { # command
         "--save-interval"
       ;;
     report) echo "--help --since --until --connections --sort --connection --output --force $filters $output $thresholds" ;;
-    check) echo "--help --for --fail-on --first --format $filters $thresholds $limits" ;;
+    check) echo "--help --for --since --until --fail-on --first --format $filters $thresholds $limits" ;;
     explain) echo "--help --cause" ;;
     top)
       echo "--help --speed --for --record --output $filters $thresholds $limits $recording --flight-recorder" \

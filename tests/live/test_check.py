@@ -141,6 +141,22 @@ def test_recording(tool, name, word):
     assert not roots or findings[0] == roots[0]
 
 
+def test_a_part_of_a_recording(tool):
+    """The word on the part, by what report tells of it."""
+    file = GOLDEN / "i3-stopped.tcpwhy"
+    for span in (("--until", "+1s"), ("--since", "+8s"), ("--since", "+2s", "--until", "+5s")):
+        told = run(tool, "report", file, "--format", "json", *span).stdout.splitlines()
+        lines = [json.loads(line) for line in told]
+        last = {line["id"]: line for line in lines if "finding" in line}
+        done = run(tool, "check", file, "--format", "json", *span)
+        verdict, findings = verdict_of_json(done.stdout.splitlines(), done.returncode)
+        assert sorted(findings, key=lambda f: f["id"]) == sorted(last.values(), key=lambda f: f["id"]), span
+        worst = max((["info", "warning", "critical"].index(f["severity"]) for f in last.values()), default=0)
+        assert verdict["exit_code"] == worst, span
+    assert run(tool, "check", file, "--until", "+1s").returncode == 0
+    assert run(tool, "check", file, "--since", "+2s").returncode == 2
+
+
 def test_fail_on_critical(tool):
     done = run(tool, "check", GOLDEN / "i10-leak.tcpwhy", "--fail-on", "critical")
     lines = done.stdout.splitlines()
@@ -165,7 +181,8 @@ def test_unreadable_part_cannot_tell(tool, tmp_path):
 @pytest.mark.parametrize("arguments", [
     ["--bogus"], ["--for", "banana"], ["--for", "0s"], ["--fail-on", "info"], ["--format", "yaml"], ["--port", "99999"],
     ["--threshold", "nonsense=1s"], ["--config", "/no/such/file.toml"], ["/no/such/file.tcpwhy"],
-    ["--for", "1s", "some.tcpwhy"], ["--btf", "/no/such/file"], ["--btf", "/etc/passwd"],
+    ["--for", "1s", "some.tcpwhy"], ["--since", "+1s"], [GOLDEN / "i1-ipv4.tcpwhy", "--since", "yesterday"],
+    [GOLDEN / "i1-ipv4.tcpwhy", "--since", "+5s", "--until", "+1s"], ["--btf", "/no/such/file"], ["--btf", "/etc/passwd"],
 ])
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_every_failure_is_unknown(tool, arguments, json_lines):

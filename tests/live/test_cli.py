@@ -175,6 +175,13 @@ def test_for_ends_by_itself(tool):
         assert tracer.summary()["connections"] >= 0
 
 
+def test_a_process_that_is_not_there_is_named(tool):
+    done = run(tool, "trace", "--for", "1s", "--pid", f"{os.getpid()},4194303")
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if "no process" in line] == [
+        "tcpwhy warning: no process 4194303 is here: nothing is told before one with this id comes"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_with_a_summary(tool, number):
     with Tracer(tool) as tracer:

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "user/cli/in_span.h"
 #include "user/cli/live.h"
 #include "user/cli/options.h"
 #include "user/cli/output.h"
@@ -92,16 +93,25 @@ int check_files(const CheckOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
   util::Result<Recordings> recordings = open_recordings(options.files);
   if (!recordings) return cannot_tell(options, recordings.error());
+  const util::Result<Span> span = span_of(options, *recordings);
+  if (!span) return cannot_tell(options, span.error());
   const auto joined = join_hosts(options.files, *recordings);
   if (!joined) return cannot_tell(options, joined.error());
   const core::Settings settings = settings_of(options.filter, options.thresholds.effective(), *joined);
+  know_clock(settings, options, *recordings);
   sink::CheckSink sink = make_sink(options, settings);
-  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), outlets_of(sink)};
-  Replay replay{*recordings, joined->translators, pipeline, {}};
+  InSpan in_span{span->since};
+  core::Outlets outlets = outlets_of(sink);
+  outlets.findings = [&](const std::vector<core::Finding>& findings) {
+    if (in_span.note(findings)) sink.findings(findings);
+  };
+  core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), std::move(outlets)};
+  Replay replay{*recordings, joined->translators, pipeline, *span};
   if (options.first) replay.end_when([&sink] { return sink.decided(); });
   replay.run();
-  const core::Summary summary = summary_of(pipeline, replay, *recordings);
-  if (conclude(pipeline, replay, *recordings, {}) == kDamaged) sink.doubt("a part of the recording could not be read");
+  const core::Summary summary = in_span.narrowed(summary_of(pipeline, replay, *recordings));
+  if (conclude(pipeline, replay, *recordings, *span) == kDamaged)
+    sink.doubt("a part of the recording could not be read");
   doubt_what_is_missing(sink, pipeline.lost(), summary);
   if (pipeline.lost().empty() && summary.recorder_lost > 0)
     sink.doubt(fmt::format("the recorder lost {} records", summary.recorder_lost));

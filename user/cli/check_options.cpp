@@ -13,7 +13,9 @@ std::string footer() {
 The first line is the verdict, with performance data behind "|", as Nagios and its heirs read a plugin; then one line a
 problem, worst first, symptoms below their cause. A problem that was over before the run counts, and is told as "was". With
 files it looks at recordings: needs no root, and not the kernel that was recorded.
-)" + threshold_help() +
+
+)" + std::string{kMomentHelp} +
+         threshold_help() +
          R"(
 Examples:
   tcpwhy check                                        this host, ten seconds
@@ -21,6 +23,7 @@ Examples:
   tcpwhy check --first && echo nothing critical       ends at once where something is
   tcpwhy check --format json | tail -n 1 | jq .verdict
   tcpwhy check incident.tcpwhy                        what a recording says
+  tcpwhy check incident.tcpwhy --since 03:10:00 --until 03:12:00
 
 Needs root, or CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for what other users' processes do).
 Exit codes: 0 healthy, 1 warning, 2 critical, 3 could not tell: wrong usage, no privileges, no BTF, stopped too early; or
@@ -40,6 +43,8 @@ CLI::App* add_check(CLI::App& app, CheckOptions& options) {
   options.run_for = std::chrono::seconds{10};
   add_run_for(*check, options, "How long to watch (default 10s)");
   check->get_option("--for")->excludes(files);
+  add_span(*check, options);
+  for (const char* bound : {"--since", "--until"}) check->get_option(bound)->needs(files);
   check
       ->add_option_function<std::string>(
           "--fail-on", [&options](const std::string& word) { options.fail_on = kFailOn.at(word); },

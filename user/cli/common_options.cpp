@@ -121,6 +121,11 @@ void add_filters(CLI::App& app, core::Filter& filter) {
              filter.netns, [](const std::string& word) { return resolve_netns(word); });
 }
 
+void add_span(CLI::App& app, SpanOptions& options) {
+  app.add_option("--since", options.since, "Tell what happened from this time on (see below)")->type_name("TIME");
+  app.add_option("--until", options.until, "Stop at this time")->type_name("TIME");
+}
+
 void add_format(CLI::App& app, Format& format, const std::string& help, bool html) {
   app.add_option_function<std::string>(
          "--format",

@@ -44,6 +44,13 @@ void add_limits(CLI::App& app, TraceOptions& options);
 void add_run_for(CLI::App& app, TraceOptions& options, const std::string& help);
 // --force, --max-size, --max-files (trace_options.cpp)
 void add_recording(CLI::App& app, RecordingOptions& options);
+// --since and --until of a recording.
+void add_span(CLI::App& app, SpanOptions& options);
+// What they take, for a footer.
+inline constexpr const char* kMomentHelp =
+    R"(Times for --since and --until: 2026-03-01T12:09:54Z, 12:09:54 (the recording's first such moment, local time), +90s (after
+its start). What happened before --since is read where it is needed to understand what follows, and not shown.
+)";
 // --flight-recorder, --max-memory, --save-on, --save-interval (trace_options.cpp)
 void add_flight_recorder(CLI::App& app, RecordingOptions& options);
 // The findings, with what --threshold may say of each.

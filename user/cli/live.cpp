@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <iostream>
 
 #include "user/cli/logging.h"
@@ -68,6 +69,9 @@ util::Result<Live> Live::open(const TraceOptions& options, bool for_screen) {
   util::Result<std::unique_ptr<source::LiveSource>> source = source::LiveSource::open(live);
   if (!source) return std::move(source.error());
   for (const std::string& line : (*source)->missing()) log::warn(line);
+  for (const std::uint32_t pid : options.filter.pids)
+    if (!std::filesystem::exists(fmt::format("/proc/{}", pid)))
+      log::warn(fmt::format("no process {} is here: nothing is told before one with this id comes", pid));
   return Live{options, std::move(*source)};
 }
 

@@ -66,21 +66,25 @@ struct TraceOptions : OutputOptions {
   std::vector<std::string> without;      // --without
 };
 
-struct ReportOptions : OutputOptions {
+// The part of a recording that is asked about, in the words of moment.h; empty: no bound.
+struct SpanOptions {
+  std::string since;  // --since
+  std::string until;  // --until
+};
+
+struct ReportOptions : OutputOptions, SpanOptions {
   std::vector<std::string> files;  // "-" is standard input
   core::Filter filter;             // narrows what the recording's own lets through
   ThresholdOptions thresholds;     // over those of the recording
-  std::string since;               // --since, --until; empty: all
-  std::string until;
-  bool connections = false;  // --connections: a table of every connection
-  std::string connection;    // --connection: one, step by step
+  bool connections = false;        // --connections: a table of every connection
+  std::string connection;          // --connection: one, step by step
   std::string sort = "worst";
   std::string output;  // -o; empty or "-": standard output
   bool force = false;  // --force
 };
 
 // Of a live check, or of one of recordings where there are files.
-struct CheckOptions : TraceOptions {
+struct CheckOptions : TraceOptions, SpanOptions {
   std::vector<std::string> files;
   core::Severity fail_on = core::Severity::warning;  // --fail-on
   bool first = false;                                // --first

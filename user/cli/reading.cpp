@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "user/cli/logging.h"
+#include "user/cli/moment.h"
 #include "user/cli/options.h"
 #include "user/config/config.h"
 
@@ -58,6 +59,24 @@ core::Settings settings_of(const core::Filter& narrowing, const core::Thresholds
   settings.narrowing = core::of_any_host(narrowing, std::max<std::uint32_t>(1, joined.hosts()));
   settings.thresholds = settings.thresholds.overlaid_with(thresholds);
   return settings;
+}
+
+util::Result<Span> span_of(const SpanOptions& options, const Recordings& recordings) {
+  const util::BootTime start = util::boot_time(recordings.first().meta().begins_ns);
+  const util::WallClock wall = recordings.first().whole_clock();
+  const auto since = parse_moment(options.since, start, wall, util::WallClock::Which::first);
+  const auto until = parse_moment(options.until, start, wall, util::WallClock::Which::last);
+  if (!since || !until) return since ? until.error() : since.error();
+  const Span span{*since, *until};
+  if (span.until != util::BootTime{} && span.until < span.since)
+    return util::Error{"--until is before --since", 0, "write the earlier time to --since"};
+  return span;
+}
+
+void know_clock(const core::Settings& settings, const SpanOptions& options, const Recordings& recordings) {
+  if (options.since.empty() && recordings.first().pieces.size() == 1) return;
+  const util::WallClock wall = recordings.first().whole_clock();
+  for (const util::WallStep& step : wall.steps()) util::WallClock{settings.identity.wall}.step(step);
 }
 
 core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings) {

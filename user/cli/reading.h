@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "user/cli/options.h"
 #include "user/cli/recordings.h"
 #include "user/cli/replay.h"
 #include "user/core/pipeline.h"
@@ -16,6 +17,11 @@ util::Result<Joined> join_hosts(const std::vector<std::string>& files, Recording
 
 // The pipeline's settings: the run's own thresholds below those given, and the filter read for any host.
 core::Settings settings_of(const core::Filter& narrowing, const core::Thresholds& thresholds, const Joined& joined);
+
+// Where it cannot be understood, the error is one of usage.
+util::Result<Span> span_of(const SpanOptions& options, const Recordings& recordings);
+// What --since passes over, or a piece that is missing, is not read, the clock's steps neither: they are known beforehand.
+void know_clock(const core::Settings& settings, const SpanOptions& options, const Recordings& recordings);
 
 // After the replay, with what the recorder counted.
 core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings);

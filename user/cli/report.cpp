@@ -9,7 +9,6 @@
 
 #include "user/cli/connections.h"
 #include "user/cli/in_span.h"
-#include "user/cli/moment.h"
 #include "user/cli/options.h"
 #include "user/cli/output.h"
 #include "user/cli/reading.h"
@@ -76,24 +75,17 @@ int run_report(const ReportOptions& options) {
                               recordings->first().pieces.front()->name());
     return kRan;
   }
-  const util::BootTime start = util::boot_time(recordings->first().meta().begins_ns);
-  const util::WallClock wall = recordings->first().whole_clock();
-  const auto since = parse_moment(options.since, start, wall, util::WallClock::Which::first);
-  const auto until = parse_moment(options.until, start, wall, util::WallClock::Which::last);
-  if (!since || !until) return usage(since ? until.error() : since.error());
+  const util::Result<Span> asked = span_of(options, *recordings);
+  if (!asked) return usage(asked.error());
+  const Span span = *asked;
   const bool pipe = std::count(options.files.begin(), options.files.end(), "-") > 0;
   if (!options.connection.empty() && pipe)
     return usage({"--connection reads the recording twice, which standard input does not allow", 0, "name a file"});
 
-  const Span span{*since, *until};
-  if (span.until != util::BootTime{} && span.until < span.since)
-    return usage({"--until is before --since", 0, "write the earlier time to --since"});
   const auto joined = join_hosts(options.files, *recordings);
   if (!joined) return fail(joined.error());
   const core::Settings settings = settings_of(options.filter, options.thresholds.effective(), *joined);
-  // What --since passes over, or a piece that is missing, is not read, the clock's steps neither.
-  if (!options.since.empty() || recordings->first().pieces.size() > 1)
-    for (const util::WallStep& step : wall.steps()) util::WallClock{settings.identity.wall}.step(step);
+  know_clock(settings, options, *recordings);
   if (options.format == Format::html) return report_html(options, *recordings, *joined, settings, span);
   if (options.connections || !options.connection.empty())
     return report_connections(options, *recordings, *joined, settings, span);

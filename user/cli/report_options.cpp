@@ -15,9 +15,8 @@ connection, and what each finding means. It may be sent to others; it names host
 
 Files of one rotated recording are joined in their order. "-" is standard input.
 
-Times for --since and --until: 2026-03-01T12:09:54Z, 12:09:54 (the recording's first such moment, local time), +90s (after
-its start). What happened before --since is read where it is needed to understand what follows, and not shown.
-
+)" + std::string{kMomentHelp} +
+         R"(
 Thresholds begin as they were in the recorded run; --threshold says otherwise, as on tcpwhy trace: what would a stricter
 run have found? Filters narrow what the recorded run's own let through. Of events, those by port, address and namespace
 choose.
@@ -43,8 +42,7 @@ Exit codes: 0 ran, 1 failed, 2 wrong usage, 4 a part of a recording could not be
 CLI::App* add_report(CLI::App& app, ReportOptions& options) {
   CLI::App* report = add_command(app, "report", "Tell the findings of a recording, days later, on any machine");
   report->add_option("FILE", options.files, "Recordings, or - for standard input")->required()->type_name("");
-  report->add_option("--since", options.since, "Show what happened from this time on (see below)")->type_name("TIME");
-  report->add_option("--until", options.until, "Stop at this time")->type_name("TIME");
+  add_span(*report, options);
   report->add_flag("--connections", options.connections, "A table of every connection instead of findings")
       ->group("Connections");
   report
