@@ -37,7 +37,7 @@ function(tcpwhy_add_shards program)
     set(report ${CMAKE_BINARY_DIR}/tests/reports/${program}.${half}.xml)
     set_tests_properties(${program}.${half} PROPERTIES
       LABELS gtest
-      TIMEOUT 300
+      TIMEOUT 900 # of the wall clock, beside other tests that come first
       ENVIRONMENT "GTEST_TOTAL_SHARDS=2;GTEST_SHARD_INDEX=${half};GTEST_OUTPUT=xml:${report}")
   endforeach()
 endfunction()

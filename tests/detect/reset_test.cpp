@@ -209,7 +209,8 @@ TEST(Reset, WhatIsCalledOffOverAnotherConnectionIsNoIncident) {
     )")
                      .first(kSlug));
   };
-  const std::string agreed = "at 990ms receive control 1\nat 995ms send control 10\nack control";
+  const std::string asked = "at 990ms receive control 38";
+  const std::string agreed = "at 990ms receive control 38\nat 995ms send control 10\nack control";
   EXPECT_EQ(brief_of(agreed, with_unread), "close-with-unread-data info certain worker[33]");
   EXPECT_EQ(brief_of(agreed, before_the_last), "data-after-close info certain worker[33]");
   EXPECT_EQ(brief_of(agreed, with_unread + "\nat 1050ms close control"),
@@ -218,7 +219,6 @@ TEST(Reset, WhatIsCalledOffOverAnotherConnectionIsNoIncident) {
   EXPECT_EQ(brief_of(agreed + "\nat 996ms close control", with_unread),
             "close-with-unread-data critical certain worker[33]");
   // It never answered there, either.
-  const std::string asked = "at 990ms receive control 1";
   EXPECT_EQ(brief_of(asked, with_unread), "close-with-unread-data critical certain worker[33]");
   EXPECT_EQ(brief_of(asked, before_the_last), "data-after-close critical certain worker[33]");
 }

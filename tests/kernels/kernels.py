@@ -59,6 +59,7 @@ KERNELS = {kernel.name: kernel for kernel in (
     Kernel("7.2", (("Debian", "sid"),)),
     # Another architecture: asked for by its name. It needs programs of its own, and a cross-built tool.
     Kernel("arm64", (("Debian", "bookworm-backports"), ("Debian-Security", "trixie-security"), ("Debian", "trixie")),
+           # A server's processor; what "max" adds (signed pointers among it) takes time to emulate.
            arch="arm64", cpu="neoverse-n1", series="6.12", usual=False),
 )}
 

@@ -38,6 +38,7 @@ PLATFORMS = {
 def built(arch, name, variable=None):
     """What was built for an architecture, or what a variable of the environment names instead."""
     platform = PLATFORMS[arch]
+    # One program for all architectures there is not.
     if variable and arch == "amd64" and variable in os.environ:
         return pathlib.Path(os.environ[variable]).resolve()
     path = pathlib.Path(os.environ.get(platform.variable, ROOT / platform.build)).resolve() / name
@@ -92,7 +93,11 @@ class Machine:
             job = self._folder / "job"
             job.write_text(f"#!/bin/busybox sh\n{self._job}\n")
             files["job"] = job
-        initramfs.build(self._folder / "initramfs", self._kernel, files)
+        try:
+            initramfs.build(self._folder / "initramfs", self._kernel, files)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

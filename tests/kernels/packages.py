@@ -95,7 +95,10 @@ class Apt:
 
 
 def unpack(folder, root):
-    for package in sorted(folder.glob("*.deb")):
+    there = sorted(folder.glob("*.deb"))
+    if not there:
+        raise PackageError(f"apt left no package in {folder}")
+    for package in there:
         done = subprocess.run(["dpkg-deb", "-x", package, root], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise PackageError(f"could not unpack {package.name}: {done.stderr.strip()}")

@@ -84,8 +84,8 @@ def how(name):
     """How it is known what this kernel offers and what is told there."""
     if name not in kernels.KERNELS:
         return "the kernel that this is built on: every incident and healthy load, at each change"
-    each_change = "" if kernels.KERNELS[name].usual else "; asked for by its name only"
-    return f"the incidents, in a virtual machine (`scripts/test --kernels {name}`{each_change})"
+    by_name_only = "" if kernels.KERNELS[name].usual else "; asked for by its name only"
+    return f"the incidents, in a virtual machine (`scripts/test --kernels {name}`{by_name_only})"
 
 
 def title(name):
@@ -94,7 +94,7 @@ def title(name):
 
 def order(name):
     """By version; other architectures last."""
-    return (name in kernels.KERNELS and not kernels.KERNELS[name].usual, tuple(map(int, title(name).split()[0].split("."))))
+    return (name in kernels.KERNELS and kernels.KERNELS[name].arch != "amd64", tuple(map(int, title(name).split()[0].split("."))))
 
 
 def names(incidents):

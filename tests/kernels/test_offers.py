@@ -40,9 +40,8 @@ def compare(request, name, now):
     assert now == kept().get(name), "if that is meant: pytest tests/kernels -k offers --update-offers, then tests/kernels/page.py"
 
 
-@pytest.mark.parametrize("name", list(kernels.KERNELS))
-def test_offers_of_the_image(request, name, tmp_path):
-    kernel = kernels.cached(name)
+def test_offers_of_the_image(request, kernel, tmp_path):
+    name, kernel = kernel, kernels.cached(kernel)
     if not kernel:
         pytest.skip("this kernel is not in the cache: scripts/vm-kernels fetch")
     types = tmp_path / "btf"

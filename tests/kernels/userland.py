@@ -14,6 +14,7 @@ PROGRAMS = {"busybox": "busybox-static", "sh": "dash", "ip": "iproute2", "tc": "
             "bpftool": "bpftool", "lighttpd": "lighttpd", "ab": "apache2-utils"}
 # Of the Debian that this is built on.
 SUITE = "bookworm"
+AGAIN = "scripts/vm-kernels fetch --update fetches anew"
 
 
 class MissingProgram(Exception):
@@ -40,15 +41,15 @@ class Foreign:
 
     def __init__(self, root):
         self._root = pathlib.Path(root)
-        # The linker's own order does not matter: no library is there twice.
+        # By name alone: what is there twice (Perl's modules, the interpreter by its two folders) is the same or not asked for.
         self._libraries = {path.name: path for path in self._root.rglob("*.so*")}
 
     def path(self, name):
         for folder in ("bin", "sbin", "usr/bin", "usr/sbin"):
-            found = self._root / folder / ("dash" if name == "sh" else name)
+            found = self._real(self._root / folder / ("dash" if name == "sh" else name))
             if found.is_file():
                 return found
-        raise MissingProgram(f"{self._root} has no {name}: remove that folder and fetch again")
+        raise MissingProgram(f"{self._root} has no {name}: {AGAIN}")
 
     def libraries(self, program):
         out, ask = {}, [program]
@@ -59,7 +60,7 @@ class Foreign:
             for there in interpreter + needed:
                 here = self._libraries.get(pathlib.PurePath(there).name)
                 if here is None:
-                    raise MissingProgram(f"{program} needs {there}, which is not in {self._root}")
+                    raise MissingProgram(f"{program} needs {there}, which is not in {self._root}: {AGAIN}")
                 if there not in out:
                     out[there] = self._real(here)
                     ask.append(out[there])
@@ -73,10 +74,10 @@ class Foreign:
         return path
 
 
-def fetch(arch):
+def fetch(arch, update=False):
     """The folder with that architecture's programs, from the cache or from the mirror."""
     folder = kernels.cache() / f"programs-{arch}"
-    if (folder / "whole").exists():
+    if (folder / "root").is_dir() and (folder / "whole").exists() and not update:
         return folder / "root"
     new = folder.with_suffix(f".new.{os.getpid()}")
     shutil.rmtree(new, ignore_errors=True)
@@ -85,7 +86,10 @@ def fetch(arch):
         apt = packages.Apt(new / "apt", packages.system_archives()["Debian"], SUITE, arch)
         apt.update()
         packages.unpack(apt.download_with_all_they_need(sorted(set(PROGRAMS.values()))), new / "root")
-    except packages.PackageError as error:
+        fetched = Foreign(new / "root")
+        for name in PROGRAMS:
+            fetched.libraries(fetched.path(name))
+    except (packages.PackageError, MissingProgram) as error:
         shutil.rmtree(new, ignore_errors=True)
         raise MissingProgram(f"the programs for {arch}: {error}") from None
     shutil.rmtree(new / "apt")
@@ -95,6 +99,6 @@ def fetch(arch):
     return folder / "root"
 
 
-def of(arch):
+def of(arch, update=False):
     native = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=False).stdout.strip()
-    return Native() if arch == native else Foreign(fetch(arch))
+    return Native() if arch == native else Foreign(fetch(arch, update))

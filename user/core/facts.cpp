@@ -379,9 +379,10 @@ const Connection* Facts::talking_sibling(const Connection& c) const {
   for (const auto& [key, slot] : connections_) {
     const Connection& other = slot.connection;
     const abi::Socket& s = other.socket;
-    if (other.key == c.key || (other.ending && other.ending->time < end) || !s.full || s.bytes_received == 0 ||
-        s.bytes_acked <= 1)
-      continue;
+    const bool was_open = !other.ending || other.ending->time >= end;
+    // A SYN or a FIN counts one.
+    const bool both_spoke = s.full && s.bytes_received > 1 && s.bytes_acked > 1;
+    if (other.key == c.key || !was_open || !both_spoke) continue;
     if (other.tuple.local != c.tuple.local || other.tuple.remote.addr != c.tuple.remote.addr) continue;
     if (other.tuple.netns != c.tuple.netns || now_ - other.socket_time > kTalksLately) continue;
     if (s.sent_age.value_or(1h) < kTalksLately && s.received_age.value_or(1h) < kTalksLately) return &other;

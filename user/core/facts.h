@@ -73,7 +73,8 @@ class Facts {
   // before another; on another only where what is known of the initial sequence numbers agrees.
   [[nodiscard]] const Connection* peer_of(const Connection& connection) const;
   // Another connection between the same two addresses and the same service, both of whose ends spoke in the last seconds,
-  // open when this one ended. Only what was asked for is known: looks through all connections, for the rare case.
+  // not over before this one ended (when it began is not known of most). Only what was asked for is known: looks through
+  // all connections, for the rare case.
   [[nodiscard]] const Connection* talking_sibling(const Connection& connection) const;
   [[nodiscard]] const Listener* listener(abi::SocketId id) const;
   // The listener that a segment to this endpoint reaches: exact address first, then wildcard; any namespace where netns

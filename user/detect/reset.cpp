@@ -178,7 +178,7 @@ class Reset final : public core::Detector {
            peer->reset_sent->time - end.reset_received->time < 2s;
   }
 
-  // All its life this end only took. Of what TIME_WAIT leaves of a socket the connection remembers more.
+  // All its life this end only took. Where the RST came from no full socket (TIME_WAIT, none), by the last look at it.
   static bool never_spoke(const Connection& c) {
     const abi::Socket& s = c.reset_sent->socket.full ? c.reset_sent->socket : c.socket;
     return s.full && s.bytes_acked <= 1 && s.unacked() <= 1;
