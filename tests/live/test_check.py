@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`tcpwhy check`: its exit codes and lines, live and on recordings."""
+import datetime
 import json
 import pathlib
 import re
@@ -141,18 +142,38 @@ def test_recording(tool, name, word):
     assert not roots or findings[0] == roots[0]
 
 
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def open_at(tool, file, span):
+    """What stood open as a span began: the last line before it of each condition that had not ended."""
+    if "--since" not in span:
+        return {}
+    whole = [json.loads(line) for line in run(tool, "report", file, "--format", "json").stdout.splitlines()]
+    begin = moment(whole[-1]["started"]) + float(span[span.index("--since") + 1].strip("+s"))
+    opened = {line["id"]: line for line in whole if "finding" in line and moment(line["time"]) < begin}
+    return {number: line for number, line in opened.items() if line["phase"] in ("open", "update")}
+
+
 def test_a_part_of_a_recording(tool):
     """The word on the part, by what report tells of it."""
     file = GOLDEN / "i3-stopped.tcpwhy"
     for span in (("--until", "+1s"), ("--since", "+8s"), ("--since", "+2s", "--until", "+5s")):
         told = run(tool, "report", file, "--format", "json", *span).stdout.splitlines()
         lines = [json.loads(line) for line in told]
-        last = {line["id"]: line for line in lines if "finding" in line}
+        last = open_at(tool, file, span) | {line["id"]: line for line in lines if "finding" in line}
         done = run(tool, "check", file, "--format", "json", *span)
         verdict, findings = verdict_of_json(done.stdout.splitlines(), done.returncode)
         assert sorted(findings, key=lambda f: f["id"]) == sorted(last.values(), key=lambda f: f["id"]), span
         worst = max((["info", "warning", "critical"].index(f["severity"]) for f in last.values()), default=0)
         assert verdict["exit_code"] == worst, span
+    # Nothing new is told of it in these two seconds, and it goes on.
+    assert run(tool, "check", GOLDEN / "i6-cut.tcpwhy", "--since", "+5.5s", "--until", "+7.4s").returncode == 2
+    for outside in (["--since", "+1h"], ["--until", "2020-01-01T00:00:00Z"]):
+        done = run(tool, "check", file, *outside)
+        assert done.returncode == 3 and "nothing of the recording" in done.stdout, done.stdout
+        assert "-" not in done.stdout.split("watched=")[1]
     assert run(tool, "check", file, "--until", "+1s").returncode == 0
     assert run(tool, "check", file, "--since", "+2s").returncode == 2
 

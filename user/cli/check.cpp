@@ -101,17 +101,26 @@ int check_files(const CheckOptions& options) {
   know_clock(settings, options, *recordings);
   sink::CheckSink sink = make_sink(options, settings);
   InSpan in_span{span->since};
+  // What was open as the span began counts, though nothing new may be told of it.
+  const auto tell_open = [&] {
+    if (const auto open = in_span.take_open(); !open.empty()) sink.findings(open);
+  };
   core::Outlets outlets = outlets_of(sink);
   outlets.findings = [&](const std::vector<core::Finding>& findings) {
-    if (in_span.note(findings)) sink.findings(findings);
+    if (!in_span.note(findings)) return;
+    tell_open();
+    sink.findings(findings);
   };
   core::Pipeline pipeline{settings, detect::make_all(settings.thresholds), std::move(outlets)};
   Replay replay{*recordings, joined->translators, pipeline, *span};
   if (options.first) replay.end_when([&sink] { return sink.decided(); });
   replay.run();
+  tell_open();
   const core::Summary summary = in_span.narrowed(summary_of(pipeline, replay, *recordings));
-  if (conclude(pipeline, replay, *recordings, *span) == kDamaged)
-    sink.doubt("a part of the recording could not be read");
+  const Remarks remarks = remarks_on(pipeline, replay, *recordings, *span);
+  (void)conclude(remarks);
+  if (remarks.damaged) sink.doubt("a part of the recording could not be read");
+  if (remarks.outside) sink.doubt("nothing of the recording is in the time that was asked for");
   doubt_what_is_missing(sink, pipeline.lost(), summary);
   if (pipeline.lost().empty() && summary.recorder_lost > 0)
     sink.doubt(fmt::format("the recorder lost {} records", summary.recorder_lost));

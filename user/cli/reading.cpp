@@ -30,6 +30,7 @@ void note_span(Remarks& remarks, const recording::Meta& meta, const Span& span, 
   const util::BootTime begin = util::boot_time(meta.begins_ns);
   const bool before = span.until != util::BootTime{} && span.until < begin;
   if (span.since <= end && !before) return;
+  remarks.outside = true;
   remarks.warns.push_back(
       fmt::format("the recording goes from {} to {}: nothing of it is in the time that was asked for",
                   util::rfc3339(begin, wall), util::rfc3339(std::max(begin, end), wall)));
@@ -61,13 +62,32 @@ core::Settings settings_of(const core::Filter& narrowing, const core::Thresholds
   return settings;
 }
 
+namespace {
+
+// A time of day that comes only after the recording's end was shortly before its begin, if it was that. Of a time before the
+// host booted the moment that it did.
+util::BootTime nearest(const std::string& text, util::BootTime moment, const Run& run) {
+  using namespace std::chrono_literals;
+  constexpr util::BootTime kBoot{1ns};  // zero is no bound
+  if (text.empty()) return moment;
+  const util::BootTime start = util::boot_time(run.meta().begins_ns);
+  const bool of_day = text.find(':') != std::string::npos && text.find('T') == std::string::npos;
+  const auto end = run.pieces.back()->end_ahead();
+  if (!of_day || !end || moment <= util::boot_time(end->ended_ns) || moment - start <= 12h)
+    return std::max(moment, kBoot);
+  return std::max(moment - 24h, kBoot);
+}
+
+}  // namespace
+
 util::Result<Span> span_of(const SpanOptions& options, const Recordings& recordings) {
-  const util::BootTime start = util::boot_time(recordings.first().meta().begins_ns);
-  const util::WallClock wall = recordings.first().whole_clock();
+  const Run& run = recordings.first();
+  const util::BootTime start = util::boot_time(run.meta().begins_ns);
+  const util::WallClock wall = run.whole_clock();
   const auto since = parse_moment(options.since, start, wall, util::WallClock::Which::first);
   const auto until = parse_moment(options.until, start, wall, util::WallClock::Which::last);
   if (!since || !until) return since ? until.error() : since.error();
-  const Span span{*since, *until};
+  const Span span{nearest(options.since, *since, run), nearest(options.until, *until, run)};
   if (span.until != util::BootTime{} && span.until < span.since)
     return util::Error{"--until is before --since", 0, "write the earlier time to --since"};
   return span;

@@ -31,6 +31,7 @@ struct Remarks {
   std::vector<std::string> informs;
   std::vector<std::string> warns;
   bool damaged = false;  // a part was unreadable
+  bool outside = false;  // nothing of the recording is in the span
 };
 Remarks remarks_on(const core::Pipeline& pipeline, const Replay& replay, const Recordings& recordings,
                    const Span& span);
