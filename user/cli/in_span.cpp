@@ -10,9 +10,8 @@ bool InSpan::note(const std::vector<core::Finding>& findings) {
   if (findings.empty()) return false;
   const bool within = findings.front().time >= since_;
   for (const core::Finding& f : findings) {
-    if (within)
-      count(f);
-    else if (f.phase == core::Phase::open || f.phase == core::Phase::update)
+    if (within) count(f);
+    if (!within && (f.phase == core::Phase::open || f.phase == core::Phase::update))
       open_.insert_or_assign(f.id, f);
     else
       open_.erase(f.id);

@@ -18,7 +18,8 @@ class InSpan {
   explicit InSpan(util::BootTime since) : since_(since) {}
   // Whether these are in the span; if so they are counted.
   bool note(const std::vector<core::Finding>& findings);
-  // The conditions that were open as the span began, as they were told last; counted, and given once.
+  // The conditions that were open as the span began and of which it tells nothing (yet), as they were told last; counted, and
+  // given once.
   std::vector<core::Finding> take_open();
   // That of the whole run, narrowed to the span.
   [[nodiscard]] core::Summary narrowed(core::Summary summary) const;

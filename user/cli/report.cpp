@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // tcpwhy report: recordings into the pipeline into a sink. The same detectors as live, fed from the file.
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,6 +9,7 @@
 
 #include "user/cli/connections.h"
 #include "user/cli/in_span.h"
+#include "user/cli/logging.h"
 #include "user/cli/options.h"
 #include "user/cli/output.h"
 #include "user/cli/reading.h"
@@ -102,6 +103,11 @@ int run_report(const ReportOptions& options) {
   Replay replay{*recordings, joined->translators, pipeline, span};
   replay.run();
   sink->summary(in_span.narrowed(summary_of(pipeline, replay, *recordings)));
+  if (const std::size_t open = in_span.take_open().size(); open > 0)
+    log::warn(
+        fmt::format("{} that {} open as this part of the recording began {} not shown: an earlier --since shows {}",
+                    open == 1 ? "a finding" : fmt::format("{} findings", open), open == 1 ? "was" : "were",
+                    open == 1 ? "is" : "are", open == 1 ? "it" : "them"));
   return conclude(pipeline, replay, *recordings, span);
 }
 
