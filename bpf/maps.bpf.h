@@ -111,7 +111,7 @@ struct {
 
 /* Where tracing programs have no socket storage (before 5.12), or no safe walk over them (from 7.0 on): the same, by the
  * socket's address. */
-#define TW_TRACKED_MOST 16384
+#define TW_TRACKED_MOST 65536
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, TW_TRACKED_MOST);
