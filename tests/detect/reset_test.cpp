@@ -357,14 +357,18 @@ Setting before_5_17() {
   return setting;
 }
 
-TEST(Reset, WithoutAWordOfTheSenderAListenerThatRefusedIsToBlame) {
-  const std::string script = R"(
+// A client that thinks it is connected, to a listener that refuses.
+const std::string kRefusedClient = R"(
     at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
     sweeps on
     at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
     established cli
     send cli 80
     set srv queue 5 head 10ms drops 7
+)";
+
+TEST(Reset, WithoutAWordOfTheSenderAListenerThatRefusedIsToBlame) {
+  const std::string script = kRefusedClient + R"(
     at 3s    close srv
     at 3.2s  reset-received cli
     close cli err ECONNRESET
@@ -379,13 +383,7 @@ TEST(Reset, WithoutAWordOfTheSenderAListenerThatRefusedIsToBlame) {
 }
 
 TEST(Reset, WithoutAWordOfTheSenderARequestThatWasSeenWasNeverAccepted) {
-  const core::Finding f = tell(R"(
-    at 0ms   listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4
-    sweeps on
-    at 10ms  connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by ab[77]
-    established cli
-    send cli 80
-    set srv queue 5 head 10ms drops 7
+  const core::Finding f = tell(kRefusedClient + R"(
     at 1.1s  synack-retransmit srv from cli timer acked queue 5
     at 3s    close srv
     at 3.2s  reset-received cli
