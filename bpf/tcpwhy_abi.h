@@ -30,6 +30,7 @@
 #define TW_KIND_DROP 8              /* skb:kfree_skb, the few reasons that explain a stall */
 #define TW_KIND_SEED 9       /* a socket that a process holds, with that process: start, or an answer to a want */
 #define TW_KIND_SAMPLE 10    /* a tracked socket, as a sweep found it */
+#define TW_KIND_STILL 11     /* tracked sockets in trouble that a sweep found as they were reported last: ids alone */
 #define TW_KERNEL_KINDS 16   /* room in the counters */
 #define TW_KIND_TICK 32      /* the only clock of the detectors */
 #define TW_KIND_LOST 33      /* events that the kernel could not hand over */
@@ -276,11 +277,22 @@ struct tw_tick {
   struct tw_header header;
 };
 
+/* Ways to lose. The first two lose events; the others leave something unseen that a sweep or an answer would have shown. */
+#define TW_LOST_RING 0      /* the ring buffer was full */
+#define TW_LOST_RECURSION 1 /* the program was running on this CPU already (bpf_prog_info.recursion_misses) */
+#define TW_LOST_ITERATOR 2  /* an iterator's read failed: sockets after that point were not visited */
+#define TW_LOST_WALK 3      /* a walk over the processes' files ended early, or did not look for all that was wanted */
+#define TW_LOST_TABLE 4     /* a table of the kernel side was full or evicted an entry */
+#define TW_LOST_UNSWEPT 5   /* sockets in trouble that are not swept, for the table of tracked sockets is full */
+#define TW_LOST_QUEUE 6     /* connections in an accept queue beyond those that one sweep reports of a listener */
+#define TW_LOST_WANT 7      /* a want that was not answered in time */
+#define TW_LOST_WAYS 8
+
 struct tw_lost {
   struct tw_header header;
   __u64 count; /* since the last such record */
   __u32 kind;  /* TW_KIND_ of what was lost */
-  __u32 reserved;
+  __u32 way;   /* TW_LOST_ */
 };
 
 struct tw_seed_end {
@@ -290,12 +302,30 @@ struct tw_seed_end {
   __u32 complete; /* 0: the walk failed or is not to be had here; what was wanted stays unknown */
 };
 
+/*
+ * Sockets in trouble of which nothing changed since their last sample: the proof, in each sweep, that they were looked at.
+ * A recording made before there were such records has none; its SWEEP_END is shorter, too.
+ */
+#define TW_STILL_MOST 62
+struct tw_still {
+  struct tw_header header;
+  __u32 count; /* of ids */
+  __u32 reserved;
+  __u64 ids[TW_STILL_MOST];
+};
+
+#define TW_SWEEP_CONFIRMS 1 /* each socket in trouble came as a sample or in a TW_KIND_STILL: what did not was not seen */
+
 struct tw_sweep_end {
   struct tw_header header;
-  __u64 sockets;     /* told */
+  __u64 sockets;     /* samples of this sweep */
   __u32 interval_ms; /* until the next */
-  __u32 reserved;
+  __u32 flags;       /* TW_SWEEP_ */
+  /* Absent in old recordings. */
+  __u64 visited; /* tracked sockets that the iterator passed */
+  __u64 still;   /* ids in this sweep's TW_KIND_STILL */
 };
+#define TW_SWEEP_END_BYTES_V1 32
 
 /* Answer to a want about a process; every field as /proc gave it. */
 struct tw_process {
@@ -422,6 +452,9 @@ TW_ASSERT_SIZE(tw_reset_received, 264);
 TW_ASSERT_SIZE(tw_drop, 104);
 TW_ASSERT_SIZE(tw_sample, 288);
 TW_ASSERT_SIZE(tw_process, 296);
+TW_ASSERT_SIZE(tw_lost, 32);
+TW_ASSERT_SIZE(tw_still, 520);
+TW_ASSERT_SIZE(tw_sweep_end, 48);
 TW_ASSERT_SIZE(tw_host, 64);
 TW_ASSERT_SIZE(tw_mib, 104);
 TW_ASSERT_SIZE(tw_clock, 32);

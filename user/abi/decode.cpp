@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "bpf/tcpwhy_abi.h"
 
@@ -203,7 +204,9 @@ void to_body(const tw_clock& r, Event& e) {
                  std::chrono::nanoseconds{std::clamp<std::int64_t>(r.moved_ns, -kFarthest, kFarthest)}};
 }
 void to_body(const tw_tick&, Event& e) { e.body = Tick{}; }
-void to_body(const tw_lost& r, Event& e) { e.body = Lost{kind_name(r.kind), r.count}; }
+// One that a later version knows counts as lost in the most common way.
+LossWay loss_way(std::uint32_t way) { return way < TW_LOST_WAYS ? static_cast<LossWay>(way) : LossWay::ring; }
+void to_body(const tw_lost& r, Event& e) { e.body = Lost{kind_name(r.kind), r.count, loss_way(r.way)}; }
 // Laid out like a loss.
 bool decode_limited(std::span<const std::byte> bytes, Event& event) {
   tw_lost record;
@@ -213,7 +216,16 @@ bool decode_limited(std::span<const std::byte> bytes, Event& event) {
   return true;
 }
 void to_body(const tw_seed_end& r, Event& e) { e.body = SeedEnd{r.initial != 0, r.complete != 0}; }
-void to_body(const tw_sweep_end& r, Event& e) { e.body = SweepEnd{r.sockets, milliseconds{r.interval_ms}}; }
+void to_body(const tw_sweep_end& r, Event& e) {
+  e.body = SweepEnd{r.sockets, milliseconds{r.interval_ms}, (r.flags & TW_SWEEP_CONFIRMS) != 0, r.visited, r.still};
+}
+void to_body(const tw_still& r, Event& e) {
+  Still still;
+  const std::size_t count = std::min<std::size_t>(r.count, TW_STILL_MOST);
+  still.ids.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) still.ids.push_back(SocketId{r.ids[i]});
+  e.body = std::move(still);
+}
 void to_body(const tw_process& r, Event& e) {
   const auto count = [](std::uint32_t n) { return n == TW_NEVER ? std::nullopt : std::optional{n}; };
   e.body = ProcessState{r.pid,
@@ -229,11 +241,12 @@ void to_body(const tw_process& r, Event& e) {
                         age(r.read_age_ms)};
 }
 
-template <typename Record>
+// A record that has grown: recordings from before are shorter, and what they lack is zero.
+template <typename Record, std::size_t kFirstBytes = sizeof(Record)>
 bool decode_as(std::span<const std::byte> bytes, Event& event) {
-  Record record;
-  if (bytes.size() < sizeof(record)) return false;
-  std::memcpy(&record, bytes.data(), sizeof(record));
+  Record record{};
+  if (bytes.size() < sizeof(record) && bytes.size() != kFirstBytes) return false;
+  std::memcpy(&record, bytes.data(), std::min(bytes.size(), sizeof(record)));
   to_body(record, event);
   return true;
 }
@@ -255,10 +268,11 @@ constexpr std::array kRows{
     Row{TW_KIND_DROP, "drop", decode_as<tw_drop>},
     Row{TW_KIND_SEED, "seed", decode_as<tw_seed>},
     Row{TW_KIND_SAMPLE, "sample", decode_as<tw_sample>},
+    Row{TW_KIND_STILL, "still", decode_as<tw_still>},
     Row{TW_KIND_TICK, "tick", decode_as<tw_tick>},
     Row{TW_KIND_LOST, "lost", decode_as<tw_lost>},
     Row{TW_KIND_SEED_END, "seed_end", decode_as<tw_seed_end>},
-    Row{TW_KIND_SWEEP_END, "sweep_end", decode_as<tw_sweep_end>},
+    Row{TW_KIND_SWEEP_END, "sweep_end", decode_as<tw_sweep_end, TW_SWEEP_END_BYTES_V1>},
     Row{TW_KIND_PROCESS, "process", decode_as<tw_process>},
     Row{TW_KIND_LIMITED, "limited", decode_limited},
     Row{TW_KIND_HOST, "host", decode_as<tw_host>},
@@ -293,7 +307,7 @@ std::string_view name_of(std::size_t index) {
   static constexpr std::array<std::string_view, kEventKinds> kNames{
       "tick", "transition", "state",  "retransmit", "synack_retransmit", "reset_sent", "reset_received", "socket_error",
       "drop", "seed",       "sample", "lost",       "seed_end",          "sweep_end",  "process",        "limited",
-      "host", "mib",        "clock"};
+      "host", "mib",        "clock",  "still"};
   return kNames.at(index);
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "user/util/address.h"
 #include "user/util/time.h"
@@ -210,9 +211,17 @@ struct Sample {
   std::uint32_t data_segments_sent = 0;
 };
 struct Tick {};
+// Ways to lose, in the order of TW_LOST_ (bpf/tcpwhy_abi.h).
+enum class LossWay : std::uint8_t { ring, recursion, iterator, walk, table, unswept, queue, want };
+inline constexpr std::size_t kLossWays = 8;
+// "ring buffer full", "table full", ...: keys of the summary's losses.
+std::string_view to_string(LossWay way);
+// The first two lose events; the others leave unseen what a sweep or an answer would have shown.
+constexpr bool loses_events(LossWay way) { return way == LossWay::ring || way == LossWay::recursion; }
 struct Lost {
   std::string_view kind;
   std::uint64_t count = 0;
+  LossWay way = LossWay::ring;
 };
 // Events that a rate limit of the kernel side left out: not lost unawares, yet not seen one by one.
 struct Limited {
@@ -223,9 +232,16 @@ struct SeedEnd {
   bool initial = false;
   bool complete = false;
 };
+// Sockets in trouble that a sweep found as their last sample showed them.
+struct Still {
+  std::vector<SocketId> ids;
+};
 struct SweepEnd {
-  std::uint64_t sockets = 0;
-  util::Duration interval{};  // until the next
+  std::uint64_t sockets = 0;   // samples of this sweep
+  util::Duration interval{};   // until the next
+  bool confirms = false;       // each socket in trouble came as a Sample or in a Still; else a silent one was not looked at
+  std::uint64_t visited = 0;   // tracked sockets that the sweep passed
+  std::uint64_t still = 0;     // ids in this sweep's Still events
 };
 // TCP as a whole, in pages and sockets; told while one of them is near its limit, and once more after.
 struct Host {
@@ -276,7 +292,7 @@ struct Clock {
 struct Event {
   util::BootTime time{};
   std::variant<Tick, Transition, StateChange, Retransmit, SynAckRetransmit, ResetSent, ResetReceived, SocketError, Drop,
-               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host, Mib, Clock>
+               Seed, Sample, Lost, SeedEnd, SweepEnd, ProcessState, Limited, Host, Mib, Clock, Still>
       body;
   std::uint32_t host = 0;  // its number, where several hosts' recordings are read together
 };

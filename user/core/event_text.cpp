@@ -96,6 +96,7 @@ struct Words {
   std::string operator()(const abi::Tick&) const { return {}; }
   std::string operator()(const abi::SeedEnd&) const { return {}; }
   std::string operator()(const abi::SweepEnd&) const { return {}; }
+  std::string operator()(const abi::Still&) const { return {}; }
 };
 
 }  // namespace

@@ -150,6 +150,7 @@ class Fields {
   void operator()(const abi::Tick&) {}
   void operator()(const abi::SeedEnd&) {}
   void operator()(const abi::SweepEnd&) {}
+  void operator()(const abi::Still&) {}
 
  private:
   template <typename Value>

@@ -776,6 +776,8 @@ void Facts::on(const abi::SeedEnd& e) {
   here().seed_walks += 1;
 }
 
+void Facts::on(const abi::Still&) {}
+
 void Facts::on(const abi::SweepEnd& e) {
   here().sweep_interval = e.interval;
   here().sweeps += 1;

@@ -170,6 +170,7 @@ class Facts {
   void on(const abi::Sample&);
   void on(const abi::Lost&);
   void on(const abi::SeedEnd&);
+  void on(const abi::Still&);
   void on(const abi::SweepEnd&);
   void on(const abi::ProcessState&);
   void on(const abi::Tick&);

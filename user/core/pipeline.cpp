@@ -73,7 +73,8 @@ std::vector<std::pair<std::string_view, std::uint64_t>> Pipeline::events() const
   std::vector<std::pair<std::string_view, std::uint64_t>> result;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     const std::string_view kind = abi::name_of(i);
-    if (kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" && kind != "limited")
+    if (kind != "tick" && kind != "seed_end" && kind != "sweep_end" && kind != "lost" && kind != "limited" &&
+        kind != "still")
       result.emplace_back(kind, counts_[i]);
   }
   return result;

@@ -75,6 +75,9 @@ struct Translation {
     time(e.start);
   }
   void operator()(abi::Mib& e) const { e.netns = tag_netns(e.netns, t.host_); }
+  void operator()(abi::Still& e) const {
+    for (abi::SocketId& i : e.ids) id(i);
+  }
   void operator()(abi::Clock&) const {}
   void operator()(abi::Tick&) const {}
   void operator()(abi::Lost&) const {}

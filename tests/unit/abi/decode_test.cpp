@@ -69,6 +69,7 @@ const std::vector<KindRow>& kinds() {
       row<tw_host, Host>(TW_KIND_HOST, "host"),
       row<tw_mib, Mib>(TW_KIND_MIB, "mib"),
       row<tw_clock, Clock>(TW_KIND_CLOCK, "clock"),
+      row<tw_still, Still>(TW_KIND_STILL, "still"),
   };
   return rows;
 }
@@ -121,7 +122,7 @@ TEST(Decode, ALongerRecordIsReadAsFarAsKnown) {
 }
 
 TEST(Decode, UnknownKindsAreErrorsThatNameTheNumber) {
-  for (const std::uint16_t kind : std::array<std::uint16_t, 5>{0, 11, 31, 40, 65535}) {
+  for (const std::uint16_t kind : std::array<std::uint16_t, 5>{0, 12, 31, 42, 65535}) {
     const auto event = decode(bytes_of(tw_tick{}, kind));
     ASSERT_FALSE(event) << kind;
     EXPECT_NE(event.error().what.find("unknown kind " + std::to_string(kind)), std::string::npos);
