@@ -9,12 +9,12 @@ _tcpwhy_options() { # command
   local filters="--port --local --remote --pid --comm --cgroup --netns"
   local output="--format --severity --events"
   local thresholds="--threshold --config --show-config"
-  local limits="--max-connections --buffer --btf --without"
+  local limits="--max-connections --max-memory --buffer --btf --without"
   local recording="--force --max-size --max-files"
   case $1 in
     trace) echo "--help --for --metrics --record $filters $output $thresholds $limits $recording" ;;
     record)
-      echo "--help --for --metrics --output $filters $thresholds $limits $recording --flight-recorder --max-memory --save-on" \
+      echo "--help --for --metrics --output $filters $thresholds $limits $recording --flight-recorder --save-on" \
         "--save-interval"
       ;;
     report) echo "--help --since --until --connections --sort --connection --output --force $filters $output $thresholds" ;;
@@ -22,7 +22,7 @@ _tcpwhy_options() { # command
     explain) echo "--help --cause" ;;
     top)
       echo "--help --speed --for --record --output $filters $thresholds $limits $recording --flight-recorder" \
-        "--max-memory --save-on --save-interval"
+        "--save-on --save-interval"
       ;;
     doctor) echo "--help --format --self-test --btf" ;;
     *) echo "--help --version" ;;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/detect/incident.h"
 #include "user/source/script.h"
 
@@ -160,9 +162,53 @@ TEST(ConnectRefused, ABackendsCallersAreOneFinding) {
   EXPECT_THAT(told.last(kSlug).evidence.text("listener_ended"), testing::HasSubstr("killed by SIGKILL"));
 }
 
-TEST(ConnectRefused, LostEventsMakeAGuessUnsure) {
+// The RST of the stack may be among what was lost: no firewall is concluded from its absence.
+TEST(ConnectRefused, LostEventsNameNoFirewall) {
   const Told told = tell(refusals(1, "127.0.0.1:7000", "silently") + "at 2.1s lost 4 reset_sent\nuntil 4s");
-  EXPECT_EQ(brief(told.first(kSlug)), "local-firewall warning unsure local-firewall");
+  EXPECT_EQ(brief(told.first(kSlug)), "no-listener warning unsure unknown");
+}
+
+// More endpoints refuse than the table of refusals holds.
+TEST(ConnectRefused, AFloodIsOneFindingAndNoFirewall) {
+  std::string script;
+  for (int i = 0; i < 9000; ++i)
+    script += fmt::format("at {}ms connect r{} 127.0.0.1:{} -> 127.0.0.{}:{} by scan[50]\nrefuse r{}\n", 2000 + i / 10,
+                          i, 20000 + i % 40000, 1 + i / 5000, 1 + i % 5000, i);
+  const Told told = tell(script + "until 20s");
+  EXPECT_EQ(told.slugs(), kSlug);
+  std::set<std::uint64_t> ids;
+  for (const core::Finding& f : told.lines) {
+    ids.insert(f.id);
+    EXPECT_EQ(f.cause, "no-listener");
+  }
+  EXPECT_EQ(ids.size(), 1U);
+  const core::Finding last = told.last(kSlug);
+  EXPECT_EQ(last.count_total, 9000U);
+  EXPECT_EQ(last.evidence.number("attempts"), 9000);
+  EXPECT_EQ(last.evidence.number("services"), 9000);
+  EXPECT_FALSE(last.service);
+  EXPECT_THAT(last.words.summary, testing::StartsWith("scan[50] cannot connect to 9000 services (127.0.0.1:1, "));
+}
+
+TEST(ConnectRefused, NineteenServicesOfOneCallerAreToldOneByOne) {
+  const auto services = [](int n) {
+    std::set<std::uint64_t> ids;
+    for (const core::Finding& f :
+         tell(each(n, "at %t connect r%n 127.0.0.1:%p -> 127.0.0.1:6%n by php[50]\nrefuse r%n", 2000, 1) + "until 5s")
+             .lines)
+      ids.insert(f.id);
+    return ids.size();
+  };
+  EXPECT_EQ(services(19), 19U);
+  EXPECT_EQ(services(20), 1U);
+}
+
+// 200 refused connects in one second: the first few are judged each by itself, and all are counted.
+TEST(ConnectRefused, AStormToOnePortCountsEach) {
+  const Told told =
+      tell(each(200, "at %t connect r%n 127.0.0.1:%p -> 127.0.0.1:7000 by php[50]\nrefuse r%n", 2000, 3) + "until 15s");
+  EXPECT_EQ(told.last(kSlug).count_total, 200U);
+  EXPECT_EQ(brief(told.last(kSlug)), "no-listener warning certain unknown");
 }
 
 TEST(ConnectRefused, TheOwnersOfTheGoneListenerAreNotTheNextOnes) {

@@ -59,7 +59,7 @@ TEST(Script, ErrorsNameTheLineAndWhatWasExpected) {
             "line 2: expected a drop reason such as NETFILTER_DROP, found \"BAD_LUCK\"");
   EXPECT_EQ(error_of("at 2s tick\nat 1s tick"), "line 2: expected a time that is not before the line above");
   EXPECT_EQ(error_of("tick tock"), "line 1: expected the end of the line, found \"tock\"");
-  EXPECT_EQ(error_of("sweeps perhaps"), "line 1: expected on or off, found \"perhaps\"");
+  EXPECT_EQ(error_of("sweeps perhaps"), "line 1: expected on, confirm or off, found \"perhaps\"");
 }
 
 TEST(Script, EveryCutOfALineIsAnErrorOrALineNeverACrash) {

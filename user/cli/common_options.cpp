@@ -224,6 +224,14 @@ void add_limits(CLI::App& app, TraceOptions& options) {
          "lost")
       ->type_name("SIZE")
       ->group(kLimits);
+  app.add_option_function<std::string>(
+         "--max-memory",
+         [&options](const std::string& word) { options.max_memory = accept("--max-memory", parse_size(word)); },
+         "Most memory of buffer, tables and flight recorder together\n(default 136M, with a flight recorder 296M); "
+         "what "
+         "does not fit is\nforgotten, and counted")
+      ->type_name("SIZE")
+      ->group(kLimits);
   add_btf(app, options.btf_file);
   app.add_option(
          "--without", options.without,

@@ -2,6 +2,7 @@
 #include "user/cli/live.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,12 +12,21 @@
 #include <iostream>
 
 #include "user/cli/logging.h"
+#include "user/cli/memory_share.h"
 #include "user/cli/privileges.h"
 #include "user/detect/catalogue.h"
 #include "user/detect/detectors.h"
 
 namespace tcpwhy::cli {
 namespace {
+
+constexpr auto kTrimEach = std::chrono::seconds{5};
+constexpr std::size_t kWorthTrimming = std::size_t{4} << 20;
+
+// What a storm needed is free now, but glibc keeps it: freed blocks within its heap go back to the kernel only when asked.
+void give_back_memory() {
+  if (mallinfo2().fordblks >= kWorthTrimming) malloc_trim(0);
+}
 
 std::atomic<bool> stop_flag{false};
 
@@ -33,13 +43,14 @@ util::Duration idle_from(const TraceOptions& options) {
   return least;
 }
 
-core::Settings settings_of(const TraceOptions& options, const source::LiveSource& source) {
+core::Settings settings_of(const TraceOptions& options, const source::LiveSource& source, std::size_t table_bytes) {
   core::Settings settings;
   settings.identity = source.identity();
   settings.names = source.names();
   settings.filter = options.filter;
   settings.thresholds = options.thresholds.effective();
   settings.max_connections = options.max_connections;
+  settings.table_bytes = table_bytes;
   return settings;
 }
 
@@ -56,10 +67,12 @@ void catch_signals(bool for_screen) {
 
 bool stop_asked() { return stop_flag; }
 
-Live::Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source)
-    : options_(options), source_(std::move(source)), settings_(settings_of(options, *source_)) {}
+Live::Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source, std::size_t table_bytes)
+    : options_(options), source_(std::move(source)), settings_(settings_of(options, *source_, table_bytes)) {}
 
 util::Result<Live> Live::open(const TraceOptions& options, bool for_screen) {
+  const util::Result<MemoryShare> share = share_memory(options);
+  if (!share) return share.error();
   catch_signals(for_screen);
   forbid_new_privileges();
   const bool every_transition = options.events || options.every_transition;
@@ -72,7 +85,7 @@ util::Result<Live> Live::open(const TraceOptions& options, bool for_screen) {
   for (const std::uint32_t pid : options.filter.pids)
     if (!std::filesystem::exists(fmt::format("/proc/{}", pid)))
       log::warn(fmt::format("no process {} is here: nothing is told before one with this id comes", pid));
-  return Live{options, std::move(*source)};
+  return Live{options, std::move(*source), share->tables};
 }
 
 util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
@@ -102,11 +115,16 @@ LiveEnd Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks, const sou
   using Clock = std::chrono::steady_clock;
   const std::optional<util::Duration> run_for = options_.run_for;
   const Clock::time_point started = Clock::now();
+  Clock::time_point trimmed = started;
   LiveEnd end;
   while (!stop_asked() && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
     if (end.status = source_->poll(feed); !end.status) return end;
     if (hooks.looked) hooks.looked(pipeline);
     if (hooks.goes_on && !hooks.goes_on()) break;
+    if (Clock::now() - trimmed >= kTrimEach) {
+      trimmed = Clock::now();
+      give_back_memory();
+    }
     if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source_->want(wants);
   }
   end.interrupted = stop_asked();

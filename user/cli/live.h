@@ -50,7 +50,7 @@ class Live {
   util::Result<LiveEnd> watch(const LiveHooks& hooks);
 
  private:
-  Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source);
+  Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source, std::size_t table_bytes);
   LiveEnd follow(core::Pipeline& pipeline, const LiveHooks& hooks, const source::LiveSource::Handler& feed);
 
   const TraceOptions& options_;  // the caller's

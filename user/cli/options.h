@@ -47,7 +47,6 @@ struct RecordingOptions {
   std::uint32_t max_files = 0;  // --max-files; 0: no limit
   // --flight-recorder: path is a folder, and only this much is held, in memory.
   std::optional<util::Duration> flight;
-  std::uint64_t max_memory = 256U << 20;                    // --max-memory
   bool save_on_critical = false;                            // --save-on critical
   util::Duration save_interval = std::chrono::minutes{10};  // --save-interval
 };
@@ -60,10 +59,11 @@ struct TraceOptions : OutputOptions {
   bool every_transition = false;          // record: all that the kernel side can tell
   core::Filter filter;
   ThresholdOptions thresholds;
-  std::size_t max_connections = 262144;  // --max-connections
-  std::size_t buffer_bytes = 8U << 20;   // --buffer, a power of two
-  std::string btf_file;                  // --btf
-  std::vector<std::string> without;      // --without
+  std::size_t max_connections = 262144;     // --max-connections
+  std::size_t buffer_bytes = 8U << 20;      // --buffer, a power of two
+  std::optional<std::uint64_t> max_memory;  // --max-memory, see memory_share.h
+  std::string btf_file;                     // --btf
+  std::vector<std::string> without;         // --without
 };
 
 // The part of a recording that is asked about, in the words of moment.h; empty: no bound.

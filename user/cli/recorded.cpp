@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "user/cli/logging.h"
+#include "user/cli/memory_share.h"
 #include "user/cli/output.h"
 #include "user/cli/privileges.h"
 #include "user/host/identity.h"
@@ -48,7 +49,9 @@ util::Result<std::unique_ptr<recording::Recorder>> make_recorder(const TraceOpti
   recording::FlightOptions flight;
   flight.folder = said.path;
   flight.window = *said.flight;
-  flight.most_bytes = said.max_memory;
+  const util::Result<MemoryShare> share = share_memory(options);
+  if (!share) return share.error();
+  flight.most_bytes = share->flight;
   flight.interval = said.save_interval;
   flight.at_writer_start = rights_of_writer(said);
   return recording::open_flight_recorder(flight, meta);

@@ -136,6 +136,7 @@ Joined join(Recordings& recordings) {
         -kFarthest, kFarthest);
     joined.translators.emplace_back(host, settings.identity.host_name(host), shift, own.names, settings.names);
     settings.max_connections = std::max(settings.max_connections, own.max_connections);
+    if (host > 0) settings.table_bytes += own.table_bytes;
     if (host > 0) settings.other_filters.push_back(core::of_host(own.filter, host));
   }
   return joined;

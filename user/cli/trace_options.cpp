@@ -103,13 +103,6 @@ void add_flight_recorder(CLI::App& app, RecordingOptions& options) {
       ->type_name("DURATION")
       ->group(kFlight);
   app.add_option_function<std::string>(
-         "--max-memory",
-         [&options](const std::string& word) { options.max_memory = accept("--max-memory", parse_size(word)); },
-         "Hold no more than this (default 256M); about 4 bytes an event")
-      ->type_name("SIZE")
-      ->needs("--flight-recorder")
-      ->group(kFlight);
-  app.add_option_function<std::string>(
          "--save-on", [&options](const std::string& word) { options.save_on_critical = word == "critical"; },
          "critical: save on a critical finding, too")
       ->check(CLI::IsMember({"critical", "never"}))

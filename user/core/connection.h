@@ -10,6 +10,7 @@
 
 #include "user/abi/event.h"
 #include "user/core/finding.h"
+#include "user/util/boxed.h"
 
 namespace tcpwhy::core {
 
@@ -52,13 +53,18 @@ struct Silence {
   std::uint32_t unread_copied = 0;
   std::uint32_t closing_una = 0;
   std::optional<util::BootTime> last_read;  // a look showed that the process had read
-  std::uint64_t look = 0;                   // the sweep that showed it last
+  std::uint64_t look = 0;                   // the sweep that showed it last, by number
+  util::BootTime looked{};                  // when that was
   // Of the service, as the kernel side has seen it answer.
   std::optional<util::Duration> usual_wait;
   std::uint32_t answers = 0;
   std::uint32_t unanswered = 0;
 
   [[nodiscard]] bool any() const { return window_shut || unread || awaiting || closing || close_wait || idle; }
+  // Nothing but idle: there may be many, and a sweep confirms a part of them in turn.
+  [[nodiscard]] bool only_idle() const {
+    return idle && !window_shut && !unread && !awaiting && !closing && !close_wait;
+  }
 };
 
 struct Connection {
@@ -106,8 +112,9 @@ struct Connection {
 
   Silence silence;
 
-  std::optional<SentReset> reset_sent;
-  std::optional<ReceivedReset> reset_received;
+  util::Boxed<SentReset> reset_sent;
+  util::Boxed<ReceivedReset> reset_received;
+  bool refused_by_stack = false;              // an RST of this host's own stack answered its SYN
   std::optional<util::BootTime> established;  // seen to become so
   std::optional<Ending> ending;
 

@@ -31,6 +31,8 @@ struct Verdict {
   Evidence evidence;
   // Where the other end is not in the table (a refused destination): what to print as listener.
   abi::SocketId listener = abi::SocketId::none;
+  // Where the finding is one for many services: what keeps it apart from others, in place of a service.
+  std::string together;
   // Before it is told, whatever else this (remote port 0) has with the service is to be looked at.
   std::optional<abi::Tuple> siblings;
 };
@@ -66,6 +68,8 @@ class Detector {
   [[nodiscard]] virtual bool instant() const = 0;
   // Whether owners of both ends are asked for even where the verdict is no more than info.
   [[nodiscard]] virtual bool info_needs_owners() const { return false; }
+  // Whether its evidence is a look of a sweep: then it opens, and turns critical, on one of the last interval only.
+  [[nodiscard]] virtual bool rests_on_looks() const { return false; }
   // Facts are already brought up to date with the event.
   virtual void on_event(const abi::Event& event, Scene& scene) = 0;
   virtual void on_tick(Scene&) {}

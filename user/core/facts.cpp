@@ -14,23 +14,29 @@ namespace {
 using abi::TcpState;
 using namespace std::chrono_literals;
 
-// How long a closed connection is remembered: late resets and its other end still ask for it.
-constexpr auto kRememberClosed = 15s;
-constexpr auto kTalksLately = 3s;
+constexpr auto kRememberClosed = Connections::kRememberClosed;
 constexpr auto kRememberDrops = 5min;
-constexpr std::size_t kMaxFirewallEntries = 65536;
-constexpr std::size_t kMaxRefused = 4096;
-constexpr std::size_t kMaxGoneListeners = 4096;
+constexpr std::size_t kMostEndpoints = 4096;
+constexpr std::size_t kMostFirewalled = 16384;
+constexpr std::size_t kMostProcesses = 8192;
+constexpr std::size_t kMostNamespaces = 4096;
 constexpr std::size_t kMaxOwners = 64;
+// What the table of connections may take of all; the other tables are bounded by number, and small.
+constexpr std::size_t kConnectionsShare = 2;  // 1 in
+constexpr std::size_t kListenersShare = 8;
+constexpr std::size_t kListenerBytes = 1024;
+// A sweep that leaves out a socket may have been disturbed; the second in a row shows that nothing is wrong with it any more.
+constexpr std::uint64_t kSweepsToConfirm = 2;
+// A part of the sockets that are only idle is confirmed in each sweep (bpf/sweep.bpf.c).
+constexpr std::uint64_t kSweepsToConfirmIdle = 2 * 16 + 2;
+constexpr auto kTickSlack = 300ms;  // a sweep comes with a tick, and a tick may be late
+constexpr auto kWholeSweepAgain = 10s;
 // An accept queue that refused nothing for so long and is within its limit has drained.
 constexpr auto kDrained = 2s;
 // Jiffies and the moment of the record blur when the head of a queue entered it.
 constexpr auto kSameHead = 20ms;
 // Ticks come several times a second: who has said nothing for so long is not recorded any more.
 constexpr auto kStillRecorded = 2s;
-// Keys of connections without a cookie: cookies count from 1 and never get here.
-constexpr std::uint64_t kOwnKeys = 1ULL << 63;
-
 // Time-outs emptied its write queue and left data unacknowledged: the kernel has given it up.
 bool data_given_up(const abi::Socket& s) { return s.packets_out == 0 && s.retransmits > 0 && s.unacked() > 0; }
 
@@ -44,8 +50,6 @@ int error_of(const abi::StateChange& e, const Connection& c) {
                                   s.segment_age && *s.segment_age >= s.keepalive_time;
   return data_given_up(s) || keepalive_given_up ? ETIMEDOUT : 0;
 }
-
-bool is_open(const Connection& c) { return !c.ending; }
 
 // A loopback address is another one on each host; others are the same from either.
 std::uint32_t world_of(const util::Address& address, std::uint32_t host) { return address.is_loopback() ? host : 0; }
@@ -98,14 +102,38 @@ Process process_of(const abi::Owner& owner) {
   return process;
 }
 
-std::size_t PairHash::operator()(const PairKey& key) const {
-  std::uint64_t words[4];
-  std::memcpy(words, key.a.addr.bytes.data(), 16);
-  std::memcpy(words + 2, key.b.addr.bytes.data(), 16);
-  std::uint64_t hash = 0x9e3779b97f4a7c15ULL * (static_cast<std::uint64_t>(key.a.port) << 16 | key.b.port);
-  for (const std::uint64_t word : words) hash = (hash ^ word) * 0xff51afd7ed558ccdULL, hash ^= hash >> 32;
-  return hash;
+namespace {
+
+// Whom a connection or listener counts for where room is short: its cgroup, else its process, else the other end's address.
+std::uint64_t source_of(const abi::Socket& socket, const abi::Owner& owner) {
+  constexpr std::uint64_t kProcess = 1ULL << 62, kAddress = 1ULL << 63;
+  if (socket.cgroup_id > 1)
+    return socket.cgroup_id & (kProcess - 1);  // 1 is the root: most of a host without containers
+  if (owner.known()) return kProcess | owner.pid;
+  std::uint64_t words[2];
+  std::memcpy(words, socket.tuple.remote.addr.bytes.data(), sizeof(words));
+  return kAddress | (words[0] * 0x9e3779b97f4a7c15ULL ^ words[1]);
 }
+
+std::uint64_t source_of(const util::Address& address) {
+  abi::Socket socket;
+  socket.tuple.remote.addr = address;
+  return source_of(socket, {});
+}
+
+}  // namespace
+
+Facts::Facts(KernelNames names, const FactsBounds& bounds)
+    : names_(std::move(names)),
+      bounds_(bounds),
+      connections_(std::min(bounds.connections, bounds.bytes / kConnectionsShare / Connections::kBytesEach),
+                   [this](const Connection& c, bool forgotten) { gone(c, forgotten); }),
+      listeners_(bounds.bytes / kListenersShare / kListenerBytes),
+      firewall_(kMostFirewalled),
+      refused_(kMostEndpoints),
+      losses_(kMostEndpoints),
+      processes_(kMostProcesses),
+      mibs_(kMostNamespaces) {}
 
 void Facts::name_hosts(std::vector<std::string> names) {
   hosts_.resize(std::max<std::size_t>(1, names.size()));
@@ -131,87 +159,25 @@ void Facts::apply(const abi::Event& event) {
 
 // Connections ---------------------------------------------------------------------------------------------------------
 
-Connection* Facts::find(abi::SocketId key) {
-  const auto it = connections_.find(static_cast<std::uint64_t>(key));
-  return it == connections_.end() ? nullptr : &it->second.connection;
-}
-const Connection* Facts::connection(abi::SocketId key) const { return const_cast<Facts*>(this)->find(key); }
+const Connection* Facts::connection(abi::SocketId key) const { return connections_.find(key); }
 
-Connection* Facts::find_at(const abi::Tuple& tuple) {
-  Connection* best = nullptr;
-  const auto [first, last] = pairs_.equal_range(PairKey::of(tuple));
-  for (auto it = first; it != last; ++it) {
-    Connection* c = find(it->second);
-    if (!c || c->tuple.local != tuple.local || c->tuple.remote != tuple.remote) continue;
-    if (tuple.netns && c->tuple.netns && tuple.netns != c->tuple.netns) continue;
-    if (!best || c->number > best->number) best = c;
-  }
-  return best;
-}
 const Connection* Facts::connection_at(const abi::Tuple& tuple) const {
-  return const_cast<Facts*>(this)->find_at(tuple);
+  return const_cast<Facts*>(this)->connections_.at(tuple);
 }
 
-const Connection* Facts::peer_of(const Connection& connection) const {
-  const Connection* best = nullptr;
-  const auto [first, last] = pairs_.equal_range(PairKey::of(connection.tuple));
-  for (auto it = first; it != last; ++it) {
-    const Connection* c = this->connection(it->second);
-    if (!c || c->tuple.local != connection.tuple.remote || c->tuple.remote != connection.tuple.local) continue;
-    if (c->number == connection.number) continue;
-    // A loopback connection has both ends in one namespace.
-    if (connection.tuple.local.addr.is_loopback() && c->tuple.netns != connection.tuple.netns) continue;
-    if (c->ending && c->ending->time + kRememberClosed < connection.first_seen) continue;
-    // Private addresses are there on many hosts.
-    const bool same_host = c->host == connection.host;
-    if (!same_host &&
-        !may_be_ends({c->first_sent, c->first_received}, {connection.first_sent, connection.first_received}))
-      continue;
-    const bool best_here = best && best->host == connection.host;
-    if (best && best_here != same_host) {
-      if (same_host) best = c;
-      continue;
-    }
-    if (!best || (is_open(*c) && !is_open(*best)) || (is_open(*c) == is_open(*best) && c->number > best->number))
-      best = c;
-  }
-  return best;
-}
+const Connection* Facts::peer_of(const Connection& connection) const { return connections_.peer_of(connection); }
 
-Connection& Facts::make(abi::SocketId key, const abi::Tuple& tuple) {
-  if (connections_.size() >= max_connections_) evict();
-  if (key == abi::SocketId::none) key = abi::SocketId{next_key_++};
-  Slot& slot = connections_[static_cast<std::uint64_t>(key)];
-  slot.age = ages_.insert(ages_.end(), key);
-  Connection& c = slot.connection;
-  c.key = key;
+Connection& Facts::make(abi::SocketId key, const abi::Tuple& tuple, std::uint64_t source) {
+  Connection& c = connections_.make(key, tuple, now_, source);
   c.host = host_;
-  c.number = next_number_++;
-  c.tuple = tuple;
-  c.first_seen = now_;
-  pairs_.emplace(PairKey::of(tuple), key);
   return c;
 }
 
-void Facts::erase(abi::SocketId key) {
-  const auto it = connections_.find(static_cast<std::uint64_t>(key));
-  if (it == connections_.end()) return;
-  const auto [first, last] = pairs_.equal_range(PairKey::of(it->second.connection.tuple));
-  for (auto pair = first; pair != last; ++pair) {
-    if (pair->second != key) continue;
-    pairs_.erase(pair);
-    break;
-  }
-  ages_.erase(it->second.age);
-  end_episode(key);
-  silent_.erase(static_cast<std::uint64_t>(key));
-  connections_.erase(it);
-}
-
-void Facts::evict() {
-  if (ages_.empty()) return;
-  evicted_ += 1;
-  erase(ages_.front());
+void Facts::gone(const Connection& c, bool forgotten) {
+  const auto key = static_cast<std::uint64_t>(c.key);
+  end_episode(c.key);
+  silent_.erase(key);
+  if (forgotten) forgotten_meanwhile_.insert(key);
 }
 
 void Facts::own(Connection& c, const abi::Owner& owner) {
@@ -239,7 +205,10 @@ void Facts::inherit(Connection& c) {
 }
 
 void Facts::seed(std::uint64_t id, const Process& process) {
-  if (seeds_.size() >= max_connections_) return;
+  if (seeds_.size() >= bounds_.connections) {
+    seeds_left_out_ += 1;
+    return;
+  }
   // The walk goes process by process: the one of the record before is the usual answer.
   if (seed_processes_.empty() || !seed_processes_.back().same(process)) seed_processes_.push_back(process);
   const auto index = static_cast<std::uint32_t>(seed_processes_.size() - 1);
@@ -257,53 +226,31 @@ bool Facts::own_from_seed(Connection& c, abi::SocketId id) {
   return true;
 }
 
-// A connection that was known by its addresses only (a refused segment, an RST without a socket) gets its cookie.
-Connection* Facts::adopt(const abi::Socket& socket) {
-  Connection* known = find_at(socket.tuple);
-  if (!known || static_cast<std::uint64_t>(known->key) < kOwnKeys || known->ending) return nullptr;
-  const auto old_key = known->key;
-  auto node = connections_.extract(static_cast<std::uint64_t>(old_key));
-  const auto [first, last] = pairs_.equal_range(PairKey::of(known->tuple));
-  for (auto it = first; it != last; ++it)
-    if (it->second == old_key) it->second = socket.id;
-  *node.mapped().age = socket.id;
-  node.key() = static_cast<std::uint64_t>(socket.id);
-  node.mapped().connection.key = socket.id;
-  return &connections_.insert(std::move(node)).position->second.connection;
-}
-
 // The connection of a record: by cookie; else by addresses, where it has no cookie.
 Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
-  Connection* c = socket.id != abi::SocketId::none ? find(socket.id) : find_at(socket.tuple);
-  if (!c && socket.id != abi::SocketId::none) c = adopt(socket);
-  note_local(socket.tuple.netns, socket.tuple.local.addr);
+  Connection* c = socket.id != abi::SocketId::none ? find(socket.id) : connections_.at(socket.tuple);
+  if (!c && socket.id != abi::SocketId::none) c = connections_.adopt(socket.id, socket.tuple, now_);
+  note_local(socket.tuple);
   const bool is_new = c == nullptr;
-  if (is_new) c = &make(socket.id, socket.tuple);
-  const auto slot = connections_.find(static_cast<std::uint64_t>(c->key));
-  ages_.splice(ages_.end(), ages_, slot->second.age);
+  if (is_new)
+    c = &make(socket.id, socket.tuple, source_of(socket, owner));
+  else
+    connections_.use(*c, now_);
   c->last_seen = now_;
   if (c->tuple != socket.tuple && socket.tuple.local.port != 0 && socket.tuple.remote.port != 0) {
     // A connect gets its port late; a disconnected socket may be reused for another destination.
-    const auto [first, last] = pairs_.equal_range(PairKey::of(c->tuple));
-    for (auto it = first; it != last; ++it)
-      if (it->second == c->key) {
-        pairs_.erase(it);
-        break;
-      }
-    c->tuple = socket.tuple;
+    connections_.move(*c, socket.tuple);
     c->first_sent.reset();
     c->first_received.reset();
-    pairs_.emplace(PairKey::of(c->tuple), c->key);
   }
   if (socket.full) {
     if (several_) note_first_bytes(*c, first_bytes(socket));
     c->socket = socket;
     c->socket_time = now_;
     c->state = socket.state;
+    connections_.note_talking(*c);
   }
-  if (is_new) {
-    c->before_trace = own_from_seed(*c, socket.id);
-  }
+  if (is_new) c->before_trace = own_from_seed(*c, socket.id);
   own(*c, owner);
   if (owner.source == abi::OwnerSource::connect || socket.state == TcpState::syn_sent) c->role = ConnectionRole::client;
   inherit(*c);
@@ -374,22 +321,6 @@ std::size_t Facts::stalled_remotes(std::uint32_t netns) const {
   return it == stalled_remotes_.end() ? 0 : it->second.size();
 }
 
-const Connection* Facts::talking_sibling(const Connection& c) const {
-  const util::BootTime end = c.ending ? c.ending->time : now_;
-  for (const auto& [key, slot] : connections_) {
-    const Connection& other = slot.connection;
-    const abi::Socket& s = other.socket;
-    const bool was_open = !other.ending || other.ending->time >= end;
-    // A SYN or a FIN counts one.
-    const bool both_spoke = s.full && s.bytes_received > 1 && s.bytes_acked > 1;
-    if (other.key == c.key || !was_open || !both_spoke) continue;
-    if (other.tuple.local != c.tuple.local || other.tuple.remote.addr != c.tuple.remote.addr) continue;
-    if (other.tuple.netns != c.tuple.netns || now_ - other.socket_time > kTalksLately) continue;
-    if (s.sent_age.value_or(1h) < kTalksLately && s.received_age.value_or(1h) < kTalksLately) return &other;
-  }
-  return nullptr;
-}
-
 std::vector<abi::SocketId> Facts::stuck() const {
   std::vector<abi::SocketId> keys;
   keys.reserve(silent_.size() + episodes_.size());
@@ -401,83 +332,19 @@ std::vector<abi::SocketId> Facts::stuck() const {
 
 // Listeners -----------------------------------------------------------------------------------------------------------
 
-const Listener* Facts::listener(abi::SocketId id) const {
-  const auto it = listeners_.find(static_cast<std::uint64_t>(id));
-  return it == listeners_.end() ? nullptr : &it->second;
-}
-
-namespace {
-// 3: the very address, 2: a wildcard; 0: not this one.
-int match(const Listener& l, const util::Endpoint& endpoint) {
-  if (l.tuple.local.port != endpoint.port) return 0;
-  if (l.tuple.local.addr == endpoint.addr) return 3;
-  return l.tuple.local.addr.is_unspecified() ? 2 : 0;
-}
-}  // namespace
-
-void Facts::note_local(std::uint32_t netns, const util::Address& address) {
-  if (!address.is_unspecified() && local_addresses_.size() < kMaxFirewallEntries)
-    local_addresses_.emplace(address, netns);
-}
-
-bool Facts::is_local(const util::Address& address, std::uint32_t netns) const {
-  if (address.is_loopback() || (netns && local_addresses_.contains({address, netns}))) return true;
-  const auto first = local_addresses_.lower_bound({address, 0});
-  return !netns && first != local_addresses_.end() && first->first == address;
-}
+const Listener* Facts::listener(abi::SocketId id) const { return listeners_.find(id); }
 
 const Listener* Facts::listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const {
-  const Listener* here = nullptr;
-  const Listener* elsewhere = nullptr;
-  int here_score = 0, others = 0;
-  bool on_this_host = false;
-  const auto [first, last] = listeners_by_port_.equal_range(endpoint.port);
-  for (auto it = first; it != last; ++it) {
-    const Listener* l = listener(it->second);
-    if (!l || l->ended) continue;
-    const int score = match(*l, endpoint);
-    // A wildcard listens on addresses of its own host and namespace only.
-    if (!score || (score == 2 && !is_local(endpoint.addr, l->tuple.netns))) continue;
-    if (!netns || l->tuple.netns == netns) {
-      if (score > here_score) here = l, here_score = score;
-    } else if (const bool same_host = l->host == host_of_netns(netns); same_host || !on_this_host) {
-      // Another namespace of this host is nearer than another host.
-      if (same_host && !on_this_host) others = 0;
-      on_this_host = on_this_host || same_host;
-      elsewhere = l, others += 1;
-    }
-  }
-  if (here) return here;
-  // A peer in another namespace of this host, or on another; ambiguous addresses name nobody.
-  return others == 1 && !endpoint.addr.is_loopback() ? elsewhere : nullptr;
+  return listeners_.at(endpoint, netns, local_addresses_);
 }
 
 const Listener* Facts::gone_listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const {
-  const Listener* best = nullptr;
-  const auto [first, last] = listeners_by_port_.equal_range(endpoint.port);
-  for (auto it = first; it != last; ++it) {
-    const Listener* l = listener(it->second);
-    if (!l || !l->ended || !match(*l, endpoint)) continue;
-    if (netns && l->tuple.netns != netns && endpoint.addr.is_loopback()) continue;
-    if (!best || *l->ended > *best->ended) best = l;
-  }
-  return best;
+  return listeners_.gone_at(endpoint, netns);
 }
 
-Listener& Facts::listen(const abi::Socket& socket) {
-  const auto [it, is_new] = listeners_.try_emplace(static_cast<std::uint64_t>(socket.id));
-  Listener& l = it->second;
-  if (is_new) {
-    l.id = socket.id;
-    l.host = host_;
-    l.first_seen = now_;
-    listeners_by_port_.emplace(socket.tuple.local.port, socket.id);
-  }
-  l.tuple = socket.tuple;
-  l.tuple.remote = {};
-  note_local(socket.tuple.netns, socket.tuple.local.addr);
-  l.ended.reset();
-  return l;
+Listener& Facts::listen(const abi::Socket& socket, const abi::Owner& owner) {
+  note_local(socket.tuple);
+  return listeners_.listen(socket.id, socket.tuple, host_, now_, source_of(socket, owner));
 }
 
 void Facts::observe(Listener& l, const abi::Socket& s) {
@@ -524,21 +391,20 @@ void Facts::refusal(Listener& l, std::uint64_t acks, std::uint32_t drops_before)
 
 void Facts::on(const abi::StateChange& e) {
   if (e.to == TcpState::listen) {
-    Listener& l = listen(e.socket);
+    Listener& l = listen(e.socket, e.owner);
     l.owners.clear();
     if (e.owner.known()) add_owner(l.owners, process_of(e.owner));
     observe(l, e.socket);
     return;
   }
   if (e.from == TcpState::listen) {
-    Listener& l = listen(e.socket);
-    l.ended = now_;
-    gone_.push_back(l.id);
+    Listener& l = listen(e.socket, e.owner);
     if (e.owner.known()) {
       l.ended_by = process_of(e.owner);
       if (e.owner.exiting) l.ended_exit = exit_of(e.owner.exit_code);
       add_owner(l.owners, *l.ended_by);
     }
+    listeners_.end(l, now_);
     return;
   }
   // An abort from outside (ss -K) runs in that program's context: not the owner.
@@ -556,6 +422,9 @@ void Facts::on(const abi::StateChange& e) {
     c.role = ConnectionRole::client;
     // One that the host could not send (no neighbour just then) has no event, and counts all the same.
     if (e.socket.full) c.syn_retransmits = std::max(c.syn_retransmits, e.socket.total_retrans);
+    // Now, while the table holds it: the RST was sent in the same moment.
+    const RefusedEndpoint* refused = e.to == TcpState::close ? this->refused(c.tuple.remote, c.host) : nullptr;
+    c.refused_by_stack = refused && c.reset_received && refused->last_stack_rst + 100ms > c.reset_received->time;
   }
   if (e.from == TcpState::syn_recv && c.role == ConnectionRole::unknown) c.role = ConnectionRole::server;
   if (e.to == TcpState::close) {
@@ -566,12 +435,12 @@ void Facts::on(const abi::StateChange& e) {
     c.episode = false;
     end_episode(c.key);
     c.silence = {};
-    closed_.emplace_back(now_, c.key);
   } else if (e.to == TcpState::established) {
     progress(c, e.socket);
   }
   if (e.to != TcpState::close) look(c, now_);
   note_silence(c);
+  if (e.to == TcpState::close) connections_.close(c, now_);
 }
 
 void Facts::note_silence(const Connection& c) {
@@ -597,7 +466,9 @@ void Facts::client_end(const abi::SynAckRetransmit& e) {
   if (e.client == abi::SocketId::none) return;
   Connection* client = find(e.client);
   if (!client) {
-    client = &make(e.client, e.tuple.mirrored());
+    abi::Socket socket;
+    socket.tuple = e.tuple.mirrored();
+    client = &make(e.client, socket.tuple, source_of(socket, e.client_owner));
     client->state = TcpState::established;
     // The client may live in another namespace; its own records will tell which.
     client->tuple.netns = e.client_netns.value_or(e.tuple.local.addr.is_loopback() ? e.tuple.netns : 0);
@@ -641,8 +512,9 @@ void Facts::on(const abi::ResetSent& e) {
   // The answer to a SYN where nobody listens: no connection ever was.
   const bool no_socket = e.socket.state == TcpState::unknown;
   if (no_socket && e.trigger && e.trigger->syn && !e.trigger->ack) {
-    if (refused_.size() >= kMaxRefused) refused_.clear();
-    refused_[{world_of(e.socket.tuple.local.addr, host_), e.socket.tuple.local}].last_stack_rst = now_;
+    const util::Endpoint& to = e.socket.tuple.local;
+    refused_.use({world_of(to.addr, host_), to}, now_, source_of(e.socket.tuple.remote.addr)).value.last_stack_rst =
+        now_;
     return;
   }
   const bool listener_sent = e.socket.state == TcpState::listen;
@@ -686,7 +558,7 @@ void Facts::on_refusal(const abi::Drop& e) {
   const Listener* known =
       e.listener != abi::SocketId::none ? listener(e.listener) : listener_at(e.tuple.local, e.tuple.netns);
   if (!known) return;
-  Listener& l = listeners_.at(static_cast<std::uint64_t>(known->id));
+  Listener& l = *listeners_.find(known->id);
   refusal(l, 1, l.drops_known ? l.drops : e.drops - 2);
   l.observed = now_;
   l.queue = e.queue;
@@ -715,10 +587,9 @@ void Facts::on(const abi::Drop& e) {
     return;
   }
   if (reason != "NETFILTER_DROP") return on_refusal(e);
-  auto& firewall = firewall_[world_of(e.tuple.local.addr, host_)];
-  if (firewall.size() >= kMaxFirewallEntries) firewall.clear();
   const PairKey key = PairKey::of(e.tuple);
-  FirewallDrops& drops = firewall[key];
+  FirewallDrops& drops =
+      firewall_.use({world_of(e.tuple.local.addr, host_), key}, now_, source_of(e.tuple.remote.addr)).value;
   if (drops.count == 0) drops.first = now_;
   drops.host = host_;
   drops.count += 1;
@@ -729,13 +600,13 @@ void Facts::on(const abi::Drop& e) {
 void Facts::on(const abi::Seed& e) {
   const Process process = process_of(e.owner);
   if (e.socket.state == TcpState::listen) {
-    Listener& l = listen(e.socket);
+    Listener& l = listen(e.socket, e.owner);
     if (process.pid) add_owner(l.owners, process);
     observe(l, e.socket);
     return;
   }
   if (!process.pid || e.socket.id == abi::SocketId::none) return;
-  if (several_) note_local(e.socket.tuple.netns, e.socket.tuple.local.addr);
+  if (several_) note_local(e.socket.tuple);
   if (!here().seeded) {
     seed(static_cast<std::uint64_t>(e.socket.id), process);
     return;
@@ -749,7 +620,7 @@ void Facts::on(const abi::Sample& e) {
     observe(listen(e.socket), e.socket);
     return;
   }
-  const bool known = e.socket.id != abi::SocketId::none ? find(e.socket.id) : find_at(e.socket.tuple);
+  const bool known = e.socket.id != abi::SocketId::none ? find(e.socket.id) : connections_.at(e.socket.tuple);
   if (!known) {
     // Sweeps are generous: what is in no trouble takes no room here.
     Connection probe;
@@ -762,13 +633,21 @@ void Facts::on(const abi::Sample& e) {
   if (e.socket.state != TcpState::syn_sent) progress(c, e.socket);
   look(c, e, now_);
   c.silence.look = here().sweeps + 1;
+  c.silence.looked = now_;
   note_silence(c);
 }
 
 void Facts::on(const abi::Lost& e) {
-  lost_total_ += e.count;
+  if (abi::loses_events(e.way)) lost_total_ += e.count;
+  // A want that was not answered, a queue that was not shown whole: what is judged without them is judged right.
+  if (e.way == abi::LossWay::want || e.way == abi::LossWay::queue || e.way == abi::LossWay::walk) return;
   here().lost += e.count;
   here().last_loss = now_;
+}
+
+void Facts::on(const abi::Limited& e) {
+  if (e.kind == "drop") here().last_drop_left_out = now_;
+  if (e.kind == "reset_sent") here().last_reset_left_out = now_;
 }
 
 void Facts::on(const abi::SeedEnd& e) {
@@ -776,24 +655,60 @@ void Facts::on(const abi::SeedEnd& e) {
   here().seed_walks += 1;
 }
 
-void Facts::on(const abi::Still&) {}
+void Facts::on(const abi::Still& e) {
+  for (const abi::SocketId id : e.ids) {
+    if (Connection* c = find(id)) {
+      c->silence.look = here().sweeps + 1;
+      c->silence.looked = now_;
+    } else if (connections_.evicted() > forgotten_swept_ && now_ - whole_sweep_asked_ >= kWholeSweepAgain) {
+      forgotten_swept_ = connections_.evicted();
+      whole_sweep_asked_ = now_;
+      whole_sweep_wanted_ = true;
+    }
+  }
+}
 
 void Facts::on(const abi::SweepEnd& e) {
   here().sweep_interval = e.interval;
   here().sweeps += 1;
-  // What waits in an accept queue is told in each sweep: not told any more, it was accepted.
+  here().confirms = e.confirms;
+  here().swept = now_;
+  expire_looks();
+}
+
+// What a sweep confirms each time was not confirmed: what waits in an accept queue was accepted; of others a record may have
+// been lost, so only the second time counts.
+void Facts::expire_looks() {
   for (auto it = silent_.begin(); it != silent_.end();) {
     Connection* c = find(abi::SocketId{*it});
-    const bool over = !c || (c->host == host_ && c->in_accept_queue() && c->silence.look != here().sweeps);
+    bool over = !c;
+    if (c && c->host == host_) {
+      const std::uint64_t missed = here().sweeps - std::min(c->silence.look, here().sweeps);
+      const std::uint64_t allowed = c->silence.only_idle() ? kSweepsToConfirmIdle : kSweepsToConfirm;
+      over = (c->in_accept_queue() && missed > 0) || (here().confirms && missed >= allowed);
+    }
     if (over && c) c->silence = {};
     it = over ? silent_.erase(it) : std::next(it);
   }
 }
 
+std::optional<util::Duration> Facts::look_age(const Connection& c) const {
+  if (!of(c.host).confirms || !c.silence.any()) return std::nullopt;
+  return now_ - c.silence.looked;
+}
+
+bool Facts::looked_at_lately(const Connection& c) const {
+  const OfHost& host = of(c.host);
+  if (!host.confirms || !c.silence.any() || c.silence.only_idle()) return true;
+  return now_ - c.silence.looked <= host.sweep_interval + kTickSlack;
+}
+
 void Facts::on(const abi::ProcessState& e) {
-  const auto [it, is_new] = processes_.try_emplace(e.pid, Observed{e, now_, std::nullopt});
-  if (is_new) return;
-  Observed& known = it->second;
+  const auto [known, is_new] = processes_.use(e.pid, now_);
+  if (is_new) {
+    known = Observed{e, now_, std::nullopt};
+    return;
+  }
   const bool same = known.state.start == e.start;
   // Two looks at one moment say nothing of the time between them.
   if (same && now_ - known.at >= 100ms && e.cpu >= known.state.cpu)
@@ -805,105 +720,97 @@ void Facts::on(const abi::ProcessState& e) {
 }
 
 void Facts::on(const abi::Mib& e) {
-  if (mibs_.size() >= kMaxRefused) mibs_.clear();
-  mibs_.try_emplace(e.netns, e, e).first->second.second = e;
+  const auto [observed, is_new] = mibs_.use(e.netns, now_);
+  if (is_new) observed.first = e;
+  observed.second = e;
 }
 
 std::uint64_t Facts::mib_growth(std::uint32_t netns, abi::MibCounter counter, std::uint32_t host) const {
   const auto i = static_cast<std::size_t>(counter);
   std::uint64_t growth = 0;
-  for (const auto& [in, observed] : mibs_) {
+  mibs_.for_each([&](std::uint32_t in, const auto& observed) {
     const auto& [first, newest] = observed;
     if ((netns == 0 ? host_of_netns(in) == host : in == netns) && newest.values.at(i) > first.values.at(i))
       growth += newest.values.at(i) - first.values.at(i);
-  }
+  });
   return growth;
 }
 
 void Facts::drained() {
   for (auto it = refusing_.begin(); it != refusing_.end();) {
-    const auto found = listeners_.find(*it);
-    const bool over = found == listeners_.end() || found->second.ended ||
-                      (!found->second.over_limit() && now_ - found->second.last_refusal >= kDrained);
-    if (over && found != listeners_.end()) found->second.first_refusal.reset();
+    Listener* l = listeners_.find(abi::SocketId{*it});
+    const bool over = !l || l->ended || (!l->over_limit() && now_ - l->last_refusal >= kDrained);
+    if (over && l) l->first_refusal.reset();
     it = over ? refusing_.erase(it) : std::next(it);
   }
 }
 
-void Facts::forget_closed() {
-  while (!closed_.empty() && now_ - closed_.front().first > kRememberClosed) {
-    const abi::SocketId key = closed_.front().second;
-    closed_.pop_front();
-    const Connection* c = connection(key);
-    // The same socket may have connected again since.
-    if (c && c->ending && now_ - c->ending->time > kRememberClosed) erase(key);
-  }
-}
-
-void Facts::forget_gone_listeners() {
-  while (gone_.size() > kMaxGoneListeners) {
-    const auto it = listeners_.find(static_cast<std::uint64_t>(gone_.front()));
-    gone_.pop_front();
-    if (it == listeners_.end() || !it->second.ended) continue;
-    const auto [first, last] = listeners_by_port_.equal_range(it->second.tuple.local.port);
-    for (auto port = first; port != last; ++port) {
-      if (port->second != it->second.id) continue;
-      listeners_by_port_.erase(port);
-      break;
-    }
-    listeners_.erase(it);
-  }
-}
-
 void Facts::on(const abi::Tick&) {
+  forgotten_ = std::exchange(forgotten_meanwhile_, {});
   drained();
-  forget_closed();
-  forget_gone_listeners();
+  connections_.forget_closed(now_);
   if (firewall_.empty() || now_.time_since_epoch() / 1s % 60 != 0) return;
-  for (auto& [world, firewall] : firewall_)
-    std::erase_if(firewall, [this](const auto& entry) { return now_ - entry.second.last > kRememberDrops; });
+  firewall_.erase_if([this](const auto&, const FirewallDrops& drops) { return now_ - drops.last > kRememberDrops; });
 }
 
-LossFigures& Facts::loss_at(const util::Endpoint& service) {
-  if (losses_.size() >= kMaxRefused) losses_.clear();
-  return losses_[service];
-}
+LossFigures& Facts::loss_at(const util::Endpoint& service) { return losses_.use(service, now_).value; }
 
 void Facts::note_repair(const Connection& c) { loss_at(service_endpoint(c)).repaired.add(now_); }
 void Facts::note_repeat(const Connection& c) { loss_at(service_endpoint(c)).repeated.add(now_); }
 
 bool Facts::loss_is_random(const util::Endpoint& service) const {
-  const auto it = losses_.find(service);
-  if (it == losses_.end()) return false;
-  const std::uint32_t repaired = it->second.repaired.at(now_);
-  return repaired > 0 && repaired >= 4 * it->second.repeated.at(now_);
+  const LossFigures* figures = losses_.find(service);
+  if (!figures) return false;
+  const std::uint32_t repaired = figures->repaired.at(now_);
+  return repaired > 0 && repaired >= 4 * figures->repeated.at(now_);
 }
 
 const FirewallDrops* Facts::firewall_drops(const abi::Tuple& tuple) const {
-  const auto world = firewall_.find(world_of(tuple.local.addr, host_of_netns(tuple.netns)));
-  if (world == firewall_.end()) return nullptr;
-  const auto it = world->second.find(PairKey::of(tuple));
-  return it == world->second.end() ? nullptr : &it->second;
+  return firewall_.find({world_of(tuple.local.addr, host_of_netns(tuple.netns)), PairKey::of(tuple)});
+}
+
+bool Facts::has_all_drops(util::BootTime since, std::uint32_t host) const {
+  return !firewall_.forgot(since) && of(host).last_drop_left_out < since;
 }
 
 const RefusedEndpoint* Facts::refused(const util::Endpoint& endpoint, std::uint32_t host) const {
-  const auto it = refused_.find({world_of(endpoint.addr, host), endpoint});
-  return it == refused_.end() ? nullptr : &it->second;
+  return refused_.find({world_of(endpoint.addr, host), endpoint});
+}
+
+bool Facts::has_all_refusals(util::BootTime since, std::uint32_t host) const {
+  return !lost_since(since, host) && !refused_.forgot(since) && of(host).last_reset_left_out < since;
 }
 
 const abi::ProcessState* Facts::process(std::uint32_t pid) const {
-  const auto it = processes_.find(pid);
-  return it == processes_.end() ? nullptr : &it->second.state;
+  const Observed* observed = processes_.find(pid);
+  return observed ? &observed->state : nullptr;
 }
 
 std::optional<util::BootTime> Facts::process_observed(std::uint32_t pid) const {
-  const auto it = processes_.find(pid);
-  return it == processes_.end() ? std::nullopt : std::optional{it->second.at};
+  const Observed* observed = processes_.find(pid);
+  return observed ? std::optional{observed->at} : std::nullopt;
 }
 
 std::optional<double> Facts::cpu_share(std::uint32_t pid) const {
-  const auto it = processes_.find(pid);
-  return it == processes_.end() ? std::nullopt : it->second.cpu_share;
+  const Observed* observed = processes_.find(pid);
+  return observed ? observed->cpu_share : std::nullopt;
+}
+
+std::map<std::string, std::uint64_t> Facts::evictions() const {
+  const std::pair<const char*, std::uint64_t> all[] = {{"connections", connections_.evicted()},
+                                                       {"closed_connections", connections_.evicted_closed()},
+                                                       {"seeds", seeds_left_out_},
+                                                       {"listeners", listeners_.evicted()},
+                                                       {"local_addresses", local_addresses_.evicted()},
+                                                       {"firewall_drops", firewall_.evicted()},
+                                                       {"refused_endpoints", refused_.evicted()},
+                                                       {"losses", losses_.evicted()},
+                                                       {"processes", processes_.evicted()},
+                                                       {"counters", mibs_.evicted()}};
+  std::map<std::string, std::uint64_t> result;
+  for (const auto& [table, count] : all)
+    if (count > 0) result.emplace(table, count);
+  return result;
 }
 
 }  // namespace tcpwhy::core

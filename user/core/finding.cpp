@@ -21,8 +21,8 @@ constexpr std::array<std::string_view, 3> kConfidences = {"certain", "likely", "
 constexpr std::array<std::string_view, 6> kCulpritKinds = {"local-process",  "remote-host",  "network",
                                                            "local-firewall", "kernel-limit", "unknown"};
 constexpr std::array<std::string_view, 2> kStoryRoles = {"root", "symptom"};
-constexpr std::array<std::string_view, 7> kEnds = {"recovered", "drained",      "reset",    "closed",
-                                                   "timed-out", "process-exit", "trace-end"};
+constexpr std::array<std::string_view, 8> kEnds = {"recovered", "drained",      "reset",     "closed",
+                                                   "timed-out", "process-exit", "trace-end", "forgotten"};
 constexpr std::array<std::string_view, 2> kDirections = {"sent", "received"};
 constexpr std::array<std::string_view, 3> kConnectionRoles = {"client", "server", "unknown"};
 

@@ -21,7 +21,8 @@ enum class Phase : std::uint8_t { open, update, closed, event };
 enum class Confidence : std::uint8_t { certain, likely, unsure };
 enum class CulpritKind : std::uint8_t { local_process, remote_host, network, local_firewall, kernel_limit, unknown };
 enum class StoryRole : std::uint8_t { root, symptom };
-enum class Ended : std::uint8_t { recovered, drained, reset, closed, timed_out, process_exit, trace_end };
+// forgotten: a table had no room for what it stood on; whether the trouble lasts is unknown.
+enum class Ended : std::uint8_t { recovered, drained, reset, closed, timed_out, process_exit, trace_end, forgotten };
 enum class Direction : std::uint8_t { sent, received };
 enum class ConnectionRole : std::uint8_t { client, server, unknown };
 

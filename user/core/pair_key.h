@@ -4,8 +4,10 @@
 
 #include <compare>
 #include <cstddef>
+#include <utility>
 
 #include "user/abi/event.h"
+#include "user/util/seeded_hash.h"
 
 namespace tcpwhy::core {
 
@@ -18,7 +20,14 @@ struct PairKey {
   }
 };
 struct PairHash {
-  std::size_t operator()(const PairKey& key) const;
+  std::size_t operator()(const PairKey& key) const {
+    const util::SeededHash hash;
+    return util::mix(hash(key.a) * 0x9e3779b97f4a7c15ULL ^ hash(key.b));
+  }
+  // Of one host, where the addresses mean something on it alone.
+  std::size_t operator()(const std::pair<std::uint32_t, PairKey>& key) const {
+    return util::mix((*this)(key.second) ^ key.first);
+  }
 };
 
 }  // namespace tcpwhy::core

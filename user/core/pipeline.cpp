@@ -8,7 +8,7 @@ namespace tcpwhy::core {
 
 Pipeline::Pipeline(Settings settings, std::vector<std::unique_ptr<Detector>> detectors, Outlets outlets)
     : settings_(std::move(settings)),
-      facts_(settings_.names, settings_.max_connections),
+      facts_(settings_.names, {settings_.max_connections, settings_.table_bytes}),
       book_(facts_, settings_),
       detectors_(std::move(detectors)),
       outlets_(std::move(outlets)) {

@@ -20,6 +20,7 @@ struct Settings {
   std::vector<Filter> other_filters = {};  // of the other hosts' runs: a finding passes where one of all lets it
   Thresholds thresholds;
   std::size_t max_connections = 262144;
+  std::size_t table_bytes = std::size_t{128} << 20;  // what facts and findings may hold together
   util::Duration window = std::chrono::seconds{10};
 
   // Whether the filters let this be told.

@@ -23,10 +23,23 @@ using core::Severity;
 constexpr auto kFallback = 1s;
 constexpr auto kRefusalWindow = 10s;
 constexpr std::size_t kRefusalsForCritical = 3;
-constexpr std::size_t kMaxDestinations = 4096;
+constexpr std::size_t kMostDestinations = 4096;
+constexpr std::size_t kMostCallers = 4096;
+constexpr std::size_t kMostSuccesses = 4096;
+constexpr std::size_t kMostRefusals = 64;  // of one destination, remembered in the window
+// From so many services of one caller on, its refused connects are one finding.
+constexpr std::size_t kServicesForOne = 20;
+constexpr std::size_t kFirstServices = 5;
+constexpr std::size_t kMostServices = 65536;  // of all callers together, counted one by one
+// So many wait to be judged on their own; further ones that are alike are counted with the newest of them.
+constexpr std::uint32_t kEach = 32;
 
 class ConnectRefused final : public core::Detector {
  public:
+  ConnectRefused() {
+    callers_.on_evict([this](std::uint32_t, const Caller& c) { services_ -= c.services.size(); });
+  }
+
   std::string_view slug() const override { return "connect-refused"; }
   int rank() const override { return 45; }
   bool instant() const override { return true; }
@@ -37,16 +50,22 @@ class ConnectRefused final : public core::Detector {
     const core::Connection* c = scene.facts.connection(change->socket.id);
     if (!c) return;
     if (change->to == abi::TcpState::established) {
-      if (c->owner()) successes_.push_back({event.time, c->owner()->pid, c->tuple.remote});
+      if (c->owner()) note_success(c->owner()->pid, c->tuple.remote, event.time);
     } else if (change->to == abi::TcpState::close && change->socket.err == ECONNREFUSED && c->reset_received) {
-      note(*change, c->owner(), event.time);
-      scene.book.raise(*this, {change->socket.id, abi::SocketId::none}, event.time);
+      on_refused(*change, *c, event.time, scene);
     }
   }
 
   void on_tick(core::Scene& scene) override {
-    while (!successes_.empty() && scene.now() - successes_.front().time > 2 * kFallback) successes_.pop_front();
-    std::erase_if(destinations_, [&](const auto& d) { return scene.now() - d.second.last > 6 * kRefusalWindow; });
+    const auto old = [&](util::BootTime last) { return scene.now() - last > 6 * kRefusalWindow; };
+    if (scene.now() - forgot_ < 1s) return;
+    forgot_ = scene.now();
+    successes_.erase_if([&](const auto&, const Success& s) { return scene.now() - s.time > 2 * kFallback; });
+    destinations_.erase_if([&](const auto&, const Destination& d) { return old(d.last); });
+    callers_.erase_if([&](std::uint32_t, const Caller& c) {
+      if (old(c.last)) services_ -= c.services.size();
+      return old(c.last);
+    });
   }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
@@ -58,14 +77,17 @@ class ConnectRefused final : public core::Detector {
     judge_cause(v, *client, scene);
     v.severity = severity_of(*client, c.since, scene.facts);
     v.evidence.set("errno", "ECONNREFUSED");
-    if (const auto it = destinations_.find(destination_of(client->tuple)); it != destinations_.end())
-      v.evidence.set("callers", it->second.callers.size());
+    if (const Destination* d = destinations_.find(destination_of(client->tuple)))
+      v.evidence.set("callers", d->callers.size());
+    join_services(v, *client);
     return v;
   }
 
   void describe(core::Finding& f) const override {
     f.evidence.set("attempts", f.count_total);
-    const std::string where = f.service ? util::to_string(*f.service) : remote_words(f);
+    const std::string where = f.evidence.has("services") ? services_words(f)
+                              : f.service                ? util::to_string(*f.service)
+                                                         : remote_words(f);
     const std::string who = callers_words(f);
     const std::string attempts = count_words(f.count_total, "connect", "connects");
     core::Words& w = f.words;
@@ -80,8 +102,9 @@ class ConnectRefused final : public core::Detector {
     } else if (f.cause == "no-listener") {
       w.summary = fmt::format("{} cannot connect to {}: nothing listens there.", who, where);
       w.cause = "no process on this host has this port open";
-      w.advice = {fmt::format("is the service running, and on this address? ss -ltn 'sport = :{}'",
-                              f.service ? f.service->port : 0)};
+      w.advice = {
+          f.service ? fmt::format("is the service running, and on this address? ss -ltn 'sport = :{}'", f.service->port)
+                    : fmt::format("Find out why {} connects to so many services: its command line, its log", who)};
     } else {
       w.summary = fmt::format("{} cannot connect to {}: the remote host refuses it.", who, where);
       w.cause = "the remote host has nobody on this port, or a firewall there answers with an RST";
@@ -108,16 +131,40 @@ class ConnectRefused final : public core::Detector {
                       : fmt::format("why did {} stop listening? Its log tells; restart it if it should serve", had)};
   }
 
+  // "1,234 services (127.0.0.1:1, 127.0.0.1:2, ...)"
+  static std::string services_words(const core::Finding& f) {
+    const core::EvidenceValue* first = f.evidence.find("first_services");
+    std::string names;
+    if (const auto* list = first ? std::get_if<std::vector<std::pair<std::string, std::int64_t>>>(first) : nullptr)
+      for (const auto& [service, connects] : *list) names += service + ", ";
+    return fmt::format("{} services ({}...)", f.evidence.number("services"), names);
+  }
+
+  // The last success of a process at a port.
   struct Success {
     util::BootTime time;
-    std::uint32_t pid;
-    util::Endpoint remote;
+    util::Address address;
+  };
+  // Cases that wait to be judged, of what is alike.
+  struct Waiting {
+    core::Subject newest;
+    util::BootTime begun{};
+    std::uint32_t cases = 0;
   };
   struct Destination {
-    std::deque<util::BootTime> refusals;
+    std::deque<util::BootTime> refusals;  // in the window, the last kMostRefusals
     std::set<std::uint32_t> callers;
     util::BootTime last{};
     std::optional<util::BootTime> last_success;
+    Waiting waiting;
+  };
+  struct Caller {
+    std::set<util::Endpoint> services;
+    std::vector<util::Endpoint> first;
+    std::size_t more_services = 0;  // there was no room to count them one by one
+    util::BootTime last{};
+    Waiting waiting;
+    [[nodiscard]] bool is_everywhere() const { return services.size() + more_services >= kServicesForOne; }
   };
 
   // The same address in two namespaces is two hosts.
@@ -125,21 +172,70 @@ class ConnectRefused final : public core::Detector {
     return {tuple.netns, tuple.remote};
   }
 
-  void note(const abi::StateChange& change, const std::optional<core::Process>& owner, util::BootTime now) {
-    if (destinations_.size() >= kMaxDestinations) destinations_.clear();
-    Destination& d = destinations_[destination_of(change.socket.tuple)];
+  void note_success(std::uint32_t pid, const util::Endpoint& remote, util::BootTime now) {
+    successes_.use({pid, remote.port}, now, pid).value = {now, remote.addr};
+  }
+
+  void on_refused(const abi::StateChange& change, const core::Connection& c, util::BootTime now, core::Scene& scene) {
+    const std::uint32_t pid = c.owner() ? c.owner()->pid : 0;
+    Destination& destination = note(change, c.owner(), now);
+    Caller& caller = note_caller(pid, c.tuple.remote, now);
+    Waiting& waiting = caller.is_everywhere() ? caller.waiting : destination.waiting;
+    if (now - waiting.begun >= kFallback) waiting = {waiting.newest, now, 0};
+    if (waiting.cases >= kEach && scene.book.add(*this, waiting.newest, 1)) return;
+    waiting.cases += 1;
+    waiting.newest = {c.key, abi::SocketId::none};
+    scene.book.raise(*this, waiting.newest, now);
+  }
+
+  Destination& note(const abi::StateChange& change, const std::optional<core::Process>& owner, util::BootTime now) {
+    Destination& d = destinations_.use(destination_of(change.socket.tuple), now, owner ? owner->pid : 0).value;
     d.refusals.push_back(now);
-    while (now - d.refusals.front() > kRefusalWindow) d.refusals.pop_front();
+    while (now - d.refusals.front() > kRefusalWindow || d.refusals.size() > kMostRefusals) d.refusals.pop_front();
     if (owner && d.callers.size() < 1000) d.callers.insert(owner->pid);
     d.last = now;
     if (change.last_success) d.last_success = change.last_success;
+    return d;
+  }
+
+  Caller& note_caller(std::uint32_t pid, const util::Endpoint& service, util::BootTime now) {
+    Caller& caller = callers_.use(pid, now).value;
+    caller.last = now;
+    if (services_ >= kMostServices) {
+      caller.more_services += caller.services.contains(service) ? 0 : 1;
+    } else if (caller.services.insert(service).second) {
+      services_ += 1;
+      if (caller.first.size() < kFirstServices) caller.first.push_back(service);
+    }
+    return caller;
+  }
+
+  // Of a caller that is refused everywhere the services are counted, and not told one by one.
+  void join_services(core::Verdict& v, const core::Connection& client) const {
+    const auto owner = client.owner();
+    const Caller* caller = callers_.find(owner ? owner->pid : 0);
+    if (!caller || !caller->is_everywhere()) return;
+    v.service.reset();
+    v.together = owner ? "of " + std::to_string(owner->pid) : "of all";
+    const bool one_host = std::all_of(caller->first.begin(), caller->first.end(), [&](const util::Endpoint& service) {
+      return service.addr == client.tuple.remote.addr;
+    });
+    if (v.culprit.kind == CulpritKind::remote_host && !one_host) v.culprit = blame(CulpritKind::unknown);
+    v.evidence.set("services", caller->services.size() + caller->more_services);
+    std::vector<std::pair<std::string, std::int64_t>> first;
+    for (const util::Endpoint& service : caller->first) {
+      const Destination* d = destinations_.find({client.tuple.netns, service});
+      first.emplace_back(util::to_string(service), d ? static_cast<std::int64_t>(d->refusals.size()) : 1);
+    }
+    v.evidence.set("first_services", core::EvidenceValue{std::move(first)});
   }
 
   static void judge_cause(core::Verdict& v, const core::Connection& client, const core::Scene& scene) {
     const util::Endpoint& to = client.tuple.remote;
     const core::RefusedEndpoint* by_stack = scene.facts.refused(to, client.host);
     const bool stack_refused =
-        by_stack && client.reset_received && by_stack->last_stack_rst + 100ms > client.reset_received->time;
+        client.refused_by_stack ||
+        (by_stack && client.reset_received && by_stack->last_stack_rst + 100ms > client.reset_received->time);
     const core::Listener* gone = scene.facts.gone_listener_at(to, client.tuple.netns);
     const core::Listener* there = scene.facts.listener_at(to, client.tuple.netns);
     if (there && client.reset_received && there->first_seen > client.reset_received->time) there = nullptr;
@@ -151,7 +247,9 @@ class ConnectRefused final : public core::Detector {
                       (there && there->tuple.local == to && there->host == client.host) ||
                       (gone && gone->tuple.local == to && gone->host == client.host);
     // Before 5.17 nobody tells of an RST without a socket: then only a listener speaks against the stack.
-    const bool stack_tells = scene.facts.names().tells_resets_without_socket();
+    // Nor does its absence mean anything where some may be missing here.
+    const bool stack_tells = scene.facts.names().tells_resets_without_socket() &&
+                             scene.facts.has_all_refusals(client.first_seen - kFallback, client.host);
     if (here && !stack_refused && !stack_tells) v.confidence = core::Confidence::likely;
     // A reject rule shows as a dropped SYN, wherever on this host it stands.
     const bool by_rule = !stack_refused && firewall_ate(scene.facts, client.tuple, client.first_seen - 1s);
@@ -171,6 +269,8 @@ class ConnectRefused final : public core::Detector {
     } else if (here) {
       v.cause = "no-listener";
       v.culprit = blame(CulpritKind::unknown);
+      // There may have been one that was forgotten.
+      if (!scene.facts.has_all_listeners({})) v.confidence = core::Confidence::likely;
     } else {
       v.cause = "refused-by-remote";
       v.culprit = blame_remote(to);
@@ -179,15 +279,13 @@ class ConnectRefused final : public core::Detector {
 
   Severity severity_of(const core::Connection& client, util::BootTime refused, const core::Facts& facts) const {
     const auto owner = client.owner();
-    const bool fell_back = owner && std::any_of(successes_.begin(), successes_.end(), [&](const Success& s) {
-                             return s.pid == owner->pid && s.remote.port == client.tuple.remote.port &&
-                                    s.remote.addr != client.tuple.remote.addr && s.time >= refused &&
-                                    s.time - refused <= kFallback;
-                           });
+    const Success* success = owner ? successes_.find({owner->pid, client.tuple.remote.port}) : nullptr;
+    const bool fell_back = success && success->address != client.tuple.remote.addr && success->time >= refused &&
+                           success->time - refused <= kFallback;
     if (fell_back) return Severity::info;
-    const auto it = destinations_.find(destination_of(client.tuple));
-    if (it == destinations_.end()) return Severity::warning;
-    const Destination& d = it->second;
+    const Destination* known = destinations_.find(destination_of(client.tuple));
+    if (!known) return Severity::warning;
+    const Destination& d = *known;
     const bool was_there = d.last_success || facts.listener_at(client.tuple.remote, client.tuple.netns) ||
                            facts.gone_listener_at(client.tuple.remote, client.tuple.netns);
     const bool works = d.last_success && d.last - *d.last_success < kRefusalWindow &&
@@ -195,8 +293,12 @@ class ConnectRefused final : public core::Detector {
     return was_there && !works && d.refusals.size() >= kRefusalsForCritical ? Severity::critical : Severity::warning;
   }
 
-  std::deque<Success> successes_;
-  std::map<std::pair<std::uint32_t, util::Endpoint>, Destination> destinations_;
+  core::BoundedTable<std::pair<std::uint32_t, std::uint16_t>, Success> successes_{
+      kMostSuccesses};  // by process and port
+  core::BoundedTable<std::pair<std::uint32_t, util::Endpoint>, Destination> destinations_{kMostDestinations};
+  core::BoundedTable<std::uint32_t, Caller> callers_{kMostCallers};  // by process
+  std::size_t services_ = 0;                                         // of all callers
+  util::BootTime forgot_{};
 };
 
 }  // namespace

@@ -28,6 +28,7 @@ class SilentDetector : public core::Detector {
 
   [[nodiscard]] std::string_view slug() const final { return slug_; }
   [[nodiscard]] bool instant() const final { return false; }
+  [[nodiscard]] bool rests_on_looks() const final { return true; }
   void on_event(const abi::Event& event, core::Scene& scene) final;
 
  protected:

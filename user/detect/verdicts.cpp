@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 namespace {
 // A refusal so recent that the next SYN or ACK most likely meets the same full queue.
 constexpr auto kRecently = 3s;
+// A drop that explains a silence is no older than its longest back-off.
+constexpr auto kDropsMatter = 120s;
 
 // What /proc calls R, S, D ..., in the contract's words.
 std::string state_words(char state) {
@@ -68,6 +70,8 @@ std::string firewall_host_words(const core::Finding& f) {
 
 void blame_silence(core::Verdict& v, core::Culprit culprit, const core::Facts& facts) {
   const bool seen = facts.names().tells_firewall_drops();
+  // Too many drops to see each: the one that would explain this may be among those left out.
+  if (!facts.has_all_drops(facts.now() - kDropsMatter)) v.confidence = core::Confidence::unsure;
   v.culprit = seen ? std::move(culprit) : blame(core::CulpritKind::unknown);
   if (!seen) v.evidence.set("firewall_unseen", true);
 }

@@ -32,7 +32,10 @@ void Collector::add_events(Snapshot& snapshot, const core::Pipeline& pipeline) c
 
 Snapshot Collector::take(const core::Pipeline& pipeline, const RunFigures& figures) {
   findings_.on(pipeline.open_findings());
-  listeners_.look(pipeline.facts().listeners());
+  std::unordered_map<std::uint64_t, core::Listener> listeners;
+  pipeline.facts().listeners().for_each(
+      [&](const core::Listener& l) { listeners.emplace(static_cast<std::uint64_t>(l.id), l); });
+  listeners_.look(listeners);
 
   Snapshot s;
   findings_.add_to(s);

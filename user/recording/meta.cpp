@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/recording/meta.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using core::Thresholds;
+
+constexpr std::size_t kMostConnections = std::size_t{1} << 22;
+constexpr std::size_t kMostTableBytes = std::size_t{4} << 30;
+// Recordings from before tables had a bound in bytes.
+constexpr std::size_t kTableBytesUnsaid = std::size_t{1} << 30;
 
 Json to_json(const std::map<std::uint32_t, std::string>& names) {
   Json object = Json::object();
@@ -203,6 +209,7 @@ std::string to_json(const Meta& meta) {
                      {"thresholds", to_json(s.thresholds)},
                      {"filter", to_json(s.filter)},
                      {"max_connections", s.max_connections},
+                     {"table_bytes", s.table_bytes},
                      {"window_ns", s.window.count()},
                      {"every_transition", meta.every_transition}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -237,13 +244,19 @@ util::Result<Meta> parse_meta(std::string_view text) {
   names("reset_reasons", s.names.reset_reasons);
   read_thresholds(object, s.thresholds);
   object.number("max_connections", s.max_connections);
+  s.table_bytes = kTableBytesUnsaid;
+  object.number("table_bytes", s.table_bytes);
   std::int64_t window = s.window.count();
   object.number("window_ns", window);
   s.window = util::Duration{window};
   object.flag("every_transition", meta.every_transition);
   std::string wrong = object.wrong();
   if (wrong.empty() && json.contains("filter")) wrong = read_filter(json["filter"], s.filter);
-  if (wrong.empty() && (s.max_connections == 0 || s.window <= util::Duration{})) wrong = "max_connections or window_ns";
+  // Limits are ours and not the file's: within them, it says what the run had.
+  s.max_connections = std::min(s.max_connections, kMostConnections);
+  s.table_bytes = std::min(s.table_bytes, kMostTableBytes);
+  if (wrong.empty() && (s.max_connections == 0 || s.table_bytes == 0 || s.window <= util::Duration{}))
+    wrong = "max_connections, table_bytes or window_ns";
   if (!wrong.empty()) return util::Error{"its META says nothing that can be used under \"" + wrong + '"', 0, ""};
   return meta;
 }

@@ -102,6 +102,7 @@ struct ScriptSocket {
   bool watched = false;  // each sweep tells of it
   bool swept_in_trouble = false;
   std::uint32_t swept_drops = 0;
+  tw_socket swept{};  // at the last sample of a sweep that confirms
 };
 
 std::uint32_t age_ms(std::uint64_t now, std::uint64_t stamp) {
@@ -253,6 +254,7 @@ class Player {
   void advance(std::uint64_t to, bool with_last);
   void tick();
   void sweep();
+  void sweep_confirming();
   void end_walk_at_start();
 
   // Sockets
@@ -268,6 +270,8 @@ class Player {
   void put_sample(const ScriptSocket& s);
   void put_seed(const ScriptSocket& s, const ScriptProcess& process);
   static bool in_trouble(const ScriptSocket& s);
+  static bool is_suspect(const ScriptSocket& s);
+  static bool is_as_swept(const ScriptSocket& s);
   static bool is_watched(const ScriptSocket& s);
 
   // Verbs
@@ -313,6 +317,7 @@ class Player {
   std::uint64_t next_sweep_ = kStart + kSweep;
   std::int64_t clock_moved_ns_ = 0;
   bool sweeping_ = false;
+  bool confirming_ = false;
   bool started_ = false;
   std::uint64_t next_id_ = 1;
   std::map<std::string, ScriptSocket> sockets_;
@@ -368,6 +373,7 @@ const Player::Attribute Player::kAttributes[] = {
     {"window-shut",
      [](Reader& l, ScriptSocket& s, std::uint64_t now) { s.window_shut_ns = ago(l, now, "since when it is probed"); }},
     {"watched", [](Reader&, ScriptSocket& s, std::uint64_t) { s.watched = true; }},
+    {"unwatched", [](Reader&, ScriptSocket& s, std::uint64_t) { s.watched = false; }},
     {"window", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.snd_wnd = u32(l, "bytes of window"); }},
     {"bytes-acked", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.bytes_acked = l.number("bytes acknowledged"); }},
     {"bytes-received", [](Reader& l, ScriptSocket& s, std::uint64_t) { s.abi.bytes_received = l.number("bytes received"); }},
@@ -633,7 +639,47 @@ void Player::tick() {
   tape_.put(tw_tick{}, TW_KIND_TICK);
 }
 
+// Wider than any finding, as on the kernel side (bpf/suspect.bpf.h).
+bool Player::is_suspect(const ScriptSocket& s) {
+  const tw_socket& a = s.abi;
+  if (a.state == states::kClose || a.state == 6) return false;  // TIME_WAIT
+  const bool waits = a.bytes_acked > 1 && a.write_seq == a.snd_una && s.sent_ns > s.received_ns;
+  return in_trouble(s) || a.rcv_nxt != a.copied_seq || (a.write_seq != a.snd_nxt && a.snd_wnd < a.mss) ||
+         a.state == 8 || waits;  // CLOSE_WAIT
+}
+
+bool Player::is_as_swept(const ScriptSocket& s) {
+  const tw_socket &a = s.abi, &b = s.swept;
+  return a.snd_una == b.snd_una && a.snd_nxt == b.snd_nxt && a.write_seq == b.write_seq && a.snd_wnd == b.snd_wnd &&
+         a.rcv_nxt == b.rcv_nxt && a.copied_seq == b.copied_seq && a.state == b.state && a.backoff == b.backoff;
+}
+
+// A sample where something changed, and once more when the trouble is over; of the others the ids.
+void Player::sweep_confirming() {
+  tw_sweep_end end{};
+  tw_still still{};
+  for (auto& [name, s] : sockets_) {
+    if (!s.watched && !is_listener(s)) continue;
+    end.visited += 1;
+    const bool trouble = is_suspect(s);
+    if (!trouble && !s.swept_in_trouble) continue;
+    if (trouble && s.swept_in_trouble && is_as_swept(s) && s.abi.retransmits == 0 && still.count < TW_STILL_MOST) {
+      still.ids[still.count++] = s.abi.id;
+      continue;
+    }
+    s.swept_in_trouble = trouble;
+    s.swept = s.abi;
+    put_sample(s);
+    end.sockets += 1;
+  }
+  if (still.count > 0) tape_.put(still, TW_KIND_STILL);
+  end.still = still.count;
+  end.flags = TW_SWEEP_CONFIRMS;
+  tape_.put(end, TW_KIND_SWEEP_END);
+}
+
 void Player::sweep() {
+  if (confirming_) return sweep_confirming();
   std::uint64_t count = 0;
   for (auto& [name, s] : sockets_) {
     const bool trouble = in_trouble(s);
@@ -1081,8 +1127,9 @@ void Player::sample(Reader& line) {
 void Player::sweep_now(Reader&) { sweep(); }
 
 void Player::sweeps(Reader& line) {
-  sweeping_ = line.take("on");
-  if (!sweeping_ && !line.take("off")) line.expected("on or off");
+  confirming_ = line.take("confirm");
+  sweeping_ = confirming_ || line.take("on");
+  if (!sweeping_ && !line.take("off")) line.expected("on, confirm or off");
 }
 
 void Player::tick_now(Reader&) { tick(); }

@@ -32,7 +32,8 @@
 //           clock ahead | back TIME                (somebody sets the wall clock, which was 0 at boot)
 //           mib COUNTER VALUE...                   (ListenOverflows and the like, of the namespace)
 //           host memory PAGES of LOW PRESSURE HIGH orphans N of LIMIT
-// Sweeps    sample NAME   sweep   sweeps on | off   (what is in trouble or `watched`, now or each 500 ms)
+// Sweeps    sample NAME   sweep   sweeps on | confirm | off   (what is in trouble or `watched`, now or each 500 ms; confirm:
+//           as the kernel side does, a sample where something changed, else the id in a Still)
 // Clock     tick   until TIME
 #pragma once
 

@@ -242,10 +242,10 @@ void Watch::fill_listeners(Model& model, const core::Facts& facts) const {
     const core::Listener* l = facts.listener_at(f.listener->endpoint, f.listener->netns);
     if (l) note(worst, static_cast<std::uint64_t>(l->id), f);
   }
-  for (const auto& [id, l] : facts.listeners()) {
-    if (l.ended) continue;
+  facts.listeners().for_each([&](const core::Listener& l) {
+    if (l.ended) return;
     ListenerRow& row = model.listeners.emplace_back();
-    row.id = id;
+    row.id = static_cast<std::uint64_t>(l.id);
     row.endpoint = l.tuple.local;
     row.netns = l.tuple.netns;
     if (!l.owners.empty()) row.owner = l.owners.front();
@@ -254,9 +254,9 @@ void Watch::fill_listeners(Model& model, const core::Facts& facts) const {
     row.limit = l.limit;
     if (l.queue > 0) row.head_waits = l.head_age;
     if (l.first_refusal) row.refused = l.refused();
-    if (const auto it = worst.find(id); it != worst.end())
+    if (const auto it = worst.find(row.id); it != worst.end())
       row.severity = it->second.first, row.finding = it->second.second;
-  }
+  });
   model.header.listeners = model.listeners.size();
 }
 

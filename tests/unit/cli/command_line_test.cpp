@@ -82,8 +82,7 @@ TEST(Record, TakesAFileAndHowItIsBounded) {
   EXPECT_THAT(refusal({"record"}), HasSubstr("--output"));
   EXPECT_THAT(refusal({"record", "-o", "f", "--max-files", "1"}), HasSubstr("--max-files"));
   EXPECT_THAT(refusal({"record", "-o", "f", "--save-on", "full-moon"}), HasSubstr("--save-on"));
-  for (const auto& [option, value] :
-       {std::pair{"--save-on", "critical"}, std::pair{"--save-interval", "1min"}, std::pair{"--max-memory", "1G"}})
+  for (const auto& [option, value] : {std::pair{"--save-on", "critical"}, std::pair{"--save-interval", "1min"}})
     EXPECT_THAT(refusal({"record", "-o", "f", option, value}), HasSubstr("--flight-recorder")) << option;
 }
 

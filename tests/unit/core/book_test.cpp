@@ -94,7 +94,7 @@ class BookTest : public testing::Test {
 
   util::BootTime now = kStart;
   Settings settings;
-  Facts facts{{}, 1000};
+  Facts facts{{}, {1000}};
   Book book{facts, settings};
   Puppet stall{"stall", 20, false};
   Puppet reset{"ending", 40, true};
@@ -114,6 +114,70 @@ TEST_F(BookTest, AConditionOpensAndClosesOnce) {
   EXPECT_EQ(told.front().id, told.back().id);
   finish();
   EXPECT_EQ(phases(), "open closed");
+}
+
+TEST_F(BookTest, AnEventThatStandsForOthersCountsThemAll) {
+  reset.verdict = verdict_of("why", Severity::info);
+  raise(reset, 1);
+  EXPECT_TRUE(book.add(reset, {abi::SocketId{1}, abi::SocketId::none}, 41));
+  ticks(200ms);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told.front().count_total, 42U);
+  EXPECT_FALSE(book.add(reset, {abi::SocketId{1}, abi::SocketId::none}, 1)) << "it is told";
+}
+
+// More than a tick judges: the rest follows in the next ones, nothing is left out, and the delay is known.
+TEST_F(BookTest, AThousandCasesATickAreJudgedAndTheRestInTheNext) {
+  stall.quiet = abi::SocketId{999'999};  // these cases have no connection
+  stall.verdict = verdict_of("why", Severity::info);
+  for (std::uint64_t id = 1; id <= 2500; ++id) book.raise(stall, {abi::SocketId::none, abi::SocketId{id}}, now);
+  tick();
+  EXPECT_EQ(stall.judged, 1000);
+  EXPECT_EQ(told.back().count, 1000U);
+  ticks(200ms);
+  EXPECT_EQ(stall.judged, 2500);
+  EXPECT_GE(book.behind(), 100ms);
+  EXPECT_EQ(book.open().front().cases, 2500U);
+  for (std::uint64_t id = 1; id <= 2500; ++id)
+    book.close(stall, {abi::SocketId::none, abi::SocketId{id}}, Ended::recovered);
+  ticks(2s);
+  EXPECT_EQ(told.back().phase, Phase::closed);
+  EXPECT_EQ(told.back().count_total, 2500U);
+}
+
+// What is left to judge when it ends is judged first, and told.
+TEST_F(BookTest, WhatEndsBeforeItsTurnIsJudgedAllTheSame) {
+  reset.quiet = abi::SocketId{999'999};
+  reset.verdict = verdict_of("why", Severity::info);
+  for (std::uint64_t id = 1; id <= 1500; ++id) book.raise(reset, {abi::SocketId::none, abi::SocketId{id}}, now);
+  tick();
+  for (std::uint64_t id = 1; id <= 1500; ++id)
+    book.close(reset, {abi::SocketId::none, abi::SocketId{id}}, Ended::closed);
+  ticks(11s);
+  EXPECT_EQ(told.back().count_total, 1500U);
+}
+
+TEST_F(BookTest, CasesBeyondTheirRoomAreCounted) {
+  settings.table_bytes = 1;  // the least there is
+  Book small{facts, settings};
+  for (std::uint64_t id = 1; id <= 3000; ++id) small.raise(stall, {abi::SocketId::none, abi::SocketId{id}}, now);
+  EXPECT_EQ(small.evictions().at("cases"), 3000U - 1024U);
+}
+
+// Of a crowd only some are kept with all that was told of them: when those have gone, the next oldest is judged again.
+TEST_F(BookTest, TheOldestOfACrowdStandsForItHoweverManyHaveGone) {
+  stall.verdict = verdict_of("why", Severity::warning);
+  for (std::uint64_t id = 1; id <= 200; ++id) {
+    raise(stall, id);
+    now += 1ms;
+  }
+  ticks(500ms);
+  for (std::uint64_t id = 1; id <= 150; ++id) close(stall, id, Ended::recovered);
+  ticks(5s);
+  ASSERT_EQ(told.back().phase, Phase::update);
+  ASSERT_TRUE(told.back().connection);
+  EXPECT_EQ(told.back().connection->remote.port, 151);
+  EXPECT_EQ(told.back().count, 50U);
 }
 
 TEST_F(BookTest, WhatReturnsWithinAMomentNeverFlaps) {

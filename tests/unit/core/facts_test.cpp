@@ -72,7 +72,7 @@ class FactsTest : public testing::Test {
   }
 
   util::BootTime now = kStart;
-  Facts facts{{{{15, "NETFILTER_DROP"}}, {}}, 100};
+  Facts facts{{{{15, "NETFILTER_DROP"}}, {}}, {100}};
 };
 
 // Identity ------------------------------------------------------------------------------------------------------------
