@@ -58,7 +58,7 @@ endforeach()
 tcpwhy_test_program(detect_tests ${PROJECT_SOURCE_DIR}/tests/detect tcpwhy_detect tcpwhy_source tcpwhy_recording tcpwhy_top)
 target_compile_definitions(detect_tests PRIVATE TCPWHY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 
-foreach(folder causes bench explain fuzz golden kernels man metrics page preload)
+foreach(folder causes bench explain fuzz golden kernels man metrics page preload soak)
   if(EXISTS ${PROJECT_SOURCE_DIR}/tests/${folder}/CMakeLists.txt)
     add_subdirectory(${PROJECT_SOURCE_DIR}/tests/${folder})
   endif()

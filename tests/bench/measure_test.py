@@ -5,7 +5,7 @@ import pathlib
 import tempfile
 import unittest
 
-from measure import hold, onset, output, replay
+from measure import hold, onset, output, replay, storm, stuck
 
 MS = 1_000_000
 
@@ -74,6 +74,63 @@ class Findings(unittest.TestCase):
                 written.write(b":2}\n")
                 self.assertEqual([line for _, line in lines.new()], [{"a": 2}])
                 self.assertEqual(lines.new(), [])
+
+
+def told(finding, seconds, port=9, **more):
+    return {"finding": finding, "time": f"1970-01-01T00:00:{seconds:09.6f}Z", "service": {"port": port}, "id": "f-1",
+            "count_total": 1, **more}
+
+
+class Storms(unittest.TestCase):
+    ONSET = {"incident": "reader", "pid": 7, "port": 9, "onset_ns": 10 * 10**9}
+
+    def judged(self, *lines):
+        return storm.judge("reader", self.ONSET, lines)
+
+    def test_the_true_cause_counts_and_its_delay_is_after_the_threshold(self):
+        guessed = told("stall-unread", 12.1, cause="unknown", culprit={"kind": "unknown"})
+        right = told("stall-unread", 12.5, cause="process-stopped", culprit={"kind": "local-process", "pid": 7})
+        row = self.judged(guessed, right)
+        self.assertAlmostEqual(row["found_s"], 0.5)
+        self.assertNotIn("problem", row)
+
+    def test_silence_another_service_and_another_culprit_are_problems(self):
+        self.assertEqual(self.judged()["problem"], "no stall-unread of it")
+        self.assertEqual(self.judged(told("stall-unread", 12, port=8))["problem"], "no stall-unread of it")
+        other = told("stall-unread", 12, cause="process-stopped", culprit={"kind": "local-process", "pid": 8})
+        self.assertIn("instead of process-stopped by 7", self.judged(other)["problem"])
+
+    def test_what_went_wrong_is_a_failure_and_is_shown(self):
+        result = storm.Result("resets", 10, 60, ended_s={"--for": 0.25})
+        result.incidents = {"reader": self.judged(), "listener": {"found_s": 1.5, "cause": "listener-gone"}}
+        result.recorder = {"code": -9, "problem": "ended with -9: it said nothing"}
+        self.assertEqual(result.problem, "the reader's incident: no stall-unread of it; flight recorder: ended with -9: it said nothing")
+        row = dict(zip(output.STORM_COLUMNS, output.storm_row(result.as_json())))
+        self.assertEqual((row["reader found, s"], row["listener found, s"]), ("no (silent)", "1.50"))
+        self.assertEqual((row["ends, s: --for"], row["SIGINT"], row["flight recorder"]), ("0.25", "", "failed (-9)"))
+        self.assertIn("storm resets", output.as_markdown({"command": "", "machine": {"kernel": "", "cpus": 2, "cpu": ""}, "pairs": 1,
+                                                          "results": [result.as_json()]}))
+
+    def test_the_unit_is_read(self):
+        words, most_bytes = storm.unit_of()
+        self.assertIn("--flight-recorder", words)
+        self.assertGreater(most_bytes, 64 << 20)
+
+
+class Crowds(unittest.TestCase):
+    def judged(self, *lines):
+        result = stuck.Result("tcpwhy", 2, 3)
+        stuck.judge(result, lines, {"port": 9, "onset_ns": 10 * 10**9})
+        return result
+
+    def test_all_are_found_when_the_findings_have_them_all(self):
+        result = self.judged(told("stall-unread", 12.25), told("stall-unread", 12.5, id="f-2", count_total=2),
+                             told("stall-unread", 13, port=8, count_total=100), told("reset", 13))
+        self.assertEqual((result.first_s, result.all_s, result.findings, result.json_lines), (0.25, 0.5, 2, 4))
+        self.assertIsNone(result.problem)
+
+    def test_those_that_never_came_are_a_failure(self):
+        self.assertEqual(self.judged(told("stall-unread", 12, count_total=2)).problem, "2 of 3 connections are in a stall-unread")
 
 
 class Replays(unittest.TestCase):

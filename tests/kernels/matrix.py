@@ -24,13 +24,14 @@ TAIL_S = 3
 # To boot, to verify, and for the slowest incident; then for each incident its share.
 BASE_LIMIT_S = 240
 SHARE_S = 20
-PROGRAMS = ("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10", "resets", "connect", "healthy", "traps", "netem")
+PROGRAMS = ("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10", "resets", "connect", "healthy", "traps", "netem",
+            "crowd", "flood")
 
 
 # What is made at each change: of most incidents one, of those that need neither long nor a machine for themselves. All are for
 # scripts/test --kernels.
 SHORT = ("i1-ipv4", "i4-recovers", "i5-sigkill", "i6-cut", "i9-vanish", "i10-leak", "resets-linger0-outstanding",
-         "connect-stalled-then-ok", "healthy-clean-closes", "healthy-listeners-come-and-go")
+         "connect-stalled-then-ok", "healthy-clean-closes", "healthy-listeners-come-and-go", "crowd-400")
 
 
 def listed(program):
@@ -106,6 +107,7 @@ class Run:
         self.verified = None  # {program: instructions}; None where it was not told
         self.doctor = None  # what `tcpwhy doctor --format json` said there
         self.console = ""  # what the kernel said
+        self.made_again = set()  # "PROGRAM-VARIANT" whose cause needed a second try there
         self._made = {}
         folder = pathlib.Path(folder)
         said = folder / f"{name}.said"
@@ -133,6 +135,8 @@ class Run:
             words = line.split()
             if len(words) == 3 and words[0] == "incident":
                 self._made[words[1]] = words[2]
+            elif len(words) == 2 and words[0] == "again":
+                self.made_again.add(words[1])
             elif len(words) == 2 and words[0] == "doctor":
                 self.doctor = json.loads(base64.b64decode(words[1]))
             elif words[:1] == ["verified"]:

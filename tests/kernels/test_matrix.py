@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Every incident on every kernel: what the tool says there is compared with what truly happened."""
 import re
-import warnings
 
 import pytest
 
 import expected
 import kernels
 import matrix
+import second_tries
 import truth as truths
 
 # Not what an emulated processor alone brings about (a stall of RCU, a clock that is unstable).
@@ -28,10 +28,12 @@ def pytest_generate_tests(metafunc):
 def test_incident(runs, kernel, program, variant):
     try:
         failure = matrix.failure_of(kernel, runs(kernel), program, variant)
-        again = runs.second(kernel) if failure else None
-        if again:
-            warnings.warn(f"{kernel} {program} {variant} came out otherwise, and is made once more:\n{failure}", stacklevel=1)
-            failure = matrix.failure_of(kernel, again, program, variant)
+        made_again = f"{program}-{variant}" in runs(kernel).made_again
+        if failure:
+            story, failure = failure, matrix.failure_of(kernel, runs.second(kernel), program, variant)
+            second_tries.note(f"{kernel} {program} {variant}", story, failure)
+        elif made_again:
+            second_tries.note(f"{kernel} {program} {variant}", "the cause did not make its incident", None)
     except truths.Skipped as why:
         pytest.skip(str(why))
     if failure:

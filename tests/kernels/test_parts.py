@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import json
 import lzma
 import pathlib
 import shutil
@@ -20,6 +21,7 @@ import initramfs
 import kernels
 import machine
 import matrix
+import second_tries
 import userland
 
 
@@ -164,6 +166,36 @@ def test_what_a_machine_blurs_is_allowed():
     reset = {"finding": "reset", "cause": "never-accepted"}
     truth = expected.adapt("7.2", "i2", "ipv4", {"expect": [stall, reset], "allow": []})
     assert truth == {"expect": [reset], "allow": [{"finding": "stall-unacked", "cause": "accept-queue-full"}]}
+
+
+def test_what_needed_a_second_try_in_the_machine_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(matrix.Run, "_boot", lambda *_: None)
+    monkeypatch.setattr(kernels, "fetch", lambda name: name)
+    run = matrix.Run("6.1", [], tmp_path)
+    run.read("\nagain i1-ipv4\n\nincident i1-ipv4 packed\n")
+    assert run.made_again == {"i1-ipv4"}
+
+
+def test_a_second_try_is_noted_with_the_difference(tmp_path, monkeypatch):
+    monkeypatch.setenv(second_tries.FILE, str(tmp_path / "notes"))
+    story = "\nDIFFERENCES\n  - reset / peer-abort: never said\n  - i6: neither expected nor allowed\nTRUTH of i6 cut\n"
+    with pytest.warns(UserWarning, match="6.1 i6 cut needed a second try"):
+        second_tries.note("6.1 i6 cut", story, None)
+    with pytest.warns(UserWarning):
+        second_tries.note("i1 ipv4", "the cause failed", story)
+    rows = [json.loads(line) for line in (tmp_path / "notes").read_text().splitlines()]
+    assert rows[0] == {"test": "6.1 i6 cut", "second": None,
+                       "first": ["reset / peer-abort: never said", "i6: neither expected nor allowed"]}
+    assert rows[1]["first"] == ["the cause failed"] and rows[1]["second"] == rows[0]["first"]
+    lines, few = second_tries.judge(rows, 401)
+    assert few and lines[0] == "second tries: 2 in 401 tests, 2 allowed (1 in 400)"
+    assert "    first try:  reset / peer-abort: never said" in "\n".join(lines).splitlines()
+
+
+@pytest.mark.parametrize(("tries", "tests", "few"), [(0, 0, True), (1, 300, True), (2, 400, False), (2, 401, True), (4, 1200, False)])
+def test_more_second_tries_than_one_in_400_are_too_many(tries, tests, few):
+    rows = [{"test": "i1", "first": ["late"], "second": None}] * tries
+    assert second_tries.judge(rows, tests)[1] == few
 
 
 def elf_of(sections):

@@ -3,6 +3,7 @@
 import datetime
 import errno
 import json
+import math
 import re
 import subprocess
 import time
@@ -174,6 +175,14 @@ def check_phases(wanted, told):
     return problems
 
 
+def check_opened(wanted, told):
+    """Each within its time."""
+    due = wanted.get("opened_by", float("inf"))
+    late = {one.id: epoch(one.lines[0]["time"]) - due for one in told if epoch(one.lines[0]["time"]) > due}
+    worst = max(late, key=late.get, default=None)
+    return [f"{len(late)} of {len(told)} opened too late, {worst} by {late[worst]:.1f} s"] if late else []
+
+
 def check_numbers(wanted, told):
     problems = []
     if "count_total" in wanted:
@@ -227,7 +236,7 @@ def check_expectation(wanted, told):
     ids = wanted.get("ids", {"min": 1, "max": 1})
     if not within(len(found), ids):
         problems.append(f"said by {len(found)} findings ({', '.join(one.id for one in found)}), should be {ids}")
-    problems += check_phases(wanted, found) + check_numbers(wanted, found)
+    problems += check_phases(wanted, found) + check_numbers(wanted, found) + check_opened(wanted, found)
     for one in found:
         if "service" in wanted and not one.last.get("service"):
             problems.append(f"{one.id} names no service")
@@ -259,6 +268,32 @@ def check_stories(truth, told):
     return problems
 
 
+def check_over(truth, told):
+    """Where everything is over by a known time: no condition is open after it, or updated."""
+    limit = truth.get("over_by")
+    if limit is None:
+        return []
+    problems = []
+    for one in told:
+        late = epoch(one.last["time"]) - limit
+        if "event" not in one.phases and one.phases[-1] != "closed":
+            problems.append(f"{one.id} {one.key[0]} / {one.key[1]}: still open at the end")
+        elif "event" not in one.phases and late > 0:
+            problems.append(f"{one.id} {one.key[0]} / {one.key[1]}: {one.phases[-1]} {late:.1f} s after all was over")
+        problems += too_many_lines(one)
+    return problems if len(problems) <= 10 else [*problems[:10], f"{len(problems) - 10} more of the kind"]
+
+
+def too_many_lines(one):
+    """An update comes where the severity rises, the count doubles, or the duration does from 2 s on; no more often."""
+    seconds = one.duration_ms / 1000
+    most = 2 + 2 + math.ceil(math.log2(max(1, one.count_total))) + 1 + math.ceil(math.log2(max(1, seconds / 2)))
+    if len(one.lines) <= most:
+        return []
+    return [f"{one.id} {one.key[0]} / {one.key[1]}: {len(one.lines)} lines, at most {most} for {one.count_total} connections "
+            f"and {seconds:.1f} s"]
+
+
 def check_rest(truth, told):
     """Nothing above info that is neither expected nor allowed, nothing that may never be said, and no innocent blamed."""
     problems = []
@@ -285,7 +320,7 @@ def check_rest(truth, told):
 def differences(truth, findings):
     told = gather(findings, truth)
     problems = [problem for wanted in truth["expect"] for problem in check_expectation(wanted, told)]
-    return problems + check_stories(truth, told) + check_rest(truth, told)
+    return problems + check_stories(truth, told) + check_rest(truth, told) + check_over(truth, told)
 
 
 def report(truth, findings, problems, stderr=()):

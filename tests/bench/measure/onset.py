@@ -126,7 +126,7 @@ def _follow(stalls, tracer, finding, threshold_s, count):
             onsets.update((line["port"], line["onset_ns"] / 1e9) for _, line in truth.new())
             for seen_s, line in output.new():
                 if line.get("finding") == finding:
-                    findings.setdefault(_service_port(line), (_epoch_s(line["time"]), seen_s))
+                    findings.setdefault(_service_port(line), (epoch_s(line["time"]), seen_s))
             stalls.check()
     due = {port: onset_s + threshold_s for port, onset_s in onsets.items()}
     return [(stamp_s - due[port], seen_s - due[port]) for port, (stamp_s, seen_s) in findings.items() if port in due]
@@ -141,5 +141,5 @@ def _service_port(line):
     return connection.get(end, {}).get("port")
 
 
-def _epoch_s(text):
+def epoch_s(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

@@ -140,6 +140,80 @@ def onset_table(results):
     return Table(says, ONSET_COLUMNS, 2, list(map(onset_row, results)))
 
 
+STUCK_COLUMNS = ("load", "finding", "processes", "connections", "found", "first, s", "all, s", "findings", "JSON lines", "text lines",
+                 "lost", "CPU", "peak MiB")
+
+
+def stuck_row(result):
+    return (
+        result["load"],
+        f"{result['finding']} ({result['threshold_s']:g} s)",
+        f"{result['processes']:,}",
+        f"{result['connections']:,}",
+        f"{result['found']:,}",
+        figure(result["first_s"], "{:.2f}"),
+        figure(result["all_s"], "{:.2f}"),
+        f"{result['findings']:,}",
+        f"{result['json_lines']:,}",
+        f"{result['text_lines']:,}",
+        f"{result['lost']:,}",
+        f"{result['cpu_share']:.1%}",
+        mib(result["peak_kib"]),
+    )
+
+
+def stuck_table(results):
+    says = ("Many connections that get stuck at one instant: how much later than onset and threshold the first finding came, and "
+            "the line with which all connections were in findings; the share of one CPU is of the seconds from the onset on.")
+    return Table(says, STUCK_COLUMNS, 2, list(map(stuck_row, results)))
+
+
+# -------------------------------------------------------------------------------------------------------------------- storms
+
+STORM_COLUMNS = ("load", "/s without", "/s with", "events", "lost", "CPU", "idle MiB", "peak MiB", "rested MiB", "ends, s: --for",
+                 "SIGINT", "SIGTERM", "reader found, s", "listener found, s", "flight recorder")
+
+
+def storm_row(result):
+    ended = [figure(result["ended_s"].get(how), "{:.2f}") for how in ("--for", "SIGINT", "SIGTERM")]
+    found = [_incident(result["incidents"].get(name)) for name in ("reader", "listener")]
+    return (
+        result["load"],
+        figure(result["without_per_s"]),
+        figure(result["with_per_s"]),
+        figure(result["events"]),
+        figure(result["lost"]),
+        f"{result['cpu_share']:.0%}",
+        mib(result["idle_kib"]),
+        mib(result["peak_kib"]),
+        mib(result["rested_kib"]),
+        *ended,
+        *found,
+        _recorder(result["recorder"]),
+    )
+
+
+def _incident(row):
+    if row is None:
+        return ""
+    return figure(row["found_s"], "{:.2f}") or f"no ({row['cause'] or 'silent'})"
+
+
+def _recorder(row):
+    if not row:
+        return ""
+    return f"failed ({row['code']})" if row.get("problem") else f"saved {row['file_mib']:g} MiB, peak {row['peak_mib']:g}"
+
+
+def storm_table(results):
+    rest = sorted({f"{result['rest_s']:g}" for result in results})
+    says = (f"Storms by an unprivileged process. CPU is of the storm's time; `rested` is resident memory {' and '.join(rest)} s after "
+            "it; `ends` is how long after --for or the signal, the signals in the midst of the storm, the trace had ended; `found` is "
+            "how much later than onset and threshold an incident in the storm was reported with its true cause; the flight recorder "
+            "ran with its unit's options, under its unit's memory limit.")
+    return Table(says, STORM_COLUMNS, 1, list(map(storm_row, results)))
+
+
 # -------------------------------------------------------------------------------------------------------------------- replays
 
 REPLAY_COLUMNS = ("what", "tool", "tshark / tcpwhy", "events", "file MiB", "B/event", "lost", "CPU s", "events/s of CPU",
@@ -173,7 +247,8 @@ def replay_table(results):
 
 # ----------------------------------------------------------------------------------------------------------------- documents
 
-TABLES = {"pairs": pairs_table, "hold": hold_table, "onset": onset_table, "replay": replay_table}
+TABLES = {"pairs": pairs_table, "hold": hold_table, "onset": onset_table, "stuck": stuck_table, "storm": storm_table,
+          "replay": replay_table}
 
 
 def document(results, failures, command, pairs, packages):

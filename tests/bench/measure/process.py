@@ -21,8 +21,8 @@ def note(text):
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def _in_child(cpu, netns_of):
-    """What each child does before exec: die with us, even on SIGKILL, stay on its CPU, enter its network namespace."""
+def _in_child(cpu, netns_of, cgroup):
+    """What each child does before exec: die with us, even on SIGKILL, stay on its CPU, enter its cgroup and its network namespace."""
     libc = ctypes.CDLL(None, use_errno=True)
     pr_set_pdeathsig, clone_newnet = 1, 0x40000000
 
@@ -30,6 +30,8 @@ def _in_child(cpu, netns_of):
         libc.prctl(pr_set_pdeathsig, signal.SIGKILL)
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
+        if cgroup is not None:
+            (cgroup / "cgroup.procs").write_text("0")  # the process that writes
         if netns_of is not None:
             namespace = os.open(f"/proc/{netns_of}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             if libc.setns(namespace, clone_newnet) != 0:
@@ -38,11 +40,11 @@ def _in_child(cpu, netns_of):
     return prepare
 
 
-def spawn(command, *, stdout, stderr, stdin=subprocess.DEVNULL, cpu=None, netns_of=None):
-    """Starts `command`; on that CPU, in the network namespace of the process `netns_of`, where given."""
+def spawn(command, *, stdout, stderr, stdin=subprocess.DEVNULL, cpu=None, netns_of=None, cgroup=None):
+    """Starts `command`; on that CPU, in the network namespace of the process `netns_of`, in that cgroup's folder, where given."""
     # A session of its own: Ctrl-C reaches only us, and we stop the children in order.
     return subprocess.Popen(
-        command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True, preexec_fn=_in_child(cpu, netns_of))
+        command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True, preexec_fn=_in_child(cpu, netns_of, cgroup))
 
 
 def reap(process, timeout_s):

@@ -589,6 +589,10 @@ Expect& Expect::duration(double min_ms, double max_ms) {
   object_.set("duration_ms", Json::range(min_ms, max_ms));
   return *this;
 }
+Expect& Expect::opened_by(double epoch_s) {
+  object_.set("opened_by", epoch_s);
+  return *this;
+}
 Expect& Expect::story(const std::string& letter) {
   object_.set("story", letter);
   return *this;
@@ -626,13 +630,15 @@ void Truth::allow(const std::string& finding, const std::string& cause, const st
 }
 void Truth::never(const std::string& finding) { never_.push_back(finding); }
 void Truth::only_culprit(pid_t pid) { only_culprits_.push_back(pid); }
+void Truth::over_by(double epoch_s) { over_by_ = epoch_s; }
 void Truth::measured(const std::string& key, const Json& value) { measured_.set(key, value); }
 
 std::string Truth::line(const std::string& program, const std::string& variant) const {
   Json inodes = Json::array();
   for (const Netns& ns : netns) inodes.push(static_cast<unsigned long>(ns.inode));
-  return Json::object()
-      .set("cause_program", program)
+  Json out = Json::object();
+  if (over_by_ > 0) out.set("over_by", over_by_);
+  return out.set("cause_program", program)
       .set("variant", variant)
       .set("netns", inodes)
       .set("processes", processes_)

@@ -184,6 +184,7 @@ class Expect {
   Expect& phases(const std::vector<std::string>& names);
   Expect& ended(const std::vector<std::string>& how);
   Expect& duration(double min_ms, double max_ms);
+  Expect& opened_by(double epoch_s);  // each finding's first line
   Expect& story(const std::string& letter);
   Expect& role(const std::string& value);
   // A value, {min,max}, {epoch_min,epoch_max}, or {contains}: a word or a number somewhere in it.
@@ -210,6 +211,8 @@ struct Truth {
   void never(const std::string& finding);
   // Where a process is the culprit of a condition (not of an ending), it is this one, or another that this was said of.
   void only_culprit(pid_t pid);
+  // By this time every condition is over: no finding of one is open after it, or updated.
+  void over_by(double epoch_s);
   void measured(const std::string& key, const Json& value);
   [[nodiscard]] std::string line(const std::string& program, const std::string& variant) const;
 
@@ -220,6 +223,7 @@ struct Truth {
   Json allow_ = Json::array();
   std::vector<std::string> never_;
   std::vector<long> only_culprits_;
+  double over_by_ = 0;  // 0: not known
   Json measured_ = Json::object();
 };
 
