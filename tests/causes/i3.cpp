@@ -26,7 +26,10 @@ constexpr size_t kReadLast = 1000;
 constexpr long kMuch = 30'000;  // bytes; with that the window may be shut already: memory is what counts
 const Endpoint kWeb{"127.0.0.1", 8080};
 
-enum class Then { waits, sleeps, lives_on };
+// polls: for a socket on which nothing comes, and reads from none. lives_on: it goes on reading from another socket.
+enum class Then { waits, sleeps, polls, lives_on };
+
+bool has_friend(Then then) { return then == Then::polls || then == Then::lives_on; }
 
 // Answers each ping, until told to stop.
 void friendly_server(Line& line) {
@@ -49,7 +52,7 @@ int ask(const std::string& range) {
 
 // Says "read" when it has read the beginning of every reply, and reads no more.
 void stalled_proxy(Line& line, Then then, int friendly_port) {
-  const int friendly = then == Then::lives_on ? connect_to({"127.0.0.1", friendly_port}) : -1;
+  const int friendly = has_friend(then) ? connect_to({"127.0.0.1", friendly_port}) : -1;
   std::vector<int> fds;
   for (int i = 0; i < kWhole + kPart; ++i) {
     const bool whole = i % 2 == 0;
@@ -63,6 +66,11 @@ void stalled_proxy(Line& line, Then then, int friendly_port) {
   if (then == Then::sleeps) {
     const timespec long_time{60, 0};
     nanosleep(&long_time, nullptr);
+  }
+  if (then == Then::polls) {
+    pollfd entries[2] = {{friendly, POLLIN, 0}, {line.fd(), POLLIN, 0}};
+    while (poll(entries, 2, -1) >= 0 && entries[1].revents == 0) {
+    }
   }
   char data[16] = {};
   while (then == Then::lives_on && !line.heard()) {
@@ -180,7 +188,7 @@ void stops_reading(Truth& truth, const Play& play) {
   const Child web = spawn_lighttpd(folder, kWeb);
   std::optional<Child> friendly;
   int friendly_port = 0;
-  if (play.then == Then::lives_on) {
+  if (has_friend(play.then)) {
     friendly = spawn("friendly-server", friendly_server);
     friendly_port = std::stoi(friendly->line.hear());
   }
@@ -195,7 +203,7 @@ void stops_reading(Truth& truth, const Play& play) {
   errno = 0;
   require(seen.complete() && seen.shut == kWhole + kPart, "the connections did not stay stuck: " + seen.text());
   tell(truth, play, proxy, web, seen);
-  if (play.then == Then::lives_on && !play.stopped) {
+  if (friendly && !play.stopped) {
     proxy.quit();
     friendly->quit();
     truth.innocent(*friendly);
@@ -219,6 +227,8 @@ int main(int argc, char** argv) {
            [](Truth& t) { stops_reading(t, {.unread_cause = "process-stopped", .stopped = true}); }, 40},
           {"forgotten", "it lives on and has forgotten them",
            [](Truth& t) { stops_reading(t, {.unread_cause = "forgotten-fd", .then = Then::lives_on}); }, 40},
+          {"polling", "it waits for another socket, and reads from none: why it reads nothing cannot be seen",
+           [](Truth& t) { stops_reading(t, {.unread_cause = "unknown", .then = Then::polls}); }, 40},
           {"blocked", "it sleeps",
            [](Truth& t) { stops_reading(t, {.unread_cause = "process-blocked", .then = Then::sleeps}); }, 40},
           {"memory", "TCP of the whole host comes under memory pressure (net.ipv4.tcp_mem, put back after 3 s)",

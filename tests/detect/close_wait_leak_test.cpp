@@ -24,12 +24,13 @@ std::string leaks(int first, int count, const std::string& at) {
 }
 
 std::string kept(int count) { return "at 0ms listen srv 10.0.0.1:80 by app[77]\nsweeps on\n" + leaks(0, count, "1s"); }
-const std::string kPolls =
-    "at 60s process 77 state S cpu 1s polling 1 fds 40 fd-limit 1024\nat 61s process 77 state S cpu 1s polling 1 fds "
-    "40 fd-limit 1024\n";
+// It goes on reading from others.
+const std::string kReads =
+    "at 60s process 77 state S cpu 1s polling 1 fds 40 fd-limit 1024 read 100ms\n"
+    "at 61s process 77 state S cpu 1s polling 1 fds 40 fd-limit 1024 read 100ms\n";
 
 TEST(CloseWaitLeak, OneIsWorthKnowing) {
-  const Told told = tell(kept(1) + kPolls + "until 63s");
+  const Told told = tell(kept(1) + kReads + "until 63s");
   const core::Finding f = told.first(kSlug);
   EXPECT_EQ(brief(f), "forgotten-fd info likely app[77]");
   EXPECT_EQ(f.phase, core::Phase::open);
@@ -65,11 +66,11 @@ TEST(CloseWaitLeak, AMinuteMustHavePassed) {
 }
 
 TEST(CloseWaitLeak, TenOfOneProcessAreALeak) {
-  const Told told = tell(kept(10) + kPolls + "until 65s");
+  const Told told = tell(kept(10) + kReads + "until 65s");
   EXPECT_EQ(brief(told.last(kSlug)), "forgotten-fd warning likely app[77]");
   EXPECT_EQ(told.last(kSlug).count_total, 10U);
   EXPECT_EQ(told.last(kSlug).evidence.number("fd_limit"), 1024);
-  EXPECT_EQ(tell(kept(9) + kPolls + "until 65s").last(kSlug).severity, core::Severity::info);
+  EXPECT_EQ(tell(kept(9) + kReads + "until 65s").last(kSlug).severity, core::Severity::info);
 }
 
 TEST(CloseWaitLeak, WhatTheProcessDoesIsTheCause) {
@@ -79,16 +80,24 @@ TEST(CloseWaitLeak, WhatTheProcessDoesIsTheCause) {
             "process-busy warning likely app[77]");
   EXPECT_EQ(cause("at 60s process 77 state S cpu 1s polling 0\nat 61s process 77 state S cpu 1s polling 0\n"),
             "process-blocked warning likely app[77]");
-  EXPECT_EQ(cause(""), "forgotten-fd warning unsure app[77]");
+  EXPECT_EQ(cause(kReads), "forgotten-fd warning likely app[77]");
+  EXPECT_EQ(cause(""), "unknown warning unsure app[77]");
+  const auto polls = [&](const std::string& read) {
+    return cause("at 60s process 77 state S cpu 1s polling 1 " + read +
+                 "\nat 61s process 77 state S cpu 1s polling 1 " + read + "\n");
+  };
+  EXPECT_EQ(polls("read never"), "unknown warning likely app[77]");
+  EXPECT_EQ(polls("read 30s"), "unknown warning likely app[77]") << "that may have been the end of file of this one";
+  EXPECT_EQ(polls("read 5s"), "forgotten-fd warning likely app[77]");
   // Of a few one wants to know as well what their process does.
   EXPECT_EQ(brief(tell(kept(1) + "at 60.5s process 77 state T\nuntil 66s").first(kSlug)),
             "process-stopped info certain app[77]");
 }
 
 TEST(CloseWaitLeak, GrowthOverThreeMinutesIsALeak) {
-  const Told told =
-      tell(kept(2) + kPolls + leaks(2, 1, "150s") +
-           "at 240s process 77 state S cpu 1s polling 1\nat 241s process 77 state S cpu 1s polling 1\nuntil 250s");
+  const Told told = tell(kept(2) + kReads + leaks(2, 1, "150s") +
+                         "at 240s process 77 state S cpu 1s polling 1 read 100ms\n"
+                         "at 241s process 77 state S cpu 1s polling 1 read 100ms\nuntil 250s");
   EXPECT_EQ(brief(told.first(kSlug)), "forgotten-fd info likely app[77]");
   EXPECT_EQ(brief(told.last(kSlug)), "forgotten-fd warning likely app[77]");
   EXPECT_EQ(told.last(kSlug).evidence.number("grew_by"), 1);
@@ -130,7 +139,7 @@ TEST(CloseWaitLeak, HowItEnds) {
 }
 
 TEST(CloseWaitLeak, LostEventsMakeAGuessUnsure) {
-  const Told told = tell(kept(10) + "at 2s lost 12 state\n" + kPolls + "until 65s");
+  const Told told = tell(kept(10) + "at 2s lost 12 state\n" + kReads + "until 65s");
   EXPECT_EQ(brief(told.last(kSlug)), "forgotten-fd warning unsure app[77]");
   EXPECT_EQ(told.last(kSlug).evidence.number("events_lost"), 12);
 }

@@ -69,6 +69,7 @@ TEST(Script, EveryCutOfALineIsAnErrorOrALineNeverACrash) {
                                kConnect + "error cli",
                                "child x of",
                                "lost 5",
+                               "lost 5 sample not",
                                kListen + "overflow srv",
                                "reset-sent none to"};
   for (const std::string& text : lines) {

@@ -24,6 +24,11 @@ const std::string kStopped = "at 2.5s process 77 state T\n";
 const std::string kPolls = "at 2s process 77 state S cpu 1s polling 1\nat 2.6s process 77 state S cpu 1s polling 1\n";
 const std::string kBlocked = "at 2s process 77 state S cpu 1s polling 0\nat 2.6s process 77 state S cpu 1s polling 0\n";
 
+// The proof that it is alive: it read from another socket since this one fell silent.
+const std::string kReadsElsewhere =
+    "at 2s process 77 state S cpu 1s polling 1 read 100ms\nat 2.6s process 77 state S cpu 1s polling 1 read 100ms\n"
+    "at 3.2s process 77 state S cpu 1s polling 1 read 100ms\n";
+
 // So many connections with a request that nobody reads.
 std::string small(int count, const std::string& rest) {
   std::string script = "at 0ms listen srv 10.0.0.1:80 by app[77]\nsweeps on\n";
@@ -59,9 +64,44 @@ TEST(StallUnread, WhatTheProcessDoesIsTheCause) {
             "process-busy warning likely app[77]");
   EXPECT_EQ(cause(kBlocked), "process-blocked warning likely app[77]");
   EXPECT_EQ(cause("at 2.5s process 77 state D in nfs_wait\n"), "process-blocked warning likely app[77]");
-  EXPECT_EQ(cause(kPolls), "forgotten-fd warning likely app[77]");
-  EXPECT_EQ(cause("at 2.5s process 77 state S polling 0 read 100ms\n"), "forgotten-fd warning likely app[77]");
-  EXPECT_EQ(cause(""), "forgotten-fd warning unsure app[77]");
+  EXPECT_EQ(cause(kReadsElsewhere), "forgotten-fd warning likely app[77]");
+  EXPECT_EQ(cause("at 2.9s process 77 state S polling 0 read 100ms\n"), "forgotten-fd warning likely app[77]");
+  EXPECT_EQ(cause(kPolls), "unknown warning likely app[77]");
+  EXPECT_EQ(cause(""), "unknown warning unsure app[77]");
+}
+
+// To wait for sockets proves nothing: the silent one may be among them. Nor does a read from before the silence.
+TEST(StallUnread, OnlyAReadFromAnotherSocketSinceProvesAForgottenDescriptor) {
+  const auto first = [](const std::string& looks) { return tell(kUnread + looks + "until 5s").first(kSlug); };
+  const auto polls = [&](const std::string& read) {
+    return first("at 2s process 77 state S cpu 1s in ep_poll polling 1 read " + read +
+                 "\nat 2.9s process 77 state S cpu 1s in ep_poll polling 1 read " + read + "\n");
+  };
+  EXPECT_EQ(brief(polls("never")), "unknown warning likely app[77]");
+  EXPECT_EQ(brief(polls("30s")), "unknown warning likely app[77]");
+  EXPECT_EQ(brief(polls("1.9s")), "unknown warning likely app[77]")
+      << "what was noticed then may be the last read of this";
+  EXPECT_EQ(brief(polls("500ms")), "forgotten-fd warning likely app[77]");
+  const core::Finding unknown = polls("never");
+  EXPECT_TRUE(unknown.evidence.flag("waits_for_sockets"));
+  EXPECT_FALSE(unknown.evidence.has("other_read_ms"));
+  EXPECT_EQ(
+      unknown.words.cause,
+      "unknown: app[77] is blocked in ep_poll and waits for sockets; it is not stopped and does not compute, and no "
+      "read from another socket was observed since");
+  EXPECT_NE(unknown.words.advice.at(0).find("strace -f -p 77 "), std::string::npos);
+  const core::Finding forgotten = polls("500ms");
+  EXPECT_FALSE(forgotten.evidence.has("waits_for_sockets"));
+  EXPECT_GE(forgotten.evidence.number("other_read_ms"), 500);
+  EXPECT_LT(forgotten.evidence.number("other_read_ms"), 2000);
+}
+
+// It read elsewhere since, and now no thread of it waits for a socket: it is blocked.
+TEST(StallUnread, WhatReadSinceMayBeBlockedNow) {
+  EXPECT_EQ(brief(tell(kUnread + "at 9s process 77 state S cpu 1s in futex_wait polling 0 read 5s\n"
+                                 "at 9.6s process 77 state S cpu 1s in futex_wait polling 0 read 5.6s\nuntil 11s")
+                      .last(kSlug)),
+            "process-blocked warning likely app[77]");
 }
 
 // Two were told before anybody had looked at their process. When a third shows what it does, they are one trouble.
@@ -166,7 +206,7 @@ TEST(StallUnread, AFinAloneIsNotUnread) {
 
 TEST(StallUnread, LostEventsMakeAGuessUnsure) {
   const Told told = tell(kUnread + "at 1.5s lost 12 state\n" + kPolls + "until 4s");
-  EXPECT_EQ(brief(told.first(kSlug)), "forgotten-fd warning unsure app[77]");
+  EXPECT_EQ(brief(told.first(kSlug)), "unknown warning unsure app[77]");
   EXPECT_EQ(told.first(kSlug).evidence.number("events_lost"), 12);
 }
 

@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = ROOT / "tests" / "golden"
 SCHEMA = jsonschema.Draft202012Validator(json.loads((HERE / "contract" / "check.schema.json").read_text()))
 FIRST_LINE = re.compile(r"^TCPWHY (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+ \| ('?[a-z]+'?=[0-9.]+s?(;[0-9.]*){3} ?)+$")
-PROBLEM = re.compile(r"^(WARNING |CRITICAL)  +((was )?[a-z-]+ \([a-z-]+\)(, (since|at) \S+|, \S+ to \S+(, .+; while it lasted)?): |and [0-9,]+ more )")
+PROBLEM = re.compile(r"^(WARNING |CRITICAL)  +((was )?[a-z-]+ \([a-z-]+\)(, since \S+; no longer observed .+; while it was observed|, (since|at) \S+|, \S+ to \S+(, .+; while it lasted)?): |and [0-9,]+ more )")
 CODES = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 
 

@@ -258,6 +258,18 @@ test("nothing found is said so", async () => {
   await tab.done();
 });
 
+test("what was lost stands above the answer, by its way", async () => {
+  const tab = await open(page(scripted("lossy.tcpwhy", [
+    "at 0ms connect cli 127.0.0.1:50000 -> 127.0.0.1:8080 by curl[4410]", "established cli",
+    "at 1s lost 1200 state", "lost 1 sample not_swept", "lost 3 seed want_unanswered", "until 2s"]), "lossy.html"));
+  assert.equal(await tab.textContent("h1"), "Nothing wrong was found.");
+  const caveats = await tab.textContent(".caveats");
+  assert.match(caveats, /1,200 events of the kernel were lost/);
+  assert.match(caveats, /1 socket in trouble was not swept: the table of tracked sockets was full/);
+  assert.match(caveats, /3 questions about processes or sockets were not answered in time/);
+  await tab.done();
+});
+
 test("of 10,000 connections only those that are seen are in the document", async () => {
   const many = ["at 0ms listen srv 127.0.0.1:8080 by lighttpd[2112] limit 4"];
   for (let i = 0; i < 10_000; ++i) many.push(`at ${i}ms connect c${i} 127.0.0.1:${20_000 + i} -> 127.0.0.1:8080 by curl[${4000 + (i % 50)}]`, `established c${i}`);

@@ -20,9 +20,6 @@
 namespace tcpwhy::cli {
 namespace {
 
-// Transitions of healthy life: no detector looks at them.
-constexpr std::string_view kOrdinary = "transition";
-
 int cannot_tell(const CheckOptions& options, const util::Error& error) {
   (void)fail(error);
   const std::string why = error.hint.empty() ? error.what : fmt::format("{}: {}", error.what, error.hint);
@@ -48,22 +45,8 @@ core::Outlets outlets_of(sink::CheckSink& sink) {
   return outlets;
 }
 
-// "120 events were lost (state 100, retransmit 20)"; empty where what was lost could not hide a finding.
-std::string losses(const std::map<std::string, std::uint64_t>& lost) {
-  std::uint64_t all = 0;
-  std::string kinds;
-  for (const auto& [kind, count] : lost) {
-    if (kind == kOrdinary || count == 0) continue;
-    all += count;
-    if (kind != "lost") kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", kind, count);
-  }
-  if (all == 0) return {};
-  return fmt::format("{} event{} lost{}", all, all == 1 ? " was" : "s were", kinds.empty() ? "" : " (" + kinds + ")");
-}
-
-void doubt_what_is_missing(sink::CheckSink& sink, const std::map<std::string, std::uint64_t>& lost,
-                           const core::Summary& summary) {
-  if (std::string why = losses(lost); !why.empty()) sink.doubt(std::move(why));
+void doubt_what_is_missing(sink::CheckSink& sink, const core::Losses& losses, const core::Summary& summary) {
+  for (std::string& why : sink::doubts_of(losses)) sink.doubt(std::move(why));
   if (summary.connections_evicted > 0)
     sink.doubt(
         fmt::format("{} connections were forgotten to stay within --max-connections", summary.connections_evicted));
@@ -84,7 +67,7 @@ int check_live(const CheckOptions& options) {
     sink.doubt(end->status.error().what);
   }
   if (end->interrupted) sink.doubt(fmt::format("it was stopped before {} were over", util::human(*options.run_for)));
-  doubt_what_is_missing(sink, end->lost, end->summary);
+  doubt_what_is_missing(sink, end->losses, end->summary);
   sink.summary(end->summary);
   return static_cast<int>(sink.health());
 }
@@ -121,8 +104,8 @@ int check_files(const CheckOptions& options) {
   (void)conclude(remarks);
   if (remarks.damaged) sink.doubt("a part of the recording could not be read");
   if (remarks.outside) sink.doubt("nothing of the recording is in the time that was asked for");
-  doubt_what_is_missing(sink, pipeline.lost(), summary);
-  if (pipeline.lost().empty() && summary.recorder_lost > 0)
+  doubt_what_is_missing(sink, pipeline.losses(), summary);
+  if (pipeline.losses().events() == 0 && summary.recorder_lost > 0)
     sink.doubt(fmt::format("the recorder lost {} records", summary.recorder_lost));
   sink.summary(summary);
   return static_cast<int>(sink.health());

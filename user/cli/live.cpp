@@ -12,6 +12,7 @@
 #include <iostream>
 
 #include "user/cli/logging.h"
+#include "user/cli/loss_log.h"
 #include "user/cli/memory_share.h"
 #include "user/cli/privileges.h"
 #include "user/detect/catalogue.h"
@@ -107,7 +108,7 @@ util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
   pipeline.finish();
   end.summary = pipeline.summary();
   end.summary.connections = std::max(end.summary.connections, source_->connections_seen());
-  end.lost = pipeline.lost();
+  end.losses = pipeline.losses();
   return end;
 }
 
@@ -116,10 +117,12 @@ LiveEnd Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks, const sou
   const std::optional<util::Duration> run_for = options_.run_for;
   const Clock::time_point started = Clock::now();
   Clock::time_point trimmed = started;
+  LossLog loss_log{log::warn};
   LiveEnd end;
   while (!stop_asked() && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
     if (end.status = source_->poll(feed); !end.status) return end;
     if (hooks.looked) hooks.looked(pipeline);
+    loss_log.look(pipeline.losses(), Clock::now());
     if (hooks.goes_on && !hooks.goes_on()) break;
     if (Clock::now() - trimmed >= kTrimEach) {
       trimmed = Clock::now();
@@ -129,6 +132,7 @@ LiveEnd Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks, const sou
   }
   end.interrupted = stop_asked();
   end.status = source_->stop(feed);
+  if (options_.quiet) loss_log.finish(pipeline.losses(), Clock::now());
   return end;
 }
 

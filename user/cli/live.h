@@ -26,9 +26,9 @@ struct LiveHooks {
 // What a run came to.
 struct LiveEnd {
   core::Summary summary;
-  std::map<std::string, std::uint64_t> lost;  // events, by kind
-  bool interrupted = false;                   // by a signal
-  util::Status status = util::Done{};         // what failed on the way; what was seen until then is told
+  core::Losses losses;
+  bool interrupted = false;            // by a signal
+  util::Status status = util::Done{};  // what failed on the way; what was seen until then is told
 };
 
 // SIGINT and SIGTERM (before a screen SIGHUP, too) ask for the end; a closed pipe does so through the stream's state.

@@ -103,6 +103,11 @@ core::Summary summary_of(const core::Pipeline& pipeline, const Replay& replay, c
   core::Summary summary = pipeline.summary();
   summary.recorder_lost = replay.lost();
   summary.events_lost -= std::min(summary.events_lost, replay.lost());
+  // The reader reports what is missing in the file as events lost.
+  if (const auto ring = summary.losses.find(abi::LossWay::ring); ring != summary.losses.end()) {
+    ring->second -= std::min(ring->second, replay.lost());
+    if (ring->second == 0) summary.losses.erase(ring);
+  }
   std::uint64_t connections = 0;
   std::uint64_t lost = 0;
   for (const Run& run : recordings.runs) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "user/core/host.h"
+#include "user/core/losses.h"
 
 namespace tcpwhy::core {
 namespace {
@@ -66,7 +67,10 @@ struct Words {
                        e.socket.retransmits, e.socket.unsent(), sequences(e.socket), by(e.owner));
   }
   std::string operator()(const abi::Lost& e) const {
-    return fmt::format("{} events of kind {} were lost", e.count, e.kind);
+    if (!abi::loses_events(e.way)) return fmt::format("{} {}", e.count, loss_phrase(e.way, e.count));
+    return fmt::format("{} {} of kind {} {} lost{}", e.count, e.count == 1 ? "event" : "events", e.kind,
+                       e.count == 1 ? "was" : "were",
+                       e.way == abi::LossWay::ring ? "" : ": " + std::string{loss_reason(e.way)});
   }
   std::string operator()(const abi::ProcessState& e) const {
     std::string text =

@@ -116,7 +116,11 @@ class Fields {
     set_ms(view_.values, "window_shut_ms", e.window_shut_age);
     set("data_segments_sent", e.data_segments_sent);
   }
-  void operator()(const abi::Lost& e) { counted(e.kind, e.count); }
+  void operator()(const abi::Lost& e) {
+    counted(e.kind, e.count);
+    // Recordings made before there were ways have only the first.
+    if (e.way != abi::LossWay::ring) set("way", std::string{abi::to_string(e.way)});
+  }
   void operator()(const abi::Limited& e) { counted(e.kind, e.count); }
   void operator()(const abi::ProcessState& e) {
     set("pid", plain_pid(e.pid));

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "user/core/losses.h"
 #include "user/util/address.h"
 #include "user/util/time.h"
 
@@ -21,7 +22,7 @@ enum class Phase : std::uint8_t { open, update, closed, event };
 enum class Confidence : std::uint8_t { certain, likely, unsure };
 enum class CulpritKind : std::uint8_t { local_process, remote_host, network, local_firewall, kernel_limit, unknown };
 enum class StoryRole : std::uint8_t { root, symptom };
-// forgotten: a table had no room for what it stood on; whether the trouble lasts is unknown.
+// forgotten: tcpwhy's tables had no room for what the finding stands on; whether it still holds is unknown.
 enum class Ended : std::uint8_t { recovered, drained, reset, closed, timed_out, process_exit, trace_end, forgotten };
 enum class Direction : std::uint8_t { sent, received };
 enum class ConnectionRole : std::uint8_t { client, server, unknown };
@@ -155,10 +156,14 @@ struct Summary {
   util::BootTime started{};
   util::BootTime ended{};
   std::map<std::string, std::uint64_t> events;  // received, by kind
-  std::uint64_t events_lost = 0;
+  std::uint64_t events_lost = 0;                // of the losses those that lose events
+  LossCounts losses;
   std::uint64_t recorder_lost = 0;
   std::uint64_t connections = 0;
   std::uint64_t connections_evicted = 0;
+  std::map<std::string, std::uint64_t>
+      evictions;                                  // entries that tcpwhy's own tables gave up for want of room, by table
+  util::Duration behind{};                        // how late the latest verdict was
   std::map<std::string, std::uint64_t> findings;  // opened, by slug
   std::optional<Severity> worst;
 };

@@ -40,7 +40,7 @@ void Pipeline::feed(const abi::Event& event) {
   if (std::holds_alternative<abi::Transition>(event.body)) return;
   if (const auto* limited = std::get_if<abi::Limited>(&event.body))
     left_out_[std::string{limited->kind}] += limited->count;
-  if (const auto* lost = std::get_if<abi::Lost>(&event.body)) lost_[std::string{lost->kind}] += lost->count;
+  if (const auto* lost = std::get_if<abi::Lost>(&event.body)) losses_.add(*lost);
   if (outlets_.fact) outlets_.fact(event);
   Scene scene{facts_, book_, settings_.identity.wall};
   for (const auto& detector : detectors_) detector->on_event(event, scene);
@@ -88,9 +88,13 @@ Summary Pipeline::summary() const {
     if (count > 0) s.events[std::string{kind}] = count;
   for (const auto& [kind, count] : left_out_) s.events[kind + "_left_out"] = count;
   if (unreadable_) s.events["unreadable"] = unreadable_;
-  s.events_lost = facts_.lost_total();
+  s.events_lost = losses_.events();
+  s.losses = losses_.by_way();
   s.connections = facts_.connections_total();
   s.connections_evicted = facts_.evicted();
+  s.evictions = facts_.evictions();
+  for (const auto& [table, count] : book_.evictions()) s.evictions[table] += count;
+  s.behind = book_.behind();
   s.findings = book_.opened();
   s.worst = book_.worst();
   return s;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "user/core/book.h"
+#include "user/core/losses.h"
 
 namespace tcpwhy::core {
 
@@ -46,8 +47,8 @@ class Pipeline {
   // What the findings need to know; a live source answers, a replay ignores it.
   Wants take_wants() { return book_.take_wants(); }
   [[nodiscard]] Summary summary() const;
-  // Events that are missing in the stream, by kind: "lost" where not even that is known.
-  [[nodiscard]] const std::map<std::string, std::uint64_t>& lost() const { return lost_; }
+  // What was lost so far, in every way.
+  [[nodiscard]] const Losses& losses() const { return losses_; }
   // Events of the kernel and observations so far, each kind there is; left out by a rate limit of the kernel side, by kind.
   [[nodiscard]] std::vector<std::pair<std::string_view, std::uint64_t>> events() const;
   [[nodiscard]] const std::map<std::string, std::uint64_t>& left_out() const { return left_out_; }
@@ -67,7 +68,7 @@ class Pipeline {
   Outlets outlets_;
   std::array<std::uint64_t, abi::kEventKinds> counts_{};
   std::map<std::string, std::uint64_t> left_out_;  // by kind, by a rate limit of the kernel side
-  std::map<std::string, std::uint64_t> lost_;
+  Losses losses_;
   std::uint64_t unreadable_ = 0;
   util::BootTime started_{};
 };

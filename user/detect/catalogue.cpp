@@ -19,10 +19,11 @@ constexpr Causes kAcceptQueue = {"not-accepting", "too-slow", "backlog-too-small
 constexpr Causes kUnacked = {"accept-queue-full", "dropped-locally", "unreachable",
                              "peer-gone",         "path-lost",       "unknown"};
 constexpr Causes kZeroWindow = {"peer-not-reading", "peer-slow"};
-constexpr Causes kUnread = {"never-accepted", "process-stopped", "process-blocked", "process-busy", "forgotten-fd"};
+constexpr Causes kUnread = {"never-accepted", "process-stopped", "process-blocked",
+                            "process-busy",   "forgotten-fd",    "unknown"};
 constexpr Causes kAwaitingReply = {"peer-silent", "peer-busy"};
 constexpr Causes kClosing = {"peer-not-reading", "peer-gone", "path-lost", "unknown"};
-constexpr Causes kCloseWait = {"process-stopped", "process-blocked", "process-busy", "forgotten-fd"};
+constexpr Causes kCloseWait = {"process-stopped", "process-blocked", "process-busy", "forgotten-fd", "unknown"};
 constexpr Causes kHalfOpen = {"no-keepalive"};
 constexpr Causes kMemory = {"tcp-mem", "orphans", "rcvbuf-overrun"};
 constexpr Causes kReset = {

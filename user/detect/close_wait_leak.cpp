@@ -2,6 +2,7 @@
 // close-wait-leak: the peer has closed, and the local process keeps its end open.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 
@@ -16,6 +17,7 @@ using core::Severity;
 
 constexpr std::uint32_t kMany = 10;
 constexpr auto kGrowth = 3min;
+constexpr auto kReadsNow = 10s;
 
 class CloseWaitLeak final : public SilentDetector {
  public:
@@ -35,17 +37,18 @@ class CloseWaitLeak final : public SilentDetector {
     const std::uint32_t before = held == held_.end() ? 0 : held->second.three_minutes_ago(scene.now());
     const bool grows = before > 0 && count > before;
     v.severity = pid != 0 && (count >= kMany || grows) ? Severity::warning : Severity::info;
-    const Mood mood = pid != 0 ? mood_lately(pid, scene.now() - c.since, scene) : Mood::unknown;
-    if (pid != 0 && mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final) return std::nullopt;
-    v.cause = cause_of(mood);
-    v.confidence = pid == 0 || mood == Mood::unknown ? core::Confidence::unsure
-                   : mood == Mood::stopped           ? core::Confidence::certain
-                                                     : core::Confidence::likely;
+    // To read the end of file moves copied_seq, too: what a walk saw read long ago may have been this FIN.
+    const util::Duration silent_for = std::min<util::Duration>(scene.now() - c.since, kReadsNow);
+    const ProcessActivity activity = pid != 0 ? activity_lately(pid, silent_for, scene) : ProcessActivity::unknown;
+    if (pid != 0 && activity == ProcessActivity::unknown && scene.now() - c.raised < kObserveFor && !scene.final)
+      return std::nullopt;
+    v.cause = cause_of(activity);
+    v.confidence = confidence_of(activity);
     v.evidence.set("held", count);
     v.evidence.set("grew_by", static_cast<std::int64_t>(count) - first_of(pid));
     v.evidence.set("waiting_ms", util::to_ms(scene.now() - *keeper->silence.close_wait));
     v.evidence.set("unread_bytes", outstanding_of(keeper->socket).unread);
-    if (pid != 0) add_process(v.evidence, pid, scene.facts);
+    if (pid != 0) add_activity(v.evidence, pid, activity, silent_for, scene);
     return v;
   }
 
@@ -54,7 +57,7 @@ class CloseWaitLeak final : public SilentDetector {
     core::Words& w = f.words;
     w.summary = fmt::format("{} keeps {} in CLOSE_WAIT: the peer has closed, and it does not.", who,
                             count_words(f.count, "connection", "connections"));
-    w.cause = mood_words(f);
+    w.cause = activity_words(f);
     w.effect = "each holds a descriptor and its buffers until the process closes it or ends";
     const std::int64_t grew = f.evidence.number("grew_by");
     w.evidence = fmt::format("the oldest for {}{}", util::human(f.duration),
@@ -62,8 +65,11 @@ class CloseWaitLeak final : public SilentDetector {
     if (f.evidence.has("open_fds"))
       w.evidence +=
           fmt::format(", {} descriptors of {} in use", f.evidence.number("open_fds"), f.evidence.number("fd_limit"));
-    w.advice = {fmt::format("find the path in {} that handles a request and does not close (errors, time-outs)", who),
-                fmt::format("ss -tnp state close-wait shows them; restarting {} frees them", who)};
+    w.advice = {};
+    if (f.cause == "unknown") w.advice.push_back(unknown_activity_advice(f));
+    w.advice.push_back(
+        fmt::format("find the path in {} that handles a request and does not close (errors, time-outs)", who));
+    w.advice.push_back(fmt::format("ss -tnp state close-wait shows them; restarting {} frees them", who));
   }
 
  protected:

@@ -15,14 +15,27 @@ using namespace std::chrono_literals;
 
 // An observation that is older says how the process was, not how it is.
 constexpr auto kFresh = 900ms;
-// Of one CPU, between two observations: a loop that never comes to an end, and not one that works for its living.
-constexpr auto kSameSweep = 300ms;
-// Who has read nothing for longer may still be alive, but one must look what it does.
+// The walk that notices a read comes up to one interval after it; that interval at the least.
+constexpr auto kNoticed = 300ms;
+// A process that read from another socket within this time does so now.
 constexpr auto kLately = 1500ms;
 // It has much to catch up with when it goes on.
-constexpr auto kComesRound = 5s;
-constexpr std::size_t kMostMoods = 1024;
+constexpr auto kCatchesUp = 5s;
+constexpr std::size_t kMostHeldUp = 1024;
+// Of one CPU, between two observations: a loop that never comes to an end, and not one that works for its living.
 constexpr double kBusyShare = 0.5;
+
+// How long ago the process read from another socket than the one that has been silent for so long, where a walk proves
+// that it did. Only reads after the silence began are of another socket for certain: of the silent one nothing was read
+// since, but the walk that noticed its last bytes being read may have come up to an interval later.
+std::optional<util::Duration> other_read(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) {
+  const abi::ProcessState* state = scene.facts.process(pid);
+  const std::optional<util::BootTime> observed = scene.facts.process_observed(pid);
+  if (!state || !observed || !state->read_age) return std::nullopt;
+  const util::Duration age = *state->read_age + (scene.now() - *observed);
+  const util::Duration noticed = std::max<util::Duration>(kNoticed, scene.facts.sweep_interval(core::host_of_pid(pid)));
+  return age + noticed < silent_for ? std::optional{age} : std::nullopt;
+}
 
 }  // namespace
 
@@ -79,59 +92,94 @@ core::Ended how_ended(const core::Connection& c, const abi::StateChange& change)
 
 bool is_stopped(const abi::ProcessState& state) { return state.state == 'T' || state.state == 't'; }
 
-Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) {
+ProcessActivity activity_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) {
+  using enum ProcessActivity;
   const std::optional<util::BootTime> observed = scene.facts.process_observed(pid);
   if (!observed || scene.now() - *observed > kFresh) scene.book.observe(pid);
   const abi::ProcessState* state = observed ? scene.facts.process(pid) : nullptr;
-  if (!state || state->state == '?') return Mood::unknown;
-  if (is_stopped(*state)) return Mood::stopped;
-  if (state->state == 'D') return Mood::blocked;
-  // It reads elsewhere: this descriptor is the one that it forgot. The sweep that found it silent may be the one that
-  // noticed the last of what it read before.
+  if (!state || state->state == '?') return unknown;
+  if (is_stopped(*state)) return stopped;
+  if (state->state == 'D') return blocked;
+  const std::optional<util::Duration> read = other_read(pid, silent_for, scene);
   const util::Duration lately =
       std::max<util::Duration>(kLately, 2 * scene.facts.sweep_interval(core::host_of_pid(pid)));
-  if (state->read_age && *state->read_age + kSameSweep < silent_for && *state->read_age < lately) return Mood::alive;
+  if (read && *state->read_age < lately) return reads_elsewhere;
   const std::optional<double> share = scene.facts.cpu_share(pid);
-  if (!share) return Mood::unknown;
-  if (*share >= kBusyShare) return Mood::busy;
-  if (!state->polling) return Mood::unknown;
-  return *state->polling > 0 ? Mood::alive : Mood::blocked;
+  if (!share) return unknown;
+  if (*share >= kBusyShare) return busy;
+  if (state->polling && *state->polling == 0) return blocked;
+  if (read) return reads_elsewhere;
+  return state->polling ? waiting : unknown;
 }
 
-Mood SilentDetector::mood_lately(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) const {
-  const Mood mood = mood_of(pid, silent_for, scene);
-  if (mood == Mood::stopped || mood == Mood::busy || mood == Mood::blocked) {
-    if (not_alive_.size() >= kMostMoods) not_alive_.clear();
-    not_alive_[pid] = {mood, scene.now()};
-  } else if (const auto it = not_alive_.find(pid); mood == Mood::alive && it != not_alive_.end()) {
-    if (scene.now() - it->second.second < kComesRound) return it->second.first;
-    not_alive_.erase(it);
+ProcessActivity SilentDetector::activity_lately(std::uint32_t pid, util::Duration silent_for,
+                                                const core::Scene& scene) const {
+  using enum ProcessActivity;
+  const ProcessActivity activity = activity_of(pid, silent_for, scene);
+  if (activity == stopped || activity == busy || activity == blocked) {
+    if (held_up_.size() >= kMostHeldUp) held_up_.clear();
+    held_up_[pid] = {activity, scene.now()};
+  } else if (const auto it = held_up_.find(pid); activity != unknown && it != held_up_.end()) {
+    if (scene.now() - it->second.second < kCatchesUp) return it->second.first;
+    held_up_.erase(it);
   }
-  return mood;
+  return activity;
 }
 
-std::string_view cause_of(Mood mood) {
-  switch (mood) {
-    case Mood::stopped:
+std::string_view cause_of(ProcessActivity activity) {
+  switch (activity) {
+    case ProcessActivity::stopped:
       return "process-stopped";
-    case Mood::busy:
+    case ProcessActivity::busy:
       return "process-busy";
-    case Mood::blocked:
+    case ProcessActivity::blocked:
       return "process-blocked";
-    case Mood::alive:
-    case Mood::unknown:
+    case ProcessActivity::reads_elsewhere:
+      return "forgotten-fd";
+    case ProcessActivity::waiting:
+    case ProcessActivity::unknown:
       break;
   }
-  return "forgotten-fd";
+  return "unknown";
 }
 
-std::string mood_words(const core::Finding& f) {
+core::Confidence confidence_of(ProcessActivity activity) {
+  if (activity == ProcessActivity::stopped) return core::Confidence::certain;
+  return activity == ProcessActivity::unknown ? core::Confidence::unsure : core::Confidence::likely;
+}
+
+void add_activity(core::Evidence& evidence, std::uint32_t pid, ProcessActivity activity, util::Duration silent_for,
+                  const core::Scene& scene) {
+  add_process(evidence, pid, scene.facts);
+  if (activity == ProcessActivity::waiting) evidence.set("waits_for_sockets", true);
+  if (activity != ProcessActivity::reads_elsewhere) return;
+  if (const auto read = other_read(pid, silent_for, scene)) evidence.set("other_read_ms", util::to_ms(*read));
+}
+
+std::string activity_words(const core::Finding& f) {
   const std::string who = f.culprit.process ? core::name_of(*f.culprit.process) : "the process";
   if (f.cause == "process-stopped") return who + " is stopped (SIGSTOP or a debugger)";
   if (f.cause == "process-busy") return who + " computes all the time and reads from no socket";
   if (f.cause == "process-blocked") return fmt::format("{} is {}", who, f.evidence.text("process_state"));
-  if (f.confidence == core::Confidence::unsure) return "how the process does could not be observed";
-  return who + " is alive and waits for or reads from other sockets, but not from this";
+  if (f.cause == "forgotten-fd") return who + " is alive and waits for or reads from other sockets, but not from this";
+  if (!f.culprit.process) return "unknown: no process is known to hold the socket";
+  if (!f.evidence.has("process_state")) return fmt::format("unknown: {} could not be observed", who);
+  if (!f.evidence.flag("waits_for_sockets"))
+    return fmt::format("unknown: {} was observed as {}, but not what it waits for", who,
+                       f.evidence.text("process_state"));
+  return fmt::format(
+      "unknown: {} is {} and waits for sockets; it is not stopped and does not compute, and no read from another "
+      "socket was observed since",
+      who, f.evidence.text("process_state"));
+}
+
+std::string unknown_activity_advice(const core::Finding& f) {
+  if (!f.culprit.process) return "find the process that holds the socket: ss -tnpe";
+  const std::uint32_t pid = core::plain_pid(f.culprit.process->pid);
+  return fmt::format(
+      "check whether {} still asks for this socket (strace slows it while it runs): "
+      "timeout 5 strace -f -p {} -e trace=epoll_ctl,epoll_wait,poll,ppoll,read,recvfrom",
+      core::name_of(*f.culprit.process), pid);
 }
 
 core::Culprit blame_peer(const core::Connection& c, const core::Scene& scene) {

@@ -12,15 +12,17 @@
 namespace tcpwhy::detect {
 
 // What a process does, from the observations of it.
-enum class Mood : std::uint8_t {
-  unknown,  // not observed (yet), or not to be had
-  stopped,  // by a signal or a debugger
-  busy,     // it computes, and has read nothing from any socket
-  blocked,  // it sleeps, and nobody in it waits for a socket
-  alive,    // it waits for sockets, or reads from others
+enum class ProcessActivity : std::uint8_t {
+  unknown,          // not observed (yet), or not to be had
+  stopped,          // by a signal or a debugger
+  busy,             // it computes, and has read nothing from any socket
+  blocked,          // it sleeps, and no thread of it waits for a socket
+  waiting,          // it waits for sockets; nothing proves that it read from one
+  reads_elsewhere,  // it read from another socket since this one fell silent
 };
-// Asks for an observation where there is none, or where it is older than `fresh`.
-Mood mood_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene);
+// Asks for an observation where there is none, or where it is older than kFresh.
+ProcessActivity activity_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene);
+
 class SilentDetector : public core::Detector {
  public:
   SilentDetector(std::string_view slug, util::Duration otherwise, const Thresholds& thresholds)
@@ -45,8 +47,9 @@ class SilentDetector : public core::Detector {
   }
   // Before the connections of the host that was swept are looked at, once each sweep.
   virtual void begin_sweep(core::Scene&) {}
-  // mood_of(), but one that has only just come round is not taken for one that was alive all the time.
-  [[nodiscard]] Mood mood_lately(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) const;
+  // activity_of(), but a process that was stopped, busy or blocked a moment ago counts as that still.
+  [[nodiscard]] ProcessActivity activity_lately(std::uint32_t pid, util::Duration silent_for,
+                                                const core::Scene& scene) const;
   [[nodiscard]] util::Duration threshold(const core::Connection& connection) const;
   [[nodiscard]] util::Duration threshold() const { return thresholds_.of(slug_, otherwise_); }
 
@@ -57,7 +60,8 @@ class SilentDetector : public core::Detector {
   std::string_view slug_;
   util::Duration otherwise_;
   Thresholds thresholds_;
-  mutable std::map<std::uint32_t, std::pair<Mood, util::BootTime>> not_alive_;  // by process: how, and seen when last
+  // By process: why it could not read, and when that was observed last.
+  mutable std::map<std::uint32_t, std::pair<ProcessActivity, util::BootTime>> held_up_;
 };
 
 // How a connection ended that was silent.
@@ -65,9 +69,16 @@ core::Ended how_ended(const core::Connection& connection, const abi::StateChange
 
 // By a signal or a debugger.
 bool is_stopped(const abi::ProcessState& state);
-// "process-stopped", "process-blocked", "process-busy", "forgotten-fd".
-std::string_view cause_of(Mood mood);
-std::string mood_words(const core::Finding& finding);
+// "process-stopped", "process-blocked", "process-busy", "forgotten-fd", "unknown".
+std::string_view cause_of(ProcessActivity activity);
+// Certain only where the kernel said so; unsure where the process was not observed.
+core::Confidence confidence_of(ProcessActivity activity);
+// What the process was observed to do: process_state and its like, `waits_for_sockets` and `other_read_ms`.
+void add_activity(core::Evidence& evidence, std::uint32_t pid, ProcessActivity activity, util::Duration silent_for,
+                  const core::Scene& scene);
+// Why it does not read, for one of those causes, and what to do where the cause is unknown.
+std::string activity_words(const core::Finding& finding);
+std::string unknown_activity_advice(const core::Finding& finding);
 
 // The process at fault for what the other end does not do: of the other end where it is here (its listener's where nobody
 // has accepted it), else the remote host.

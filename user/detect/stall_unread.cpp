@@ -34,28 +34,29 @@ class StallUnread final : public SilentDetector {
     const core::Culprit culprit = culprit_of(*reader, scene);
     const bool never_accepted = reader->in_accept_queue();
     const bool much = core::much_unread(s);
-    const Mood mood = culprit.process ? mood_lately(culprit.process->pid, scene.now() - c.since, scene) : Mood::unknown;
+    const util::Duration silent_for = scene.now() - c.since;
+    const ProcessActivity activity =
+        culprit.process ? activity_lately(culprit.process->pid, silent_for, scene) : ProcessActivity::unknown;
     const bool asking =
-        culprit.process && mood == Mood::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
+        culprit.process && activity == ProcessActivity::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
     if (asking && !never_accepted) return std::nullopt;
     // Asleep it may be by design: a little waits for it, and it will come.
-    if (!much && !never_accepted && mood != Mood::stopped && mood != Mood::busy) return std::nullopt;
+    const bool cannot_read = activity == ProcessActivity::stopped || activity == ProcessActivity::busy;
+    if (!much && !never_accepted && !cannot_read) return std::nullopt;
     core::Verdict v;
     v.service = core::service_endpoint(*reader);
     v.listener = reader->listener;
     v.culprit = culprit;
-    v.cause = never_accepted ? "never-accepted" : cause_of(mood);
+    v.cause = never_accepted ? "never-accepted" : cause_of(activity);
     v.severity = core::own_window_is_shut(s) && much ? Severity::critical : Severity::warning;
-    v.confidence = never_accepted || mood == Mood::stopped ? core::Confidence::certain
-                   : mood == Mood::unknown                 ? core::Confidence::unsure
-                                                           : core::Confidence::likely;
+    v.confidence = never_accepted ? core::Confidence::certain : confidence_of(activity);
     v.evidence.set("unread_bytes", core::unread_data(s));
-    v.evidence.set("last_read_ms", util::to_ms(scene.now() - c.since));
+    v.evidence.set("last_read_ms", util::to_ms(silent_for));
     v.evidence.set("window_bytes", s.rcv_wnd);
     if (const core::Listener* l = scene.facts.listener(reader->listener); l && never_accepted)
       add_queue(v.evidence, *l, scene.facts);
     else if (culprit.process)
-      add_process(v.evidence, culprit.process->pid, scene.facts);
+      add_activity(v.evidence, culprit.process->pid, activity, silent_for, scene);
     if (reader->before_trace) v.evidence.set("history", "began before the trace");
     return v;
   }
@@ -71,7 +72,7 @@ class StallUnread final : public SilentDetector {
                     : fmt::format("{} {}has not read {} from {} for {} or more.", who,
                                   f.cause == "process-stopped" ? "is stopped and " : "", bytes, remote_words(f), age);
     w.summary += more_like_this(f);
-    w.cause = f.cause == "never-accepted" ? who + " accepts nothing: its accept loop does not run" : mood_words(f);
+    w.cause = f.cause == "never-accepted" ? who + " accepts nothing: its accept loop does not run" : activity_words(f);
     w.effect = f.severity == Severity::critical ? "the window is shut: whoever sends to it can send nothing more"
                                                 : "whoever sent it waits for an answer";
     w.evidence = fmt::format("{} unread, window {}", bytes,
@@ -104,7 +105,7 @@ class StallUnread final : public SilentDetector {
       // Two observations tell how much it computes: the first is asked for before the threshold.
       const bool long_enough = scene.now() - *c->silence.unread >= threshold(*c) / 2;
       const bool telling = core::much_unread(c->socket) || c->in_accept_queue() || waiting_[pid] >= kSeveral;
-      if (long_enough && telling) (void)mood_of(pid, scene.now() - *c->silence.unread, scene);
+      if (long_enough && telling) (void)activity_of(pid, scene.now() - *c->silence.unread, scene);
       // A little on one connection is ordinary, unless its process is stopped: worth a look now and then.
       const auto observed = scene.facts.process_observed(pid);
       if (long_enough && !telling && (!observed || scene.now() - *observed > kNowAndThen)) scene.book.observe(pid);
@@ -123,7 +124,8 @@ class StallUnread final : public SilentDetector {
 
   static std::string advice_of(const core::Finding& f, const std::string& who) {
     // Nothing is left that could be continued or profiled.
-    if (f.phase == core::Phase::closed && f.owner && f.owner->exit && f.cause != "forgotten-fd") {
+    if (f.phase == core::Phase::closed && f.owner && f.owner->exit && f.cause != "forgotten-fd" &&
+        f.cause != "unknown") {
       const std::string ended = exit_advice(*f.owner->exit, who, false);
       return f.cause == "process-stopped" ? fmt::format("find out who had stopped {}; {}", who, ended) : ended;
     }
@@ -134,6 +136,7 @@ class StallUnread final : public SilentDetector {
     if (f.cause == "forgotten-fd")
       return fmt::format("{} forgot this descriptor, or is slow by design: does it still ask its event loop for it?",
                          who);
+    if (f.cause == "unknown") return unknown_activity_advice(f);
     return fmt::format("find what blocks {}: its stack (/proc/PID/stack), its locks, its thread pool", who);
   }
 

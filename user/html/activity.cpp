@@ -34,7 +34,8 @@ std::optional<Count> counted(const abi::Event& event) {
   if (const auto* e = std::get_if<abi::StateChange>(&event.body)) return begun(e->from, e->to);
   const std::size_t series = series_of(abi::name_of(event));
   if (series == Activity::kSeries.size()) return std::nullopt;
-  if (const auto* e = std::get_if<abi::Lost>(&event.body)) return Count{series, e->count};
+  if (const auto* e = std::get_if<abi::Lost>(&event.body))
+    return Count{series, abi::loses_events(e->way) ? e->count : 0};
   return Count{series};
 }
 

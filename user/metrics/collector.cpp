@@ -21,20 +21,25 @@ void Collector::watch(core::Outlets& outlets) {
 void Collector::add_events(Snapshot& snapshot, const core::Pipeline& pipeline) const {
   const auto kinds = pipeline.events();
   for (const auto& [kind, count] : kinds) snapshot.add(Id::events, {std::string{kind}}, count);
-  std::map<std::string, std::uint64_t> lost = events_.lost();
+  std::map<std::string, std::uint64_t> lost = pipeline.losses().events_by_kind();
   for (const auto& [kind, count] : kinds) lost.try_emplace(std::string{kind}, 0);
   for (const auto& [kind, count] : lost) snapshot.add(Id::events_lost, {kind}, count);
   std::map<std::string, std::uint64_t> left_out = pipeline.left_out();
   left_out.try_emplace("drop", 0);
   for (const auto& [kind, count] : left_out) snapshot.add(Id::events_left_out, {kind}, count);
   snapshot.add(Id::events_unreadable, pipeline.unreadable());
+  const core::LossCounts losses = pipeline.losses().by_way();
+  for (std::size_t i = 0; i < abi::kLossWays; ++i) {
+    const auto way = static_cast<abi::LossWay>(i);
+    const auto count = losses.find(way);
+    snapshot.add(Id::losses, {std::string{abi::to_string(way)}}, count == losses.end() ? 0 : count->second);
+  }
 }
 
 Snapshot Collector::take(const core::Pipeline& pipeline, const RunFigures& figures) {
   findings_.on(pipeline.open_findings());
-  std::unordered_map<std::uint64_t, core::Listener> listeners;
-  pipeline.facts().listeners().for_each(
-      [&](const core::Listener& l) { listeners.emplace(static_cast<std::uint64_t>(l.id), l); });
+  std::vector<const core::Listener*> listeners;
+  pipeline.facts().listeners().for_each([&](const core::Listener& l) { listeners.push_back(&l); });
   listeners_.look(listeners);
 
   Snapshot s;
@@ -45,6 +50,9 @@ Snapshot Collector::take(const core::Pipeline& pipeline, const RunFigures& figur
   s.add(Id::connections_tracked, std::uint64_t{pipeline.facts().connections_tracked()});
   s.add(Id::connections_tracked_limit, figures.most_connections);
   s.add(Id::connections_evicted, pipeline.facts().evicted());
+  const core::Summary summary = pipeline.summary();
+  for (const auto& [table, count] : summary.evictions) s.add(Id::evictions, {table}, count);
+  s.add(Id::behind, std::chrono::duration<double>{summary.behind}.count());
   s.add(Id::sweeps, figures.sweeps);
   s.add(Id::sweep_cpu, {"walk"}, figures.sweep_walk_s);
   s.add(Id::sweep_cpu, {"tracked"}, figures.sweep_tracked_s);

@@ -21,14 +21,12 @@ class EventCounts {
   // Each event that detectors see, in the order of the stream.
   void on(const abi::Event& event);
   void add_to(Snapshot& snapshot) const;
-  [[nodiscard]] const std::map<std::string, std::uint64_t>& lost() const { return lost_; }  // by kind
 
  private:
   void on(const abi::Retransmit& e);
   void on(const abi::SynAckRetransmit& e) { synacks_[e.by_timer ? 0 : 1] += 1; }
   void on(const abi::ResetSent& e);
   void on(const abi::ResetReceived& e);
-  void on(const abi::Lost& e) { lost_[std::string{e.kind}] += e.count; }
   void on(const abi::Tick&);
   template <typename Other>
   void on(const Other&) {}
@@ -42,7 +40,6 @@ class EventCounts {
   // So one is taken as received when a whole tick has passed without the other.
   std::multiset<abi::SocketId> perhaps_received_;
   std::multiset<abi::SocketId> perhaps_before_;  // those of the tick before
-  std::map<std::string, std::uint64_t> lost_;
 };
 
 }  // namespace tcpwhy::metrics

@@ -21,6 +21,7 @@ std::string word(Severity severity) { return std::string{core::to_string(severit
 FindingCounts::FindingCounts() {
   for (const detect::CatalogueRow& row : detect::catalogue()) {
     const std::string slug{row.slug};
+    forgotten_[slug] = 0;
     std::vector<std::string> causes{row.causes.begin(), row.causes.end()};
     causes.emplace_back("unknown");
     for (const std::string& cause : causes) {
@@ -53,6 +54,7 @@ void FindingCounts::on(const core::Finding& f) {
     known.severity = f.severity;
   }
   grown(known, f.slug, f.cause, f.count_total);
+  if (f.ended == core::Ended::forgotten) forgotten_[slug] += 1;
   if (f.phase == core::Phase::closed) known_.erase(it);
 }
 
@@ -86,6 +88,7 @@ void FindingCounts::add_to(Snapshot& snapshot) const {
     snapshot.add(Id::findings_open, {key.finding, key.cause, word(key.severity)}, row.findings);
   for (const auto& [key, row] : open_)
     snapshot.add(Id::findings_open_cases, {key.finding, key.cause, word(key.severity)}, row.cases);
+  for (const auto& [slug, count] : forgotten_) snapshot.add(Id::findings_forgotten, {slug}, count);
 }
 
 }  // namespace tcpwhy::metrics

@@ -48,6 +48,7 @@ class FindingCounts {
   std::map<Key, std::uint64_t> opened_;
   std::map<std::pair<std::string, core::Severity>, std::uint64_t> escalated_;
   std::map<std::pair<std::string, std::string>, std::uint64_t> cases_;
+  std::map<std::string, std::uint64_t> forgotten_;
   std::map<Key, Open> open_;              // a row that was there once stays, as 0
   std::map<std::uint64_t, Known> known_;  // by id: the open ones, and events of the last minute
 };

@@ -13,7 +13,10 @@ constexpr Labels kListener = {"listener", "netns"};
 constexpr Labels kDirection = {"direction"};
 constexpr Labels kRetransmit = {"type"};
 constexpr Labels kTrigger = {"trigger"};
+constexpr Labels kSlug = {"finding"};
 constexpr Labels kKind = {"kind"};
+constexpr Labels kWay = {"way"};
+constexpr Labels kTableName = {"table"};
 constexpr Labels kPart = {"part"};
 constexpr Labels kVersion = {"version", "commit"};
 
@@ -28,6 +31,8 @@ constexpr Metric kTable[] = {
      "Findings that are open now, with the severity that they have."},
     {"tcpwhy_findings_open_cases", Type::gauge, "", kFinding,
      "Connections, or listeners, or the host, that open findings are about now."},
+    {"tcpwhy_findings_forgotten", Type::counter, "", kSlug,
+     "Findings closed because tcpwhy's tables had no room for what they stand on; whether they still hold is unknown."},
     {"tcpwhy_accept_queue_depth", Type::gauge, "", kListener,
      "Connections that wait to be accepted, when the listener was last looked at."},
     {"tcpwhy_accept_queue_limit", Type::gauge, "", kListener,
@@ -50,10 +55,12 @@ constexpr Metric kTable[] = {
     {"tcpwhy_synack_retransmits", Type::counter, "", kTrigger, "SYN-ACKs sent again."},
     {"tcpwhy_events", Type::counter, "", kKind, "Records read, by kind."},
     {"tcpwhy_events_lost", Type::counter, "", kKind,
-     "Records that the kernel could not hand over: the buffer was full."},
+     "Events missing in the stream: the ring buffer was full, or the program was already running on that CPU."},
     {"tcpwhy_events_left_out", Type::counter, "", kKind,
      "Events that the kernel side counted and did not tell one by one, for there were too many."},
     {"tcpwhy_events_unreadable", Type::counter, "", {}, "Records that could not be decoded."},
+    {"tcpwhy_losses", Type::counter, "", kWay,
+     "Everything that was lost, by way: events, failed looks, sockets not swept, questions not answered."},
     {"tcpwhy_connections_tracked",
      Type::gauge,
      "",
@@ -61,6 +68,12 @@ constexpr Metric kTable[] = {
      "Connections in the table: those that are, or were, in trouble or silent; not all that the host has."},
     {"tcpwhy_connections_tracked_limit", Type::gauge, "", {}, "Most that the table holds (--max-connections)."},
     {"tcpwhy_connections_evicted", Type::counter, "", {}, "Connections forgotten because the table was full."},
+    {"tcpwhy_evictions", Type::counter, "", kTableName, "Entries that tcpwhy's own tables gave up for want of room."},
+    {"tcpwhy_behind_seconds",
+     Type::gauge,
+     "seconds",
+     {},
+     "How late verdicts are: more cases were due than are judged in one tick."},
     {"tcpwhy_sweeps", Type::counter, "", {}, "Sweeps over the host's sockets."},
     {"tcpwhy_sweep_cpu_seconds", Type::counter, "seconds", kPart, "CPU time that looking at sockets took."},
     {"tcpwhy_sweep_interval_seconds",

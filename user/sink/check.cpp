@@ -28,6 +28,9 @@ constexpr util::Duration kWithoutDate = std::chrono::hours{12};  // longer ago, 
 // A cause is judged again until it is known; its symptoms follow it.
 constexpr util::Duration kSettles = std::chrono::seconds{2};
 
+// Transitions of healthy life: no detector looks at them.
+constexpr std::string_view kOrdinary = "transition";
+
 std::size_t index(Severity severity) { return static_cast<std::size_t>(severity); }
 
 // One line that a plugin may print: a "|" would begin performance data.
@@ -170,7 +173,7 @@ std::string CheckSink::lines(const Listed& listed, const core::Summary& summary)
   return text;
 }
 
-// ", since 12:09:54", ", at 12:09:54", ", 12:09:54 to 12:09:59", "..., recovered after 4.6 s; while it lasted"
+// ", since 12:09:54", ", since 12:09:54; no longer observed after 3 s: ...; while it was observed", ", at 12:09:54", ", 12:09:54 to 12:09:59", "..., recovered after 4.6 s; while it lasted"
 std::string CheckSink::when(const core::Finding& finding, util::BootTime end) const {
   const auto clock = [&](util::BootTime time) {
     return end - time < kWithoutDate ? util::clock_time(time, run_.wall).substr(0, 8) : util::rfc3339(time, run_.wall);
@@ -179,6 +182,7 @@ std::string CheckSink::when(const core::Finding& finding, util::BootTime end) co
   if (is_over(finding))
     return fmt::format(", {} to {}, {}; while it lasted", since, clock(finding.since + finding.duration),
                        end_of(finding));
+  if (is_forgotten(finding)) return fmt::format(", since {}; {}; while it was observed", since, end_of(finding));
   if (!is_event(finding)) return ", since " + since;
   const std::string last = clock(finding.time);
   return finding.count_total <= 1 || since == last ? ", at " + last : fmt::format(", {} to {}", since, last);
@@ -227,6 +231,24 @@ void CheckSink::write_json(const core::Summary& summary, const std::string& head
   verdict["missing"] = style_.missing;
   verdict["text"] = headline;
   out_ << verdict.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << '\n' << std::flush;
+}
+
+std::vector<std::string> doubts_of(const core::Losses& losses) {
+  std::vector<std::string> doubts;
+  std::uint64_t events = 0;
+  std::string kinds;
+  for (const auto& [kind, count] : losses.events_by_kind()) {
+    if (kind == kOrdinary || count == 0) continue;
+    events += count;
+    if (kind != "lost") kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", kind, count);
+  }
+  if (events > 0)
+    doubts.push_back(fmt::format("{} event{} lost{}", events, events == 1 ? " was" : "s were",
+                                 kinds.empty() ? "" : " (" + kinds + ")"));
+  for (const auto& [way, count] : losses.by_way())
+    if (!abi::loses_events(way) && core::may_hide_a_finding(way))
+      doubts.push_back(fmt::format("{} {} ({})", count, core::loss_phrase(way, count), core::loss_reason(way)));
+  return doubts;
 }
 
 std::string could_not_check(bool json, const std::string& why) {

@@ -34,7 +34,7 @@ class CheckSink : public Sink {
   void event(const core::EventView&) override {}
   void summary(const core::Summary& summary) override;
 
-  // What may have hidden a finding: "120 events were lost (state 100, retransmit 20)". Before summary().
+  // What may have hidden a finding, a phrase (doubts_of). Before summary().
   void doubt(std::string why) { doubts_.push_back(std::move(why)); }
   // Whether nothing that may still come changes the verdict: a critical finding is there, and had the time to get its
   // cause and its story.
@@ -59,6 +59,10 @@ class CheckSink : public Sink {
   std::optional<util::BootTime> critical_since_;
   bool decided_ = false;
 };
+
+// What of the losses may have hidden a finding, a phrase each: "120 events were lost (state 100, retransmit 20)",
+// "12 sockets in trouble were not swept (the table of tracked sockets is full)". Lost transitions of healthy life hide none.
+std::vector<std::string> doubts_of(const core::Losses& losses);
 
 // Where nothing could be watched or read at all: the same forms, UNKNOWN, with the one reason.
 std::string could_not_check(bool json, const std::string& why);

@@ -5,16 +5,23 @@
 
 #include <algorithm>
 
+#include "user/core/host.h"
+#include "user/sink/words.h"
+
 namespace tcpwhy::sink {
 namespace {
 
-// Printed within one window: with one culprit in common, and at all.
+// Printed within one window: with one process at fault, and at all. Of the processes of one program one has its findings
+// printed: a block is eight lines, and a program may have a thousand workers.
+constexpr std::size_t kOfOneProgram = 1;
 constexpr std::size_t kOfOneCulprit = 4;
 constexpr std::size_t kOfOneKind = 12;
 // A burst is counted for this long before its line is printed.
 constexpr util::Duration kSettles = std::chrono::seconds{1};
 // Findings that happened in an instant never close: the oldest are forgotten instead.
 constexpr std::size_t kMostFollowed = 65536;
+// So many processes are named in a line.
+constexpr std::size_t kFewPids = 3;
 
 std::string what_of(const core::Finding& f) { return fmt::format("{} {}", f.slug, f.cause); }
 
@@ -22,10 +29,18 @@ std::string kind_key(const core::Finding& f) {
   return fmt::format("{} {}", what_of(f), core::to_string(f.culprit.kind));
 }
 
+std::string process_key(const core::Process& process) {
+  return fmt::format("{}@{}", process.pid, process.start.time_since_epoch().count());
+}
+
+std::string program_key(const core::Finding& f) {
+  return fmt::format("{} of {} {}", kind_key(f), f.culprit.process->host, f.culprit.process->comm);
+}
+
 std::string culprit_key(const core::Finding& f) {
   std::string key = kind_key(f) + " by";
   if (f.culprit.process) {
-    key += fmt::format(" {}@{}", f.culprit.process->pid, f.culprit.process->start.time_since_epoch().count());
+    key += ' ' + process_key(*f.culprit.process);
   } else if (f.culprit.remote) {
     key += ' ' + util::to_string(f.culprit.remote->addr);
   }
@@ -59,18 +74,54 @@ std::string ports_words(const std::set<util::Endpoint>& services) {
   return every_one ? fmt::format(", ports {} to {}", low, high) : fmt::format(", ports between {} and {}", low, high);
 }
 
+// "findings"; of several processes of one program "processes of worker", "processes of worker (pids 12, 13)", "findings of 3
+// processes of worker".
+std::string processes_words(const std::string& program, std::size_t processes, const std::set<std::uint32_t>& pids,
+                            std::uint64_t findings) {
+  std::string text = processes == findings ? std::string{} : fmt::format("finding{}", findings == 1 ? "" : "s");
+  if (program.empty()) {
+    return text;
+  }
+  if (processes != findings) {
+    text += fmt::format(" of {} ", processes);
+  }
+  text += fmt::format("process{} of {}", processes == 1 ? "" : "es", program);
+  if (processes <= kFewPids && pids.size() == processes) {
+    text += fmt::format(" (pid{} {})", processes == 1 ? "" : "s", fmt::join(pids, ", "));
+  }
+  return text;
+}
+
 }  // namespace
 
 bool Flood::takes(const core::Finding& finding) {
-  Group* group = &groups_[culprit_key(finding)];
-  if (!floods(*group, kOfOneCulprit, finding.time)) {
-    group = &groups_[kind_key(finding)];
-    if (!floods(*group, kOfOneKind, finding.time)) {
-      return false;
+  Group* group = group_of(finding);
+  if (group != nullptr) {
+    take(*group, finding);
+  }
+  return group != nullptr;
+}
+
+// Where it is to be counted; nullptr where it is to be printed.
+Flood::Group* Flood::group_of(const core::Finding& finding) {
+  if (finding.culprit.process && !finding.culprit.process->comm.empty()) {
+    Group& program = groups_[program_key(finding)];
+    const std::string process = process_key(*finding.culprit.process);
+    const bool flooded = floods(program, kOfOneProgram, finding.time);
+    if (!flooded) {
+      program.printed = process;
+    }
+    if (program.printed != process) {
+      program.program = finding.culprit.process->comm;
+      return &program;
     }
   }
-  take(*group, finding);
-  return true;
+  Group& culprit = groups_[culprit_key(finding)];
+  if (floods(culprit, kOfOneCulprit, finding.time)) {
+    return &culprit;
+  }
+  Group& kind = groups_[kind_key(finding)];
+  return floods(kind, kOfOneKind, finding.time) ? &kind : nullptr;
 }
 
 // Whether it is one too many. Those that were taken count as well: a flood lasts until it has been calm for a window.
@@ -96,6 +147,12 @@ void Flood::take(Group& group, const core::Finding& finding) {
   group.severity = std::max(group.severity, finding.severity);
   if (finding.service && group.services.size() < kMostFollowed) {
     group.services.insert(*finding.service);
+  }
+  if (!group.program.empty() && group.processes.size() < kMostFollowed) {
+    group.processes.insert(process_key(*finding.culprit.process));
+    if (group.pids.size() <= kFewPids) {
+      group.pids.insert(core::plain_pid(finding.culprit.process->pid));
+    }
   }
   note_news(group, finding.time);
   if (finding.phase == core::Phase::closed) {
@@ -128,7 +185,7 @@ bool Flood::follows(const core::Finding& finding) {
 }
 
 void Flood::end(Group& group, const core::Finding& finding) {
-  (finding.ended == core::Ended::trace_end ? group.open_at_end : group.over) += 1;
+  (open_at_end(finding) ? group.open_at_end : is_forgotten(finding) ? group.forgotten : group.over) += 1;
   note_news(group, finding.time);
 }
 
@@ -146,7 +203,9 @@ void Flood::forget_oldest() {
 
 void Flood::begin_anew(Group& group) {
   group.services.clear();
-  group.taken = group.over = group.open_at_end = 0;
+  group.processes.clear();
+  group.pids.clear();
+  group.taken = group.over = group.open_at_end = group.forgotten = 0;
   group.severity = core::Severity::info;
 }
 
@@ -175,10 +234,10 @@ Flood::Line Flood::line_of(const Group& group) {
   line.severity = group.severity;
   const std::size_t services = group.services.size();
   line.text = fmt::format("and {} more ", group.taken);
-  if (services == group.taken) {
+  if (services == group.taken && group.program.empty()) {
     line.text += services == 1 ? "service" : "services";
   } else {
-    line.text += fmt::format("finding{}", group.taken == 1 ? "" : "s");
+    line.text += processes_words(group.program, group.processes.size(), group.pids, group.taken);
     line.text += services > 0 ? fmt::format(" at {} service{}", services, services == 1 ? "" : "s") : "";
   }
   line.text += fmt::format("{}: {}{}", hosts_words(group.services), group.what, ports_words(group.services));
@@ -186,9 +245,14 @@ Flood::Line Flood::line_of(const Group& group) {
     line.state = Line::State::open_at_end;
   } else if (group.over == group.taken) {
     line.state = Line::State::over;
+  } else if (group.forgotten > 0 && group.over + group.forgotten == group.taken) {
+    line.state = Line::State::unknown;
   }
   if (group.over > 0 && group.over < group.taken) {
     line.text += fmt::format("; {} of them {} over", group.over, group.over == 1 ? "is" : "are");
+  }
+  if (group.forgotten > 0) {
+    line.text += fmt::format("; {} {} no longer observed", group.forgotten, group.forgotten == 1 ? "is" : "are");
   }
   return line;
 }

@@ -17,10 +17,13 @@ namespace tcpwhy::sink {
 class Flood {
  public:
   struct Line {
-    enum class State : std::uint8_t { open, over, open_at_end };
+    enum class State : std::uint8_t { open, over, open_at_end, unknown };
     State state = State::open;
     core::Severity severity = core::Severity::info;  // the worst among them
-    std::string text;  // "and 396 more services of 10.0.0.9: connect-timeout dropped-locally, ports 1005 to 1400"
+    // "and 396 more services of 10.0.0.9: connect-timeout dropped-locally, ports 1005 to 1400",
+    // "and 999 more processes of worker at 1 service of 127.0.0.1: stall-unread process-stopped, port 80".
+    // With the name that a process gave itself: not printable as it is.
+    std::string text;
   };
 
   explicit Flood(util::Duration window) : window_(window) {}
@@ -40,9 +43,15 @@ class Flood {
     std::string what;                   // "connect-timeout dropped-locally"
     std::deque<util::BootTime> met;     // the last few
     std::set<util::Endpoint> services;  // of those that were taken
+    // Findings of several processes of one program: its name, the process whose findings are printed, and the others.
+    std::string program;
+    std::string printed;
+    std::set<std::string> processes;
+    std::set<std::uint32_t> pids;  // the first few of them
     std::uint64_t taken = 0;
     std::uint64_t over = 0;
     std::uint64_t open_at_end = 0;
+    std::uint64_t forgotten = 0;
     std::uint64_t followed = 0;  // ids that lead here
     core::Severity severity = core::Severity::info;
     util::BootTime last_taken{};
@@ -50,6 +59,7 @@ class Flood {
     bool news = false;
   };
 
+  Group* group_of(const core::Finding& finding);
   bool floods(Group& group, std::size_t few, util::BootTime now) const;
   void take(Group& group, const core::Finding& finding);
   void end(Group& group, const core::Finding& finding);

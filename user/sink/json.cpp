@@ -263,6 +263,18 @@ Json Writer::summary(const core::Summary& summary) const {
                  {"connections_evicted", summary.connections_evicted},
                  {"findings", counts_json(summary.findings)},
                  {"worst", summary.worst ? core::to_string(*summary.worst) : "none"}};
+  // Only what occurred.
+  for (const auto& [way, count] : summary.losses) {
+    object["losses"][std::string{abi::to_string(way)}] = count;
+  }
+  for (const auto& [table, count] : summary.evictions) {
+    if (count > 0) {
+      object["evictions"][table] = count;
+    }
+  }
+  if (summary.behind > util::Duration::zero()) {
+    object["behind_ms"] = util::to_ms(summary.behind);
+  }
   if (run_.several()) {
     object["other_hosts"] = hosts_json(run_);
   }

@@ -87,7 +87,8 @@ std::optional<Severity> Problems::worst() const {
 }
 
 bool is_over(const core::Finding& finding) {
-  return finding.phase == core::Phase::closed && finding.ended != core::Ended::trace_end;
+  return finding.phase == core::Phase::closed && finding.ended != core::Ended::trace_end &&
+         finding.ended != core::Ended::forgotten;
 }
 
 }  // namespace tcpwhy::sink

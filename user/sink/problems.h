@@ -46,7 +46,7 @@ class Problems {
   std::array<std::set<std::uint64_t>, 3> by_severity_;  // ids of those kept
 };
 
-// A condition that ended before the run did.
+// A condition that was observed to end before the run did.
 [[nodiscard]] bool is_over(const core::Finding& finding);
 
 }  // namespace tcpwhy::sink

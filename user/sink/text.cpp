@@ -96,9 +96,12 @@ std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
 
 std::string findings_line(const core::Summary& summary) {
   if (summary.findings.empty()) {
-    return summary.events_lost + summary.recorder_lost == 0
-               ? "No finding: nothing of what this version looks for went wrong."
-               : "No finding, but events were lost: something may have been missed.";
+    if (summary.events_lost + summary.recorder_lost > 0) {
+      return "No finding, but events were lost: something may have been missed.";
+    }
+    return core::may_hide_a_finding(summary.losses)
+               ? "No finding, but not everything was observed: something may have been missed."
+               : "No finding: nothing of what this version looks for went wrong.";
   }
   std::string list;
   for (const auto& [slug, count] : summary.findings) {
@@ -108,18 +111,41 @@ std::string findings_line(const core::Summary& summary) {
   return fmt::format("Findings: {}. The worst is {}.", list, worst);
 }
 
+// "12 sockets in trouble were not swept: the table of tracked sockets is full; their stalls are not reported."
+std::string loss_lines(const core::Summary& summary) {
+  std::string text;
+  for (const auto& [way, count] : summary.losses) {
+    text += fmt::format("{} {}: {}; {}.\n", grouped(count), core::loss_phrase(way, count), core::loss_reason(way),
+                        core::loss_effect(way));
+  }
+  return text;
+}
+
+std::string eviction_line(const core::Summary& summary) {
+  std::string tables;
+  for (const auto& [table, count] : summary.evictions) {
+    if (count > 0) {
+      tables += fmt::format("{}{} of {}", tables.empty() ? "" : ", ", grouped(count), table);
+    }
+  }
+  return tables.empty() ? tables
+                        : fmt::format("Evicted from full tables: {}; what these entries held is unknown.\n", tables);
+}
+
 // What the run could not see or keep; empty where it missed nothing.
 std::string shortfalls(const core::Summary& summary) {
-  std::string text;
-  if (summary.events_lost > 0) {
-    text += fmt::format("Lost {}: what they told is missing above.\n", counted(summary.events_lost, "event"));
-  }
+  std::string text = loss_lines(summary);
   if (summary.recorder_lost > 0) {
     text += fmt::format("{} did not get into the recording.\n", counted(summary.recorder_lost, "record"));
   }
   if (summary.connections_evicted > 0) {
     text += fmt::format("Forgot {} to stay within --max-connections.\n",
                         counted(summary.connections_evicted, "connection"));
+  }
+  text += eviction_line(summary);
+  if (summary.behind > util::Duration::zero()) {
+    text += fmt::format("Verdicts were up to {} late: more cases were due than are judged in one tick.\n",
+                        util::human(summary.behind));
   }
   return text;
 }
@@ -222,7 +248,7 @@ void TextSink::block(const core::Finding& finding, const std::vector<const core:
     text += details(finding);
   }
   if (finding.phase == core::Phase::closed) {
-    text += labelled(open_at_end(finding) ? "open" : "ended", end_of(finding));
+    text += labelled(open_at_end(finding) ? "open" : is_forgotten(finding) ? "unknown" : "ended", end_of(finding));
   }
   shown_.remember(finding, subject_of(finding));
   for (const core::Finding* symptom : symptoms) {
@@ -234,14 +260,18 @@ void TextSink::block(const core::Finding& finding, const std::vector<const core:
 
 void TextSink::one_line(const core::Finding& finding) {
   if (finding.phase == core::Phase::closed) {
-    const bool open = open_at_end(finding);
-    std::string text =
-        lead(finding.time, open ? kSeverityColours[index(finding.severity)] : kGood, open ? "OPEN" : "CLOSED");
+    const bool unknown = is_forgotten(finding);
+    const bool over = !unknown && !open_at_end(finding);
+    std::string text = lead(finding.time, over ? kGood : kSeverityColours[index(finding.severity)],
+                            over      ? "CLOSED"
+                            : unknown ? "UNKNOWN"
+                                      : "OPEN");
     // Under the name that it was opened with, so that the two can be paired.
     text += fmt::format("{}{}   {}", title_of(finding, shown_.find(finding.id)->subject), place_of(finding, run_),
-                        end_of(finding));
+                        util::printable(end_of(finding)));
     if (finding.count_total > 1) {
-      text += ", " + counted(finding.count_total, "connection");
+      const std::string connections = counted(finding.count_total, "connection");
+      text += unknown ? " (" + connections + ")" : ", " + connections;
     }
     shown_.remember(finding);
     write(text + '\n');
@@ -265,8 +295,10 @@ void TextSink::flood_lines(util::BootTime now, bool last) {
       code = kGood;
     } else if (line.state == Flood::Line::State::open_at_end) {
       label = "OPEN";
+    } else if (line.state == Flood::Line::State::unknown) {
+      label = "UNKNOWN";
     }
-    write(lead(now, code, label) + line.text + '\n');
+    write(lead(now, code, label) + util::printable(line.text) + '\n');
   }
 }
 

@@ -11,13 +11,15 @@ namespace tcpwhy::sink {
 namespace {
 
 // How a condition ended, in words that "after 5.2 s" follows; in the order of core::Ended.
-constexpr std::array<std::string_view, 7> kEndWords = {"recovered",
+constexpr std::array<std::string_view, 8> kEndWords = {"recovered",
                                                        "drained",
                                                        "reset",
                                                        "closed",
                                                        "timed out",
                                                        "its process exited",
-                                                       "still open at the end of the trace,"};
+                                                       "still open at the end of the trace,",
+                                                       "no longer observed"};
+constexpr std::string_view kForgotten = ": tcpwhy's table had no room; whether it still holds is unknown";
 
 }  // namespace
 
@@ -42,7 +44,7 @@ std::string end_of(const core::Finding& finding) {
     const std::string_view connections = finding.count_total > 1 ? "connections closed" : "connection closed";
     how = finding.connection ? connections : "listener closed";
   }
-  return fmt::format("{} after {}", how, util::human(finding.duration));
+  return fmt::format("{} after {}{}", how, util::human(finding.duration), is_forgotten(finding) ? kForgotten : "");
 }
 
 std::string place_of(const core::Finding& finding, const core::RunIdentity& run, std::uint32_t known) {

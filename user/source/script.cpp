@@ -74,7 +74,13 @@ constexpr std::pair<std::string_view, std::uint32_t> kKinds[] = {{"state", TW_KI
                                                                  {"reset_sent", TW_KIND_RESET_SENT},
                                                                  {"reset_received", TW_KIND_RESET_RECEIVED},
                                                                  {"socket_error", TW_KIND_SOCKET_ERROR},
-                                                                 {"drop", TW_KIND_DROP}};
+                                                                 {"drop", TW_KIND_DROP},
+                                                                 {"seed", TW_KIND_SEED},
+                                                                 {"sample", TW_KIND_SAMPLE}};
+constexpr std::pair<std::string_view, std::uint32_t> kWays[] = {
+    {"ring_full", TW_LOST_RING},        {"recursion", TW_LOST_RECURSION}, {"iterator_failed", TW_LOST_ITERATOR},
+    {"walk_incomplete", TW_LOST_WALK},  {"table_full", TW_LOST_TABLE},    {"not_swept", TW_LOST_UNSWEPT},
+    {"queue_not_shown", TW_LOST_QUEUE}, {"want_unanswered", TW_LOST_WANT}};
 
 struct ScriptProcess {
   std::string comm;
@@ -1024,6 +1030,7 @@ void Player::lost(Reader& line) {
   tw_lost record{};
   record.count = line.number("how many events were lost");
   record.kind = line.one_of(kKinds, "a kind of record such as state or retransmit");
+  if (!line.done()) record.way = line.one_of(kWays, "a way to lose such as not_swept");
   tape_.put(record, TW_KIND_LOST);
 }
 

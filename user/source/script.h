@@ -26,7 +26,7 @@
 //           overflow LISTENER from CLIENT [reason R]         (the listener refused a segment of the client)
 //           drop NAME REASON [payload N]                     (a firewall dropped a segment that NAME sent)
 //           reset-sent NAME | LISTENER to CLIENT | none to CLIENT, [reason R] [trigger syn | trigger BYTES]
-//           reset-received NAME   refuse CLIENT [silently]   error NAME ERRNO   lost COUNT KIND
+//           reset-received NAME   refuse CLIENT [silently]   error NAME ERRNO   lost COUNT KIND [WAY]
 // Answers   seed NAME [by]   seed-end   process PID state C [threads N] [fds N] [fd-limit N] [in CHANNEL] [cgroup PATH]
 //           [cpu TIME] [polling THREADS] [read AGO]
 //           clock ahead | back TIME                (somebody sets the wall clock, which was 0 at boot)

@@ -34,6 +34,10 @@ std::string state_of(const FindingRow& row, const Header& header) {
     case FindingRow::State::ended:
       break;
   }
+  if (f.ended == core::Ended::forgotten)
+    return fmt::format(
+        "no longer observed at {}, after {}: tcpwhy's table had no room; whether it still holds is unknown",
+        util::clock_time(f.time, header.wall), duration(row.duration));
   return fmt::format("{} at {}, after {}", f.ended ? core::to_string(*f.ended) : "over",
                      util::clock_time(f.time, header.wall), duration(row.duration));
 }

@@ -75,7 +75,10 @@ Line finding_line(const Model& model, const FindingRow& row, std::size_t width) 
   if (open)
     line.spans.push_back(severity_span(f.severity));
   else
-    line.spans.push_back({row.state == FindingRow::State::event ? "once" : "over", Style::dim});
+    line.spans.push_back({row.state == FindingRow::State::event ? "once"
+                          : f.ended == core::Ended::forgotten   ? "?   "
+                                                                : "over",
+                          Style::dim});
   line.spans.push_back({" " + text, open ? Style::plain : Style::dim});
   return line;
 }

@@ -176,7 +176,7 @@ void Watch::fill_header(Model& model, const core::Pipeline& pipeline, const Gaug
     h.processes = census_.processes.size();
     h.counted = *counted_;
   }
-  h.lost = facts.lost_total();
+  h.lost = pipeline.losses().events();
   h.sweep_share = gauges.sweep_share;
   h.sweep_interval = facts.sweep_interval();
   rates(h, gauges);

@@ -118,7 +118,12 @@ TEST(EventText, ASampleOfAListenerShowsItsQueue) {
   EXPECT_TRUE(has(text(sample), "queue 3 of 128"));
 }
 
-TEST(EventText, LossesSayHowManyOfWhat) { EXPECT_EQ(text(abi::Lost{"state", 7}), "7 events of kind state were lost"); }
+TEST(EventText, LossesSayHowManyOfWhat) {
+  EXPECT_EQ(text(abi::Lost{"state", 7}), "7 events of kind state were lost");
+  EXPECT_EQ(text(abi::Lost{"state", 1, abi::LossWay::recursion}),
+            "1 event of kind state was lost: its program was already running on that CPU");
+  EXPECT_EQ(text(abi::Lost{"sample", 12, abi::LossWay::unswept}), "12 sockets in trouble were not swept");
+}
 
 TEST(EventText, TheClockAndTheEndsOfWalksAreSilent) {
   EXPECT_EQ(text(abi::Tick{}), "");

@@ -106,6 +106,8 @@ TEST(EventView, WhatIsAboutNoConnectionHasNone) {
   EXPECT_FALSE(view(abi::Lost{"state", 7}).connection);
   EXPECT_EQ(view(abi::Lost{"state", 7}).values.number("count"), 7);
   EXPECT_EQ(view(abi::Lost{"state", 7}).values.text("of"), "state");
+  EXPECT_FALSE(view(abi::Lost{"state", 7}).values.has("way")) << "as in recordings that know no ways";
+  EXPECT_EQ(view(abi::Lost{"sample", 7, abi::LossWay::unswept}).values.text("way"), "not_swept");
 }
 
 TEST(EventView, TheClockIsNoEventAndFieldsAreMadeWhereTheyAreWanted) {

@@ -19,6 +19,7 @@ TEST(Spelling, IsTheContracts) {
   EXPECT_EQ(to_string(Ended::recovered), "recovered");
   EXPECT_EQ(to_string(Ended::timed_out), "timed-out");
   EXPECT_EQ(to_string(Ended::trace_end), "trace-end");
+  EXPECT_EQ(to_string(Ended::forgotten), "forgotten");
   EXPECT_EQ(to_string(Direction::received), "received");
   EXPECT_EQ(to_string(ConnectionRole::unknown), "unknown");
 }

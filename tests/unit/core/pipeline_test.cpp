@@ -115,6 +115,22 @@ TEST(Pipeline, TheSummaryCountsEventsByKindAndNotTheClock) {
   EXPECT_FALSE(s.worst);
 }
 
+TEST(Pipeline, EveryWayToLoseReachesTheSummary) {
+  Witnessed run;
+  for (std::uint32_t way = 0; way < TW_LOST_WAYS; ++way) {
+    tw_lost lost{};
+    lost.count = 10 + way;
+    lost.kind = TW_KIND_SAMPLE;
+    lost.way = way;
+    run.pipeline.feed(bytes_of(lost, TW_KIND_LOST, 2'000'000'000));
+  }
+  const Summary s = run.pipeline.summary();
+  ASSERT_EQ(s.losses.size(), abi::kLossWays);
+  for (const auto& [way, count] : s.losses) EXPECT_EQ(count, 10U + static_cast<std::uint32_t>(way));
+  EXPECT_EQ(s.events_lost, 10U + 11U) << "the other ways lose no event";
+  EXPECT_EQ(run.pipeline.losses().events_by_kind(), (std::map<std::string, std::uint64_t>{{"sample", 21}}));
+}
+
 TEST(Pipeline, WhatCannotBeReadIsCounted) {
   Witnessed run;
   run.pipeline.feed(std::span<const std::byte>{});

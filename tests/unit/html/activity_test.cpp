@@ -56,6 +56,7 @@ TEST(Activity, ALongRunHasWiderBucketsAndTheSameSums) {
 TEST(Activity, LossesCountAsMany) {
   Activity activity;
   activity.on(at(1s, abi::Lost{"retransmit", 41}));
+  activity.on(at(1s, abi::Lost{"sample", 5, abi::LossWay::unswept}));  // loses no event
   EXPECT_THAT(activity.json({}), HasSubstr(R"("lost":[41])"));
   EXPECT_THAT(activity.json({}), Not(HasSubstr("retransmit")));
 }

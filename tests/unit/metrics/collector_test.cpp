@@ -78,6 +78,18 @@ TEST_F(CollectorTest, WhatTheStreamTells) {
   EXPECT_GE(s.value(Id::connections_tracked), 0);
 }
 
+TEST_F(CollectorTest, EveryWayToLoseIsASeriesFromTheStart) {
+  for (std::size_t i = 0; i < abi::kLossWays; ++i) {
+    const std::string way{abi::to_string(static_cast<abi::LossWay>(i))};
+    EXPECT_EQ(collector.take(pipeline, figures()).value(Id::losses, {way}), 0) << way;
+    feed(2, abi::Lost{"sample", 10 + i, static_cast<abi::LossWay>(i)});
+    EXPECT_EQ(collector.take(pipeline, figures()).value(Id::losses, {way}), 10 + i) << way;
+  }
+  const Snapshot s = collector.take(pipeline, figures());
+  EXPECT_EQ(s.value(Id::events_lost, {"sample"}), 10 + 11) << "the other ways lose no event";
+  EXPECT_EQ(s.value(Id::behind), 0);
+}
+
 TEST_F(CollectorTest, WhatTheRunnerMeasured) {
   const Snapshot s = collector.take(pipeline, figures());
   EXPECT_EQ(s.value(Id::sweeps), 9);

@@ -88,11 +88,5 @@ TEST_F(EventCountsTest, SynAcksByWhatMadeThem) {
   EXPECT_EQ(s.value(Id::synack_retransmits, {"duplicate_syn"}), 1);
 }
 
-TEST_F(EventCountsTest, LossesByKind) {
-  counts.on(abi::Event{{}, abi::Lost{"drop", 3}});
-  counts.on(abi::Event{{}, abi::Lost{"drop", 4}});
-  EXPECT_EQ(counts.lost().at("drop"), 7U);
-}
-
 }  // namespace
 }  // namespace tcpwhy::metrics

@@ -35,6 +35,18 @@ TEST_F(FindingCountsTest, EveryFindingIsThereBeforeItHappens) {
   EXPECT_EQ(value(Id::findings_open, {"stall-unread", "process-busy", "warning"}), -1) << "a gauge is there when it is";
 }
 
+TEST_F(FindingCountsTest, WhatWasForgottenIsCounted) {
+  EXPECT_EQ(value(Id::findings_forgotten, {"stall-unread"}), 0);
+  for (const core::Ended how : {core::Ended::recovered, core::Ended::forgotten}) {
+    core::Finding f = finding(how == core::Ended::forgotten ? 2 : 1, Phase::open, Severity::warning, 1);
+    counts.on(std::vector{f});
+    f.phase = Phase::closed;
+    f.ended = how;
+    counts.on(std::vector{f});
+  }
+  EXPECT_EQ(value(Id::findings_forgotten, {"stall-unread"}), 1);
+}
+
 TEST_F(FindingCountsTest, ManyConnectionsAreOneFinding) {
   counts.on(std::vector{finding(1, Phase::open, Severity::warning, 3)});
   counts.on(std::vector{finding(1, Phase::update, Severity::warning, 10)});

@@ -8,13 +8,16 @@
 namespace tcpwhy::metrics {
 namespace {
 
-using Listeners = std::unordered_map<std::uint64_t, core::Listener>;
+struct Listeners {
+  std::vector<core::Listener> all;
+  operator std::vector<const core::Listener*>() const {  // NOLINT: as a look wants them
+    std::vector<const core::Listener*> pointers;
+    for (const core::Listener& l : all) pointers.push_back(&l);
+    return pointers;
+  }
+};
 
-Listeners of(std::vector<core::Listener> all) {
-  Listeners result;
-  for (core::Listener& l : all) result.emplace(static_cast<std::uint64_t>(l.id), std::move(l));
-  return result;
-}
+Listeners of(std::vector<core::Listener> all) { return {std::move(all)}; }
 
 struct Look : Snapshot {
   explicit Look(const ListenerSeries& series) { series.add_to(*this); }
@@ -92,6 +95,86 @@ TEST(ListenerSeries, TheRestIsSummedAndTold) {
   EXPECT_EQ(after.of(Id::accept_queue_drops, "10.0.0.1:10"), 5);
   EXPECT_EQ(series_of(after, Id::accept_queue_depth), 4U);
   EXPECT_EQ(after.value(Id::listeners_in_other), 7);
+}
+
+// So many listeners whose queue is full for good, from port 1000 on.
+std::vector<core::Listener> hostile(std::uint16_t count, std::uint32_t drops) {
+  std::vector<core::Listener> all;
+  for (std::uint16_t i = 0; i < count; ++i)
+    all.push_back(listener(100U + i, static_cast<std::uint16_t>(1000 + i), 5, 4, drops));
+  return all;
+}
+
+// The service whose queue moves, looked at as often; by the end it has no series where `depth` is -1.
+double depth_of_service(ListenerSeries& series, std::vector<core::Listener> others, std::uint32_t looks,
+                        std::uint32_t drops_each = 0) {
+  for (std::uint32_t i = 0; i < looks; ++i) {
+    std::vector<core::Listener> all = others;
+    for (core::Listener& l : all) l.drops += i * drops_each;
+    all.push_back(listener(1, 9000, i % 2 == 0 ? 3 : 2, 128));
+    series.look(of(std::move(all)));
+  }
+  return Look{series}.of(Id::accept_queue_depth, "10.0.0.1:9000");
+}
+
+TEST(ListenerSeries, FullListenersDoNotPushOutTheOneThatServes) {
+  ListenerSeries series;
+  EXPECT_GE(depth_of_service(series, {}, 10), 0);
+  EXPECT_GE(depth_of_service(series, hostile(101, 0), 30, 1), 0) << "it has a series and keeps it";
+  EXPECT_EQ(series_of(Look{series}, Id::accept_queue_depth), 101U) << "100 and other";
+}
+
+TEST(ListenerSeries, WhoServesGetsASeriesThoughOthersCameFirst) {
+  ListenerSeries series;
+  for (std::uint32_t i = 0; i < 30; ++i) series.look(of(hostile(101, i)));
+  EXPECT_GE(depth_of_service(series, hostile(101, 30), 3, 1), 0);
+  // Nor do quiet ones that were there before hold a place.
+  ListenerSeries quiet;
+  std::vector<core::Listener> idle;
+  for (std::uint16_t i = 0; i < 150; ++i)
+    idle.push_back(listener(100U + i, static_cast<std::uint16_t>(1000 + i), 0, 128));
+  for (int i = 0; i < 10; ++i) quiet.look(of(idle));
+  EXPECT_GE(depth_of_service(quiet, idle, 3), 0);
+}
+
+TEST(ListenerSeries, WhoServedLatelyKeepsItsSeriesWhileItRests) {
+  ListenerSeries series;
+  EXPECT_GE(depth_of_service(series, hostile(101, 0), 10), 0);
+  std::vector<core::Listener> resting = hostile(101, 100);
+  resting.push_back(listener(1, 9000, 0, 128));
+  for (int i = 0; i < 300; ++i) series.look(of(resting));
+  EXPECT_EQ(Look{series}.of(Id::accept_queue_depth, "10.0.0.1:9000"), 0);
+}
+
+// Two that serve alike must not take turns: a counter would begin anew each time.
+TEST(ListenerSeries, AmongEqualsThePlacesDoNotChange) {
+  ListenerSeries series{10};
+  std::vector<std::string> before;
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    std::vector<core::Listener> all;
+    for (std::uint16_t k = 0; k < 30; ++k)
+      all.push_back(listener(1U + k, static_cast<std::uint16_t>(2000 + k), (i * 7 + k * 13U) % 5, 128));
+    series.look(of(std::move(all)));
+    const Look look{series};
+    std::vector<std::string> names;
+    for (const Sample& s : look.samples())
+      if (s.id == Id::accept_queue_depth) names.push_back(s.labels[0]);
+    if (i > 20) {
+      EXPECT_EQ(names, before) << i;
+    }
+    before = names;
+  }
+}
+
+// A queue that fills up and from which nothing is taken is no service.
+TEST(ListenerSeries, AQueueThatOnlyGrowsServesNobody) {
+  ListenerSeries series{2};
+  std::vector<core::Listener> grows;
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    grows = {listener(1, 81, i, 128), listener(2, 82, i, 128), listener(3, 83, i % 2, 128)};
+    series.look(of(grows));
+  }
+  EXPECT_GE(Look{series}.of(Id::accept_queue_depth, "10.0.0.1:83"), 0);
 }
 
 TEST(ListenerSeries, OneInTroubleIsNotPushedOut) {

@@ -100,6 +100,37 @@ TEST(Check, WhatIsOpenAtTheEndIsNotOver) {
               StartsWith("CRITICAL  synack-retransmit-unexpected (accept-queue-full), since 12:09:51: "));
 }
 
+TEST(Check, WhatWasForgottenIsNotOver) {
+  const Said said = check({ended(sample_root(), core::Ended::forgotten)});
+  EXPECT_EQ(said.health, Health::critical);
+  EXPECT_THAT(said.lines[0], Not(HasSubstr("over by now")));
+  EXPECT_THAT(
+      said.lines[1],
+      StartsWith("CRITICAL  synack-retransmit-unexpected (accept-queue-full), since 12:09:51; no longer observed "
+                 "after 3.5 s: tcpwhy's table had no room; whether it still holds is unknown; while it was "
+                 "observed: lighttpd[2112] sent"));
+}
+
+TEST(Check, OnlyLossesThatMayHideAFindingAreDoubts) {
+  core::Losses losses;
+  losses.add({"transition", 500});
+  losses.add({"sample", 40, abi::LossWay::queue});
+  EXPECT_THAT(doubts_of(losses), ElementsAre());
+  losses.add({"state", 100});
+  losses.add({"retransmit", 20, abi::LossWay::recursion});
+  EXPECT_THAT(doubts_of(losses), ElementsAre("120 events were lost (retransmit 20, state 100)"));
+  losses.add({"sample", 12, abi::LossWay::unswept});
+  losses.add({"seed", 1, abi::LossWay::walk});
+  const std::vector<std::string> doubts = doubts_of(losses);
+  EXPECT_THAT(doubts, ElementsAre("120 events were lost (retransmit 20, state 100)",
+                                  "1 walk over the files of processes was incomplete (each was cut short or skipped "
+                                  "sockets that were asked for)",
+                                  "12 sockets in trouble were not swept (the table of tracked sockets is full)"));
+  EXPECT_EQ(check({}, {}, doubts.back()).health, Health::unknown);
+  EXPECT_EQ(check({sample_symptom()}, {}, doubts.back()).health, Health::unknown) << "a worse one may be hidden";
+  EXPECT_EQ(check({sample_root()}, {}, doubts.back()).health, Health::critical);
+}
+
 TEST(Check, OverByNowIsWhatNoEventContradicts) {
   const auto head = [](const char* slug) {
     core::Finding event = sample_symptom();

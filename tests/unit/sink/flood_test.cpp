@@ -238,6 +238,97 @@ TEST_F(FloodText, JsonHasThemAll) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 400);
 }
 
+// What a stuck worker of one program is told: eight lines.
+core::Finding stuck_worker(std::uint64_t id) {
+  core::Finding f = blocked(id, 8080);
+  f.slug = "stall-unread";
+  f.cause = "process-blocked";
+  f.phase = core::Phase::open;
+  f.service = at("127.0.0.1", 8080);
+  f.culprit = {.kind = core::CulpritKind::local_process,
+               .process = core::Process{.pid = static_cast<std::uint32_t>(1000 + id), .comm = "worker"}};
+  f.words = {.summary = fmt::format("worker[{}] has not read 300 KiB.", 1000 + id),
+             .cause = "it is blocked in futex_wait",
+             .effect = "the window is shut",
+             .evidence = "window 0",
+             .advice = {"find what blocks it"}};
+  return f;
+}
+
+TEST_F(FloodText, AThousandProcessesOfOneProgramAreOneBlockAndALine) {
+  Batch batch;
+  for (std::uint64_t i = 1; i <= 1000; ++i) batch.push_back(stuck_worker(i));
+  sink_.findings(batch);
+  std::string text = take() + until(30s);
+  EXPECT_THAT(text, HasSubstr("worker[1001] has not read"));
+  EXPECT_THAT(text, Not(HasSubstr("worker[1002]")));
+  EXPECT_THAT(text, HasSubstr("CRITICAL  and 999 more processes of worker at 1 service of 127.0.0.1: stall-unread "
+                              "process-blocked, port 8080\n"));
+  for (core::Finding& f : batch) {
+    f.phase = core::Phase::closed;
+    f.ended = core::Ended::recovered;
+    f.time = moment(31);
+  }
+  sink_.findings(batch);
+  text += take() + until(60s);
+  sink_.summary(sample_summary());
+  text += take();
+  EXPECT_THAT(text, HasSubstr("CLOSED    and 999 more processes of worker"));
+  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 20) << text;
+}
+
+TEST_F(FloodText, AnotherProgramAndAnotherCauseHaveABlockOfTheirOwn) {
+  Batch batch = {stuck_worker(1), stuck_worker(2), stuck_worker(3), stuck_worker(4)};
+  batch[1].culprit.process->comm = "other";
+  batch[2].cause = "process-stopped";
+  sink_.findings(batch);
+  const std::string text = take() + until(15s);
+  for (const char* printed : {"worker[1001] has", "worker[1002] has", "worker[1003] has"})
+    EXPECT_THAT(text, HasSubstr(printed));
+  EXPECT_THAT(text, HasSubstr("and 1 more process of worker (pid 1004) at 1 service of 127.0.0.1: stall-unread "
+                              "process-blocked, port 8080\n"));
+}
+
+TEST_F(FloodText, FindingsOfFewProcessesNameThem) {
+  Batch batch = {stuck_worker(1)};
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    core::Finding f = stuck_worker(2 + i % 2);
+    f.id = 10 + i;
+    f.service = at("127.0.0.1", static_cast<std::uint16_t>(9000 + i));
+    batch.push_back(f);
+  }
+  sink_.findings(batch);
+  take();
+  EXPECT_THAT(until(15s), HasSubstr("and 6 more findings of 2 processes of worker (pids 1002, 1003) at 6 services of "
+                                    "127.0.0.1: stall-unread process-blocked, ports 9000 to 9005\n"));
+}
+
+TEST_F(FloodText, TheNameOfAProgramIsPrintable) {
+  Batch batch = {stuck_worker(1), stuck_worker(2)};
+  for (core::Finding& f : batch) f.culprit.process->comm = "x\n\x1b[31m";
+  sink_.findings(batch);
+  take();
+  const std::string text = until(15s);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+}
+
+TEST_F(FloodText, WhatIsForgottenOfTheOthersIsNotClosed) {
+  Batch batch;
+  for (const core::Finding& f : blocked_ports(1001, 1008)) batch.push_back(as_condition(f, core::Phase::open));
+  sink_.findings(batch);
+  until(15s);
+  for (core::Finding& f : batch) {
+    f.phase = core::Phase::closed;
+    f.ended = f.id < 1007 ? core::Ended::forgotten : core::Ended::recovered;
+    f.time = moment(15);
+  }
+  sink_.findings(batch);
+  take();
+  EXPECT_THAT(until(25s), HasSubstr("UNKNOWN   and 4 more services of 10.0.0.9: connect-stalled dropped-locally, ports "
+                                    "1005 to 1008; 2 of them are over; 2 are no longer observed\n"));
+}
+
 TEST(Flood, PortsWithGapsAreARangeAndFindingsOfOneServiceAreNoServices) {
   Flood flood{10s};
   for (std::uint16_t i = 1; i <= 8; ++i)

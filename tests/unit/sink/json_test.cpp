@@ -218,6 +218,29 @@ TEST_F(JsonLines, Summary) {
     "worst": "critical"})"));
 }
 
+TEST_F(JsonLines, ASummaryHasOnlyTheLossesThatOccurred) {
+  core::Summary summary = sample_summary();
+  sink_.summary(summary);
+  const Json quiet = take();
+  for (const char* key : {"losses", "evictions", "behind_ms"}) EXPECT_FALSE(quiet.contains(key)) << key;
+  summary.losses = {{abi::LossWay::recursion, 3}, {abi::LossWay::unswept, 12}};
+  summary.evictions = {{"connections", 7}, {"refused", 0}};
+  summary.behind = std::chrono::milliseconds{350};
+  sink_.summary(summary);
+  const Json line = take();
+  EXPECT_EQ(line.at("losses"), (Json{{"recursion", 3}, {"not_swept", 12}}));
+  EXPECT_EQ(line.at("evictions"), (Json{{"connections", 7}}));
+  EXPECT_EQ(line.at("behind_ms"), 350);
+}
+
+TEST_F(JsonLines, WhatWasForgottenIsNotCalledRecovered) {
+  core::Finding finding = sample_root();
+  finding.phase = core::Phase::closed;
+  finding.ended = core::Ended::forgotten;
+  sink_.findings({finding});
+  EXPECT_EQ(take().at("ended"), "forgotten");
+}
+
 TEST_F(JsonLines, AnEmptySummaryHasEmptyObjects) {
   sink_.summary({});
   const Json line = take();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
@@ -161,6 +162,23 @@ TEST_F(Text, WhatIsOpenAtTheEndIsNotCalledClosed) {
   EXPECT_THAT(take(), EndsWith("  open      still open at the end of the trace, after 5.2 s\n"));
 }
 
+// Whether it still holds is unknown: neither CLOSED nor OPEN.
+TEST_F(Text, WhatWasForgottenIsNotCalledClosed) {
+  core::Finding end = closed(sample_root());
+  end.ended = core::Ended::forgotten;
+  end.count_total = 3;
+  sink_.findings({sample_root()});
+  take();
+  sink_.findings({end});
+  EXPECT_EQ(take(),
+            "12:09:56.654  UNKNOWN   synack-retransmit-unexpected   127.0.0.1:8080 <- 127.0.0.1:49186   "
+            "no longer observed after 5.2 s: tcpwhy's table had no room; whether it still holds is unknown "
+            "(3 connections)\n");
+  end.id = 9;  // met only now
+  sink_.findings({end});
+  EXPECT_THAT(take(), HasSubstr("  unknown   no longer observed after 5.2 s: tcpwhy's table had no room"));
+}
+
 TEST_F(Text, AnEndWithItsProcessSaysHowThatEnded) {
   core::Finding end = closed(sample_symptom());
   end.ended = core::Ended::process_exit;
@@ -308,11 +326,51 @@ TEST_F(Text, AQuietRunSaysSoOnlyWhereNothingWasLost) {
   EXPECT_THAT(take(), EndsWith("No finding: nothing of what this version looks for went wrong.\n"));
   quiet.events_lost = 12;
   quiet.connections_evicted = 1;
+  quiet.losses = {{abi::LossWay::ring, 12}};
   sink_.summary(quiet);
   EXPECT_THAT(take(), EndsWith("1,234 events, 12 lost.\n"
                                "No finding, but events were lost: something may have been missed.\n"
-                               "Lost 12 events: what they told is missing above.\n"
+                               "12 events were lost: the ring buffer was full; findings may be missing or incomplete.\n"
                                "Forgot 1 connection to stay within --max-connections.\n"));
+}
+
+TEST_F(Text, EachWayToLoseIsALine) {
+  core::Summary quiet = sample_summary();
+  quiet.findings.clear();
+  quiet.losses = {{abi::LossWay::queue, 40}};
+  sink_.summary(quiet);
+  EXPECT_THAT(take(), EndsWith("No finding: nothing of what this version looks for went wrong.\n"
+                               "40 connections in accept queues were not reported: a sweep reports a bounded number "
+                               "for each listener; the listeners themselves are reported.\n"));
+  quiet.losses = {{abi::LossWay::unswept, 1'200}, {abi::LossWay::want, 1}};
+  quiet.evictions = {{"connections", 1'234}, {"destinations", 5}, {"refused", 0}};
+  quiet.behind = 350ms;
+  sink_.summary(quiet);
+  EXPECT_THAT(
+      take(),
+      EndsWith(
+          "1,234 events, none lost.\n"
+          "No finding, but not everything was observed: something may have been missed.\n"
+          "1,200 sockets in trouble were not swept: the table of tracked sockets is full; their stalls are not "
+          "reported.\n"
+          "1 question about a process or a socket was not answered in time: the walks over processes were late; "
+          "owners and causes may be unknown.\n"
+          "Evicted from full tables: 1,234 of connections, 5 of destinations; what these entries held is unknown.\n"
+          "Verdicts were up to 350 ms late: more cases were due than are judged in one tick.\n"));
+}
+
+// A process names itself: its end is a line with that name.
+TEST_F(Text, TheEndOfAProcessWithAHostileNameIsPrintable) {
+  core::Finding end = closed(sample_symptom());
+  end.ended = core::Ended::process_exit;
+  end.owner->comm = "x\n12:00:00.000  CRITICAL  \x1b[31m";
+  end.owner->exit = core::ProcessExit{.signal = 9};
+  sink_.findings({sample_symptom()});
+  take();
+  sink_.findings({end});
+  const std::string text = take();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
 }
 
 TEST_F(Text, ColourMarksSeverityAndLabels) {

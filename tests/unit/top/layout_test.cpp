@@ -139,6 +139,20 @@ TEST(Layout, OpenFindingsComeFirstTheWorstOnTop) {
   EXPECT_THAT(text, HasSubstr("over   f-4"));
 }
 
+// Whether it still holds is unknown: it is not "over".
+TEST(Layout, WhatWasForgottenIsNotOver) {
+  Model model = sample();
+  core::Finding& f = model.findings[3].finding;
+  f.phase = core::Phase::closed;
+  f.ended = core::Ended::forgotten;
+  View view = on(Page::findings);
+  view.show_info = true;
+  EXPECT_THAT(shown(model, view), HasSubstr("?      f-4"));
+  view.sheet = Sheet::finding;
+  view.finding = 4;
+  EXPECT_THAT(shown(model, view), HasSubstr("no longer observed at "));
+}
+
 TEST(Layout, ColourOnlyRepeatsWords) {
   for (const Page page : kAllPages)
     for (const Line& line : lay_out(crowded(), on(page), {24, 80}))

@@ -56,7 +56,7 @@ function findingOf(id, lines, sentences, several) {
     story: last.story,
     role: last.role,
     instant: lines[0].phase === "event",
-    over: last.phase === "closed" && last.ended !== "trace-end",
+    over: last.phase === "closed" && !["trace-end", "forgotten"].includes(last.ended),
     culprit: culpritName(shown.culprit, several),
     count: Math.max(...lines.map((l) => l.count)),
     ports: new Set(),

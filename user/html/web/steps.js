@@ -13,7 +13,7 @@ export function stepsOf(connection, ladder, findings) {
     for (const [i, line] of f.lines.entries()) {
       if (i > 0 && line.phase === "update") continue;
       const t = micro(line.time) - connection.first;
-      const what = line.phase === "closed" ? `over: ${line.ended}` : line.severity;
+      const what = line.phase !== "closed" ? line.severity : line.ended === "forgotten" ? "no longer observed" : `over: ${line.ended}`;
       steps.push({ t, end: 2, kind: "finding", severity: line.severity, id: f.id, text: `${f.id} ${f.slug} (${what})` });
     }
   return causesFirst(steps.sort((a, b) => a.t - b.t));

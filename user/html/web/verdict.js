@@ -9,6 +9,7 @@ export const link = (f, text = f.id) => h("a", { href: `#${f.id}` }, text);
 const ENDED = {
   recovered: "it recovered", drained: "the queue drained", reset: "it was reset", closed: "the socket was closed",
   "timed-out": "the kernel gave up", "process-exit": "the process ended", "trace-end": "still so when the recording ended",
+  forgotten: "no longer observed, as tcpwhy's table had no room; whether it still holds is unknown",
 };
 
 // "17:45:39.704 for 7.6 s; the process ended"
@@ -65,13 +66,28 @@ function quiet(report) {
     h("p", {}, `In ${duration(report.ended - report.started)} ${count(s.connections, "connection")} began, and no condition that tcpwhy knows opened a finding.`));
 }
 
+// Losses that lose no event, by way: of one, of several. A way of a later version is in the summary alone.
+const LOST = {
+  iterator_failed: ["read of a socket iterator failed: the sockets after that point were not visited", "reads of a socket iterator failed: the sockets after that point were not visited"],
+  walk_incomplete: ["walk over the files of processes was incomplete", "walks over the files of processes were incomplete"],
+  table_full: ["entry of a kernel-side table was lost: the table was full", "entries of kernel-side tables were lost: a table was full"],
+  not_swept: ["socket in trouble was not swept: the table of tracked sockets was full", "sockets in trouble were not swept: the table of tracked sockets was full"],
+  queue_not_shown: ["connection in an accept queue was not reported: a sweep reports a bounded number for each listener", "connections in accept queues were not reported: a sweep reports a bounded number for each listener"],
+  want_unanswered: ["question about a process or a socket was not answered in time", "questions about processes or sockets were not answered in time"],
+};
+
 // What keeps the answer from being the whole truth.
 function caveats(report) {
   const s = report.summary;
   const all = [...report.about.notes, ...report.about.clocks];
   if (s.events_lost > 0) all.push(`${count(s.events_lost, "event")} of the kernel were lost: findings may be missing, and those that are told may lack evidence`);
+  for (const [way, n] of Object.entries(s.losses ?? {}))
+    if (LOST[way]) all.push(`${number(n)} ${LOST[way][n === 1 ? 0 : 1]}`);
   if (s.recorder_lost > 0) all.push(`${count(s.recorder_lost, "record")} found no room in the recorder`);
   if (s.connections_evicted > 0) all.push(`${count(s.connections_evicted, "connection")} were forgotten for want of room`);
+  const evicted = Object.entries(s.evictions ?? {});
+  if (evicted.length > 0) all.push(`full tables evicted entries (${evicted.map(([table, n]) => `${number(n)} of ${table}`).join(", ")}): what they held is unknown`);
+  if (s.behind_ms > 0) all.push(`verdicts were up to ${duration(s.behind_ms * 1000)} late`);
   return all.length > 0 && h("aside", { class: "caveats", "aria-label": "What to know of the recording" }, h("ul", {}, all.map((t) => h("li", {}, plain(t)))));
 }
 
