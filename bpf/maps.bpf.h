@@ -186,6 +186,12 @@ struct tw_sample tw_scratch __weak = {};
 /* The process whose files the walk is at, and what it has read so far. */
 __u32 tw_walk_pid __weak = 0;
 __u64 tw_walk_sum __weak = 0;
+/* ... how many files it has shown so far, and of the last TW_ACTIVE_MS what came after its last segment; 0: it was idle. */
+__u32 tw_walk_files __weak = 0;
+__u32 tw_walk_active_ms __weak = 0;
+/* Processes that called connect() lately, by the low bits of their ids; user space reads and clears it. */
+#define TW_CONNECTING 256
+__u32 tw_connecting[TW_CONNECTING] __weak = {};
 /* For TW_WALK_LEARN: a descriptor of the reader's own that is a socket, and what the walk learnt from it. */
 __u32 tw_own_socket __weak = 0;
 __u64 tw_socket_ops __weak = 0;

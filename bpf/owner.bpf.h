@@ -78,6 +78,14 @@ static __always_inline void tw_fill_connector(struct tw_owner *owner, __u64 id) 
   }
 }
 
+/* Its files are walked early. A write only where it changes something: the line is shared by all CPUs. */
+static __always_inline void tw_note_connecting(__u32 pid) {
+  __u32 *slot = &tw_connecting[pid & (TW_CONNECTING - 1)];
+
+  if (*slot != pid)
+    *slot = pid;
+}
+
 static __always_inline void tw_remember_connector(__u64 id) {
   struct tw_connector *slot = tw_connector_slot(id);
 
@@ -87,6 +95,7 @@ static __always_inline void tw_remember_connector(__u64 id) {
   __builtin_memset(&slot->owner, 0, sizeof(slot->owner));
   tw_fill_current(&slot->owner);
   slot->owner.flags = 0;
+  tw_note_connecting(slot->owner.pid);
   slot->id = id;
 }
 

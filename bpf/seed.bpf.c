@@ -21,25 +21,60 @@ static __always_inline int tw_is_wanted(const struct sock *sk) {
 }
 
 /* What the process that the walk has left has read from all its sockets: more than last time? */
-static __always_inline void tw_note_reader(__u32 next_pid) {
+static __always_inline void tw_note_reader(__u32 pid) {
   struct tw_reader *known, fresh = {};
+
+  if (!tw_walk_sum)
+    return;
+  known = bpf_map_lookup_elem(&tw_readers, &pid);
+  if (!known) {
+    fresh.sum = tw_walk_sum;
+    fresh.changed_ns = bpf_ktime_get_boot_ns();
+    bpf_map_update_elem(&tw_readers, &pid, &fresh, BPF_ANY);
+  } else if (known->sum != tw_walk_sum) {
+    known->sum = tw_walk_sum;
+    known->changed_ns = bpf_ktime_get_boot_ns();
+  }
+}
+
+/* Not 0: the buffer was full, and the kernel shows this file once more. */
+static __always_inline long tw_tell_active(struct seq_file *seq, __u32 pid) {
+  struct tw_active record = {};
+
+  if (!tw_walk_active_ms)
+    return 0;
+  tw_fill_header(&record.header, TW_KIND_ACTIVE, sizeof(record));
+  record.pid = pid;
+  record.age_ms = TW_ACTIVE_MS - tw_walk_active_ms;
+  record.files = tw_walk_files;
+  return bpf_seq_write(seq, &record, sizeof(record));
+}
+
+/* The walk goes process by process. Nothing changes where its buffer is full. */
+static __always_inline long tw_enter_process(struct seq_file *seq, __u32 next_pid) {
   __u32 pid = tw_walk_pid;
 
   if (pid == next_pid)
-    return;
-  if (pid && tw_walk_sum) {
-    known = bpf_map_lookup_elem(&tw_readers, &pid);
-    if (!known) {
-      fresh.sum = tw_walk_sum;
-      fresh.changed_ns = bpf_ktime_get_boot_ns();
-      bpf_map_update_elem(&tw_readers, &pid, &fresh, BPF_ANY);
-    } else if (known->sum != tw_walk_sum) {
-      known->sum = tw_walk_sum;
-      known->changed_ns = bpf_ktime_get_boot_ns();
-    }
+    return 0;
+  if (pid) {
+    if (tw_tell_active(seq, pid))
+      return 1;
+    tw_note_reader(pid);
   }
   tw_walk_pid = next_pid;
   tw_walk_sum = 0;
+  tw_walk_files = 0;
+  tw_walk_active_ms = 0;
+  return 0;
+}
+
+/* Both stamps are those of data, and of the handshake at first. */
+static __always_inline void tw_note_activity(const struct tcp_sock *tp, __u32 now) {
+  __u32 sent_ms = tw_old_ms(now, tp->lsndtime), received_ms = tw_old_ms(now, tp->inet_conn.icsk_ack.lrcvtime);
+  __u32 age_ms = sent_ms < received_ms ? sent_ms : received_ms;
+
+  if (age_ms < TW_ACTIVE_MS && TW_ACTIVE_MS - age_ms > tw_walk_active_ms)
+    tw_walk_active_ms = TW_ACTIVE_MS - age_ms;
 }
 
 /* A socket that is not tracked: is it suspect? Then it is tracked from now on. */
@@ -57,6 +92,7 @@ static __always_inline int tw_gets_tracked(struct sock *sk, __u64 address, __u8 
     return 0;
   tw_walk_sum += tp->copied_seq + 1;
   now = (__u32)bpf_jiffies64();
+  tw_note_activity(tp, now);
   if (state == TCP_ESTABLISHED && tw_is_lively_client(sk, tp, now))
     tw_watch_wait(sk, tp, tw_id_at(sk, address), now);
   suspect = tw_is_suspect(sk, tp, state, now);
@@ -151,10 +187,11 @@ int tw_walk(struct bpf_iter__task_file *ctx) {
   __u64 address = 0;
   struct sock *sk;
 
-  if (tw_walk_mode == TW_WALK_SUSPECT)
-    tw_note_reader(task ? task->tgid : 0);
+  if (tw_walk_mode == TW_WALK_SUSPECT && tw_enter_process(ctx->meta->seq, task ? task->tgid : 0))
+    return 0;
   if (!task || !file)
     return 0;
+  tw_walk_files++;
   if (tw_walk_mode == TW_WALK_LEARN) {
     tw_learn(ctx, task, file);
     return 0;

@@ -42,6 +42,7 @@
 #define TW_KIND_MIB 39       /* counters of one network namespace, beside a process's observation */
 #define TW_KIND_HELD 40      /* what `tcpwhy top` counts: never in the stream, hence in no recording */
 #define TW_KIND_CLOCK 41     /* the wall clock was set: its offset from here on */
+#define TW_KIND_ACTIVE 42    /* from a walk to the source: never in the stream, hence in no recording */
 
 struct tw_header {
   __u64 time_ns; /* CLOCK_BOOTTIME */
@@ -314,7 +315,8 @@ struct tw_still {
   __u64 ids[TW_STILL_MOST];
 };
 
-#define TW_SWEEP_CONFIRMS 1 /* each socket in trouble came as a sample or in a TW_KIND_STILL: what did not was not seen */
+#define TW_SWEEP_CONFIRMS \
+  1 /* each socket in trouble came as a sample or in a TW_KIND_STILL: what did not was not seen */
 
 struct tw_sweep_end {
   struct tw_header header;
@@ -395,6 +397,16 @@ struct tw_held {
   char comm[TW_COMM]; /* of the thread-group leader */
 };
 
+/* A process that sent or received on a TCP socket within TW_ACTIVE_MS before the walk came to its files. */
+#define TW_ACTIVE_MS 60000
+struct tw_active {
+  struct tw_header header;
+  __u32 pid;
+  __u32 age_ms; /* since it last sent or received */
+  __u32 files;  /* that the walk saw of it */
+  __u32 reserved;
+};
+
 /* One struct configures every program; it is constant once they are loaded. */
 struct tw_config {
   __u32 self_pid;        /* never an owner */
@@ -459,6 +471,7 @@ TW_ASSERT_SIZE(tw_host, 64);
 TW_ASSERT_SIZE(tw_mib, 104);
 TW_ASSERT_SIZE(tw_clock, 32);
 TW_ASSERT_SIZE(tw_held, 72);
+TW_ASSERT_SIZE(tw_active, 32);
 TW_ASSERT_SIZE(tw_config, 116);
 
 #endif

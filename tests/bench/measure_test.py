@@ -10,10 +10,13 @@ from measure import hold, onset, output, replay, storm, stuck
 MS = 1_000_000
 
 
-def spans(*cpu_ms, visits=()):
+def spans(*cpu_ms, walked=(), swept=()):
     """One for each 20 ms."""
-    counts = list(visits) + [0] * (len(cpu_ms) - len(visits))
-    return [hold.Span(i * 0.02, (i + 1) * 0.02, cpu * MS, visited, 0) for i, (cpu, visited) in enumerate(zip(cpu_ms, counts))]
+    def counts(given):
+        return list(given) + [0] * (len(cpu_ms) - len(given))
+
+    return [hold.Span(i * 0.02, (i + 1) * 0.02, cpu * MS, files, others, 100 * (files + others))
+            for i, (cpu, files, others) in enumerate(zip(cpu_ms, counts(walked), counts(swept)))]
 
 
 def is_work(span):
@@ -21,15 +24,15 @@ def is_work(span):
 
 
 def is_visit(span):
-    return span.visits > 0
+    return span.walked + span.swept > 0
 
 
-class Sweeps(unittest.TestCase):
-    def test_neighbouring_polls_are_one_sweep_and_idling_is_not_in_it(self):
+class Looks(unittest.TestCase):
+    def test_neighbouring_polls_are_one_look_and_idling_is_not_in_it(self):
         found = hold._joined(spans(0.1, 0.1, 5.1, 20.1, 0.1, 0.1, 0.1, 0.1, 0.1, 7.1, 0.1), is_work)
         self.assertEqual([round(sweep.cpu_ns / MS, 6) for sweep in found], [25, 7])
 
-    def test_a_short_pause_is_within_a_sweep(self):
+    def test_a_short_pause_is_within_a_look(self):
         found = hold._joined(spans(0, 5, 0, 0, 5, 0, 0, 0, 5, 0, 0, 0, 0), is_work)
         self.assertEqual([sweep.cpu_ns / MS for sweep in found], [10, 5])
 
@@ -37,12 +40,56 @@ class Sweeps(unittest.TestCase):
         found = hold._joined(spans(5, 5, 0, 0, 0, 0, 7, 0, 0), is_work)
         self.assertEqual([sweep.cpu_ns / MS for sweep in found], [7])
 
-    def test_visits_tell_a_sweep_that_takes_no_visible_time(self):
-        found = hold._joined(spans(*[0] * 10, visits=[0, 3, 0, 0, 0, 0, 4]), is_visit)
-        self.assertEqual([sweep.visits for sweep in found], [3, 4])
+    def test_visits_tell_a_look_that_takes_no_visible_time(self):
+        found = hold._joined(spans(*[0] * 10, walked=[0, 1], swept=[0, 3, 0, 0, 0, 0, 4]), is_visit)
+        self.assertEqual([(look.walked, look.swept) for look in found], [(1, 3), (0, 4)])
 
-    def test_nothing_is_no_sweep(self):
+    def test_nothing_is_no_look(self):
         self.assertEqual(hold._joined(spans(0, 0, 0), is_work), [])
+
+
+class Schedules(unittest.TestCase):
+    """200,000 sockets: a walk over them each 5 s, and each half second a look at 13 tracked ones and at two processes."""
+
+    def looks(self):
+        # A look each 0.5 s, that is each 25 spans; each tenth is a walk, of two spans.
+        cpu, walked, swept = [0.1] * 600, [0] * 600, [0] * 600
+        for at in range(10, 590, 25):
+            cpu[at], swept[at], walked[at] = 0.6, 13, 40
+            if (at - 10) % 250 == 0:
+                cpu[at:at + 2], walked[at:at + 2] = [20.1, 30.1], [80_000, 120_000]
+        return hold._joined(spans(*cpu, walked=walked, swept=swept), is_visit)
+
+    def test_a_walk_is_what_visits_the_held_sockets(self):
+        schedule = hold.Schedule.from_looks(self.looks(), lambda look: look.walked >= 100_000)
+        self.assertEqual(schedule.visits, 200_013)
+        self.assertAlmostEqual(schedule.interval_s, 5)
+        self.assertAlmostEqual(schedule.cpu_s, 0.05)
+        self.assertAlmostEqual(schedule.ns_per_visit, 100)
+
+    def test_what_comes_in_between_is_a_sweep(self):
+        schedule = hold.Schedule.from_looks(self.looks(), lambda look: look.walked >= 100_000)
+        self.assertEqual(schedule.sweep_visits, 53)
+        self.assertAlmostEqual(schedule.sweep_interval_s, 0.5)
+        self.assertAlmostEqual(schedule.sweep_cpu_s, 0.0005)
+
+    def test_sweeps_alone_are_no_walk(self):
+        self.assertIsNone(hold.Schedule.from_looks(self.looks(), lambda look: look.walked >= 10**6))
+
+    def test_the_row_has_both(self):
+        result = hold.Result("tcpwhy", 200_000, hold.Schedule.from_looks(self.looks(), lambda look: look.walked >= 100_000))
+        result.pairs = [(0.5, 0.05)]
+        result.usage = hold.Usage()
+        row = dict(zip(output.HOLD_COLUMNS, output.hold_row(result.as_json()), strict=True))
+        self.assertEqual((row["visited"], row["a walk, ms"], row["walks each"]), ("200,013", "50.0", "5.0 s"))
+        self.assertEqual((row["swept"], row["a sweep, ms"], row["sweeps each"]), ("53", "0.50", "0.5 s"))
+
+    def test_every_column_is_in_the_help(self):
+        text = (pathlib.Path(__file__).resolve().parents[2] / "scripts/bench").read_text(encoding="utf-8")
+        text = text[text.index("columns of hold:"):text.index("columns of onset:")]
+        for column in output.HOLD_COLUMNS:
+            if column not in ("load", "sockets", "a walk, ms", "ss -tinm, ms"):
+                self.assertIn(column, text)
 
 
 class AnnouncedInterval(unittest.TestCase):

@@ -94,6 +94,7 @@ def test_flight_recorder_still_saves_where_only_root_may_write(tool, tmp_path):
 
 def test_the_service_runs_with_what_its_unit_leaves_it(tool, tmp_path):
     unit = (ROOT / "scripts" / "systemd" / "tcpwhy-flight-recorder.service").read_text()
+    assert not re.search(r"^(Nice=[1-9]|CPUSchedulingPolicy=|CPUWeight=|CPUQuota=)", unit, re.M)  # it must keep up with storms
     bounding = re.search(r"^CapabilityBoundingSet=(.*)", unit, re.M)[1].lower().replace("cap_", "+").split()
     _, command, *arguments = re.search(r"^ExecStart=(.*)", unit, re.M)[1].split()
     arguments[arguments.index("-o") + 1] = tmp_path

@@ -97,33 +97,39 @@ util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
   };
   if (util::Status started = source_->start(feed); !started) return std::move(started.error());
   give_up_privileges(*source_);
-  // Whoever waits for the word "attached" may ask for the metrics at once.
-  if (hooks.looked) hooks.looked(pipeline);
-  log::info(fmt::format("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size()));
-
-  if (hooks.attached) {
-    if (util::Status begun = hooks.attached(pipeline); !begun) return std::move(begun.error());
-  }
-  LiveEnd end = follow(pipeline, hooks, feed);
+  util::Result<LiveEnd> end = follow(pipeline, hooks, feed);
+  if (!end) return end;
   pipeline.finish();
-  end.summary = pipeline.summary();
-  end.summary.connections = std::max(end.summary.connections, source_->connections_seen());
-  end.losses = pipeline.losses();
+  end->summary = pipeline.summary();
+  end->summary.connections = std::max(end->summary.connections, source_->connections_seen());
+  end->losses = pipeline.losses();
   return end;
 }
 
-LiveEnd Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks, const source::LiveSource::Handler& feed) {
+util::Status Live::say_attached(core::Pipeline& pipeline, const LiveHooks& hooks) {
+  // Whoever waits for the word "attached" may ask for the metrics at once.
+  if (hooks.looked) hooks.looked(pipeline);
+  log::info(fmt::format("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size()));
+  return hooks.attached ? hooks.attached(pipeline) : util::Done{};
+}
+
+util::Result<LiveEnd> Live::follow(core::Pipeline& pipeline, const LiveHooks& hooks,
+                                   const source::LiveSource::Handler& feed) {
   using Clock = std::chrono::steady_clock;
   const std::optional<util::Duration> run_for = options_.run_for;
-  const Clock::time_point started = Clock::now();
-  Clock::time_point trimmed = started;
+  std::optional<Clock::time_point> started;  // when it was attached; events come before, too
+  Clock::time_point trimmed = Clock::now();
   LossLog loss_log{log::warn};
   LiveEnd end;
-  while (!stop_asked() && std::cout.good() && (!run_for || Clock::now() - started < *run_for)) {
+  while (!stop_asked() && std::cout.good() && (!run_for || !started || Clock::now() - *started < *run_for)) {
+    if (!started && source_->seeded()) {
+      if (util::Status begun = say_attached(pipeline, hooks); !begun) return std::move(begun.error());
+      started = Clock::now();
+    }
     if (end.status = source_->poll(feed); !end.status) return end;
-    if (hooks.looked) hooks.looked(pipeline);
     loss_log.look(pipeline.losses(), Clock::now());
-    if (hooks.goes_on && !hooks.goes_on()) break;
+    if (started && hooks.looked) hooks.looked(pipeline);
+    if (started && hooks.goes_on && !hooks.goes_on()) break;
     if (Clock::now() - trimmed >= kTrimEach) {
       trimmed = Clock::now();
       give_back_memory();

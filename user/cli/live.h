@@ -16,10 +16,11 @@ namespace tcpwhy::cli {
 // What the command does with it. All may be empty.
 struct LiveHooks {
   core::Outlets outlets;
-  // Every hook is live, and what was there before is known. An error ends the run.
+  // Every hook is live, and what was there before is known: of a host with very many sockets, a while after the first event.
+  // An error ends the run.
   std::function<util::Status(core::Pipeline&)> attached;
   std::function<void(std::span<const std::byte>)> record;  // each record, before the pipeline has it
-  std::function<void(const core::Pipeline&)> looked;       // when every hook is live, and then between records
+  std::function<void(const core::Pipeline&)> looked;       // from then on, between records
   std::function<bool()> goes_on;                           // asked between records: false ends the run
 };
 
@@ -46,12 +47,14 @@ class Live {
   [[nodiscard]] const source::LiveSource& source() const { return *source_; }
   [[nodiscard]] source::LiveSource& source() { return *source_; }
 
-  // Attaches, and follows until the end. An Error: it never began.
+  // Attaches, and follows until the end, or for --for, which counts from the word "attached". An Error: it never began.
   util::Result<LiveEnd> watch(const LiveHooks& hooks);
 
  private:
   Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source, std::size_t table_bytes);
-  LiveEnd follow(core::Pipeline& pipeline, const LiveHooks& hooks, const source::LiveSource::Handler& feed);
+  util::Result<LiveEnd> follow(core::Pipeline& pipeline, const LiveHooks& hooks,
+                               const source::LiveSource::Handler& feed);
+  static util::Status say_attached(core::Pipeline& pipeline, const LiveHooks& hooks);
 
   const TraceOptions& options_;  // the caller's
   std::unique_ptr<source::LiveSource> source_;

@@ -250,7 +250,11 @@ Connection& Facts::touch(const abi::Socket& socket, const abi::Owner& owner) {
     c->state = socket.state;
     connections_.note_talking(*c);
   }
-  if (is_new) c->before_trace = own_from_seed(*c, socket.id);
+  if (is_new) {
+    // Until all that was there is known, what is not known to have begun since may have been there.
+    const bool was_there = own_from_seed(*c, socket.id) || !here().seeded;
+    c->before_trace = was_there && owner.source != abi::OwnerSource::connect;
+  }
   own(*c, owner);
   if (owner.source == abi::OwnerSource::connect || socket.state == TcpState::syn_sent) c->role = ConnectionRole::client;
   inherit(*c);
@@ -609,6 +613,7 @@ void Facts::on(const abi::Seed& e) {
   if (several_) note_local(e.socket.tuple);
   if (!here().seeded) {
     seed(static_cast<std::uint64_t>(e.socket.id), process);
+    if (Connection* c = find(e.socket.id)) own(*c, e.owner);  // something happened to it before the walk came to it
     return;
   }
   // An answer to a want: the facts are the newest there are.

@@ -22,17 +22,37 @@ namespace {
 constexpr std::size_t kMostThreads = 256;       // looked at for one that runs
 constexpr std::uint32_t kMostFiles = 1U << 20;  // counted one by one, where the kernel does not tell
 
-// The head of a small file of /proc; empty where it cannot be read.
-std::string read_file(const std::string& path) {
-  std::array<char, 4096> bytes;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return {};
-  std::string text;
-  for (ssize_t n; text.size() < 4 * bytes.size() && (n = ::read(fd, bytes.data(), bytes.size())) > 0;)
-    text.append(bytes.data(), static_cast<std::size_t>(n));
-  ::close(fd);
-  return text;
-}
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// /proc/PID, opened once: its files are found without a look-up of the process for each.
+class Folder {
+ public:
+  explicit Folder(std::uint32_t pid)
+      : fd_(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
+  [[nodiscard]] int get() const { return fd_.get(); }
+  // The head of a small file, for which /proc needs one read; empty where it cannot be read.
+  [[nodiscard]] std::string_view read(const char* name) {
+    const Descriptor file{::openat(fd_.get(), name, O_RDONLY | O_CLOEXEC)};
+    const ssize_t n = file.get() < 0 ? -1 : ::read(file.get(), bytes_.data(), bytes_.size());
+    return {bytes_.data(), n < 0 ? 0 : static_cast<std::size_t>(n)};
+  }
+
+ private:
+  Descriptor fd_;
+  std::array<char, 4096> bytes_;
+};
 
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
@@ -40,9 +60,14 @@ struct CloseDirectory {
 
 // Entries of a directory, "." and ".." left out, until visit says false.
 template <typename Visit>
-bool for_each_entry(const std::string& path, Visit visit) {
-  const std::unique_ptr<DIR, CloseDirectory> directory{::opendir(path.c_str())};
-  if (!directory) return false;
+bool for_each_entry(const Folder& folder, const char* name, Visit visit) {
+  const int fd = ::openat(folder.get(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const std::unique_ptr<DIR, CloseDirectory> directory{::fdopendir(fd)};
+  if (!directory) {
+    ::close(fd);
+    return false;
+  }
   while (const dirent* entry = ::readdir(directory.get()))
     if (entry->d_name[0] != '.' && !visit(entry->d_name)) break;
   return true;
@@ -73,30 +98,22 @@ std::vector<std::string_view> stat_fields(std::string_view stat) {
   return end == std::string_view::npos ? std::vector<std::string_view>{} : words(stat.substr(end + 1));
 }
 
-void read_stat(Process& process, const std::string& folder) {
+char state_in(std::string_view stat) {
+  const std::size_t end = stat.rfind(')');
+  return end == std::string_view::npos || stat.size() < end + 3 ? '?' : stat[end + 2];
+}
+
+void read_stat(Process& process, Folder& folder) {
   constexpr std::size_t kState = 3 - 3, kUser = 14 - 3, kSystem = 15 - 3, kThreads = 20 - 3, kStart = 22 - 3;
-  const std::string stat = read_file(folder + "stat");
-  const std::vector<std::string_view> fields = stat_fields(stat);
+  const std::vector<std::string_view> fields = stat_fields(folder.read("stat"));
   if (fields.size() <= kStart) return;
   process.state = fields[kState].front();
   process.threads = number<std::uint32_t>(fields[kThreads]);
-  const long user_hz = ::sysconf(_SC_CLK_TCK);
+  static const long user_hz = ::sysconf(_SC_CLK_TCK);
   if (user_hz <= 0) return;
   const std::uint64_t tick_ns = 1'000'000'000ULL / static_cast<std::uint64_t>(user_hz);
   process.start_ns = number<std::uint64_t>(fields[kStart]) * tick_ns;
   process.cpu_ns = (number<std::uint64_t>(fields[kUser]) + number<std::uint64_t>(fields[kSystem])) * tick_ns;
-}
-
-bool any_thread_runs(const std::string& folder) {
-  std::size_t looked_at = 0;
-  bool runs = false;
-  for_each_entry(folder + "task", [&](const char* thread) {
-    const std::string stat = read_file(folder + "task/" + thread + "/stat");
-    const std::vector<std::string_view> fields = stat_fields(stat);
-    runs = !fields.empty() && fields.front() == "R";
-    return !runs && ++looked_at < kMostThreads;
-  });
-  return runs;
 }
 
 bool waits_for_sockets(long call) {
@@ -123,40 +140,60 @@ bool waits_for_sockets(long call) {
   return std::find(std::begin(kCalls), std::end(kCalls), call) != std::end(kCalls);
 }
 
-// /proc/PID/task/TID/syscall: the number of the call it sleeps in, "running", or -1 outside of any.
-std::optional<std::uint32_t> count_polling(const std::string& folder) {
-  std::size_t looked_at = 0;
+// What the threads of a process do.
+struct Threads {
   std::uint32_t polling = 0;
-  bool shown = false;
-  for_each_entry(folder + "task", [&](const char* thread) {
-    const std::string text = read_file(folder + "task/" + thread + "/syscall");
-    shown = shown || !text.empty();
-    long call = -1;
-    std::from_chars(text.data(), text.data() + text.size(), call);
-    if (waits_for_sockets(call)) polling += 1;
-    return ++looked_at < kMostThreads;
-  });
-  return shown ? std::optional{polling} : std::nullopt;
+  bool shown = false;  // their system calls
+  bool any_runs = false;
+};
+
+// /proc/PID/task/TID/syscall: the number of the call it sleeps in, -1 outside of any, or "running", which the kernel also says
+// of a thread that woke or slept while it was looked at (task_current_syscall() in lib/syscall.c).
+void look_at_thread(Threads& threads, Folder& folder, const std::string& thread) {
+  const std::string_view text = folder.read((thread + "syscall").c_str());
+  threads.shown = threads.shown || !text.empty();
+  const bool may_run = text.empty() || text.front() == 'r';
+  if (may_run) {
+    threads.any_runs = threads.any_runs || state_in(folder.read((thread + "stat").c_str())) == 'R';
+    return;
+  }
+  long call = -1;
+  std::from_chars(text.data(), text.data() + text.size(), call);
+  if (waits_for_sockets(call)) threads.polling += 1;
 }
 
-std::optional<std::uint32_t> count_files(const std::string& folder) {
-  const std::string path = folder + "fd";
+void read_threads(Process& process, Folder& folder) {
+  Threads threads;
+  if (process.threads <= 1) {
+    look_at_thread(threads, folder, "");
+  } else {
+    std::size_t looked_at = 0;
+    for_each_entry(folder, "task", [&](const char* thread) {
+      look_at_thread(threads, folder, std::string{"task/"} + thread + "/");
+      return ++looked_at < kMostThreads;
+    });
+    if (threads.any_runs) process.state = 'R';
+  }
+  if (threads.shown) process.polling = threads.polling;
+}
+
+std::optional<std::uint32_t> count_files(const Folder& folder) {
   struct stat status {};
   // Since 6.2 the size of the folder is the number of its files; before, it is 0.
-  if (::stat(path.c_str(), &status) != 0 || ::faccessat(AT_FDCWD, path.c_str(), R_OK | X_OK, AT_EACCESS) != 0)
+  if (::fstatat(folder.get(), "fd", &status, 0) != 0 || ::faccessat(folder.get(), "fd", R_OK | X_OK, AT_EACCESS) != 0)
     return std::nullopt;
   if (status.st_size > 0) return static_cast<std::uint32_t>(status.st_size);
   std::uint32_t count = 0;
-  if (!for_each_entry(path, [&count](const char*) { return ++count < kMostFiles; })) return std::nullopt;
+  if (!for_each_entry(folder, "fd", [&count](const char*) { return ++count < kMostFiles; })) return std::nullopt;
   return count;
 }
 
-std::optional<std::uint32_t> read_file_limit(const std::string& folder) {
+std::optional<std::uint32_t> read_file_limit(Folder& folder) {
   constexpr std::string_view kRow = "Max open files";
-  const std::string limits = read_file(folder + "limits");
+  const std::string_view limits = folder.read("limits");
   const std::size_t row = limits.find(kRow);
-  if (row == std::string::npos) return std::nullopt;
-  const std::vector<std::string_view> fields = words(std::string_view{limits}.substr(row + kRow.size(), 64));
+  if (row == std::string_view::npos) return std::nullopt;
+  const std::vector<std::string_view> fields = words(limits.substr(row + kRow.size(), 64));
   if (fields.empty()) return std::nullopt;
   constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max() - 1;  // the last stands for "not known"
   if (fields.front() == "unlimited") return static_cast<std::uint32_t>(kMost);
@@ -164,33 +201,51 @@ std::optional<std::uint32_t> read_file_limit(const std::string& folder) {
 }
 
 // "0::/system.slice/nginx.service": the line of cgroup v2.
-std::string read_cgroup(const std::string& folder) {
-  const std::string text = "\n" + read_file(folder + "cgroup");
+std::string read_cgroup(Folder& folder) {
+  const std::string text = "\n" + std::string{folder.read("cgroup")};
   const std::size_t line = text.find("\n0::");
   if (line == std::string::npos) return {};
   const std::size_t begin = line + 4;
   return text.substr(begin, text.find('\n', begin) - begin);
 }
 
-std::string read_wait_channel(const std::string& folder) {
-  const std::string name = read_file(folder + "wchan");
-  return name == "0" ? std::string{} : name;
+std::string read_wait_channel(Folder& folder) {
+  const std::string_view name = folder.read("wchan");
+  return name == "0" ? std::string{} : std::string{name};
 }
 
-}  // namespace
+void read_resources(Process& process, Folder& folder) {
+  process.open_fds = count_files(folder);
+  process.fd_limit = read_file_limit(folder);
+  process.cgroup = read_cgroup(folder);
+}
 
-Process read_process(std::uint32_t pid) {
-  const std::string folder = "/proc/" + std::to_string(pid) + "/";
+Process look_at_process(std::uint32_t pid, Folder& folder) {
   Process process;
   process.pid = pid;
   read_stat(process, folder);
   if (process.state == '?') return process;
-  if (process.threads > 1 && process.state != 'R' && any_thread_runs(folder)) process.state = 'R';
-  process.open_fds = count_files(folder);
-  process.fd_limit = read_file_limit(folder);
   process.wait_channel = read_wait_channel(folder);
-  process.cgroup = read_cgroup(folder);
-  process.polling = count_polling(folder);
+  read_threads(process, folder);
+  return process;
+}
+
+}  // namespace
+
+Process look_at_process(std::uint32_t pid) {
+  Folder folder{pid};
+  return look_at_process(pid, folder);
+}
+
+void read_resources(Process& process) {
+  Folder folder{process.pid};
+  read_resources(process, folder);
+}
+
+Process read_process(std::uint32_t pid) {
+  Folder folder{pid};
+  Process process = look_at_process(pid, folder);
+  if (process.state != '?') read_resources(process, folder);
   return process;
 }
 

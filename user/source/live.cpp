@@ -9,22 +9,22 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <set>
 #include <utility>
 
 #include "bpf/tcpwhy_abi.h"
 #include "user/host/capabilities.h"
 #include "user/host/identity.h"
-#include "user/host/mib.h"
-#include "user/host/process.h"
 #include "user/host/tcp_use.h"
 #include "user/kernel/btf.h"
 #include "user/kernel/btf_names.h"
 #include "user/kernel/features.h"
-#include "user/kernel/jiffies.h"
+#include "user/source/live_active.h"
 #include "user/source/live_checks.h"
+#include "user/source/live_config.h"
+#include "user/source/live_counters.h"
 #include "user/source/live_log.h"
 #include "user/source/live_pace.h"
+#include "user/source/live_processes.h"
 #include "user/source/live_programs.h"
 #include "user/source/live_wants.h"
 
@@ -39,58 +39,15 @@ constexpr Duration kTick = milliseconds{100};
 constexpr Duration kHostEach = milliseconds{900};
 constexpr Duration kClockMoved = milliseconds{50};  // worth a record: times are printed in milliseconds
 constexpr Duration kClockSet = milliseconds{1000};  // worth a word
-constexpr std::uint32_t kDropsPerSecond = 2000;     // for each CPU
-constexpr std::size_t kProcessesPerTick = 64;
-constexpr std::size_t kMostNamespaces = 1024;
-constexpr std::uint8_t kListen = 10;  // TCP_LISTEN
-// A producer that never pauses must not keep the ticks from coming.
-constexpr std::size_t kRecordsPerDrain = 1U << 17;
-// What may wait in memory while the first walk runs; beyond, the ring buffer fills and the kernel side counts losses.
-constexpr std::size_t kMostHeldBack = 64U << 20;
-constexpr std::uint64_t kSeedsBetweenDrains = 1024;
-
-void fill_net(const util::Cidr& cidr, __u8 (&net)[16], __u8 (&mask)[16]) {
-  const util::Address bits = cidr.mask();
-  for (std::size_t i = 0; i < sizeof(net); ++i) {
-    mask[i] = bits.bytes[i];
-    net[i] = cidr.addr.bytes[i] & bits.bytes[i];
-  }
-}
-
-// What the kernel side can decide; several prefixes, or none, are left to user space.
-void fill_filter(const core::Filter& filter, tw_config& config) {
-  config.filter_ports = filter.ports.empty() ? 0 : 1;
-  if (filter.local.size() == 1) {
-    config.filter_local = 1;
-    fill_net(filter.local.front(), config.local_net, config.local_mask);
-  }
-  if (filter.remote.size() == 1) {
-    config.filter_remote = 1;
-    fill_net(filter.remote.front(), config.remote_net, config.remote_mask);
-  }
-}
-
-tw_config make_config(const LiveOptions& options, const kernel::Survey& survey, const core::KernelNames& names) {
-  tw_config config{};
-  config.self_pid = static_cast<__u32>(::getpid());
-  config.hz = kernel::jiffies_per_second();
-  config.every_transition = options.every_transition ? 1 : 0;
-  fill_filter(options.filter, config);
-  config.drops_per_second = kDropsPerSecond;
-  config.wake_bytes = static_cast<__u32>(options.buffer_bytes / 4);
-  config.reset_has_reason = survey.has_argument("tcp_send_reset", 3) ? 1 : 0;
-  config.retransmit_has_error = survey.has_argument("tcp_retransmit_skb", 3) ? 1 : 0;
-  config.drop_has_socket = survey.has_argument("kfree_skb", 4) ? 1 : 0;
-  config.has_cookies = survey.has_cookies() ? 1 : 0;
-  config.sweeps_storages = survey.has_cookies() && survey.has_program("tw_sweep") ? 1 : 0;
-  config.reason_netfilter = kernel::reason_number(names.drop_reasons, "NETFILTER_DROP");
-  config.reason_listen_overflow = kernel::reason_number(names.drop_reasons, "TCP_LISTEN_OVERFLOW");
-  config.reason_no_socket = kernel::reason_number(names.drop_reasons, "NO_SOCKET");
-  config.reason_not_specified = kernel::reason_number(names.drop_reasons, "NOT_SPECIFIED");
-  config.reason_memory = kernel::reason_number(names.drop_reasons, "PROTO_MEM");
-  config.idle_ms = static_cast<__u32>(options.idle_from / milliseconds{1});
-  return config;
-}
+// A producer that never pauses must not keep the ticks from coming: so long one drain of the ring buffer goes on.
+constexpr Duration kDrain = milliseconds{50};
+constexpr std::uint64_t kRecordsBetweenLooks = 64;  // at the clock
+// How long the walk over all processes' files, at start, may keep everything else waiting: first of all, while what happens
+// fits into the ring buffer, so that on most hosts the seed stands before the first event; and then in each poll.
+constexpr Duration kFirstSeeds = milliseconds{50};
+constexpr Duration kSeeds = milliseconds{10};
+// What the ring buffer still holds when tracing ends is handed over for so long.
+constexpr Duration kLastDrain = milliseconds{600};
 
 std::uint64_t to_ns(BootTime time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
 
@@ -127,22 +84,28 @@ class Live final : public LiveSource {
   }
   [[nodiscard]] SweepCosts sweep_costs() const override {
     SweepCosts costs = costs_;
-    costs.of_one_cpu = walk_pace_.of_one_cpu() + sweep_pace_.of_one_cpu();
+    costs.of_one_cpu = walk_pace_.of_one_cpu() + sweep_pace_.of_one_cpu() + active_.of_one_cpu();
     return costs;
   }
-  void want(const core::Wants& wants) override { wants_.add(wants); }
+  void want(const core::Wants& wants) override {
+    wants_.add(wants.sockets);
+    processes_.add(wants.processes, host::boot_now());
+  }
   [[nodiscard]] bool can_count_held() const override { return programs_->can_count_held(); }
   bool count_held(BootTime now, const std::function<void(const core::HeldSocket&)>& tell) override;
 
   util::Status start(const Handler& handler) override;
+  [[nodiscard]] bool seeded() const override { return seeded_; }
   util::Status poll(const Handler& handler) override;
   util::Status stop(const Handler& handler) override;
 
  private:
   // Where the ring buffer's records go while ring_buffer__consume() runs.
   struct Drain {
-    const Handler* handler = nullptr;  // absent: held back
-    std::size_t records = 0;
+    const Handler* handler = nullptr;  // absent: they are counted as lost
+    std::uint64_t records = 0;
+    BootTime until{};
+    std::array<std::uint64_t, TW_KERNEL_KINDS> lost{};
   };
   static int on_ring_record(void* self, void* record, std::size_t size);
 
@@ -151,9 +114,10 @@ class Live final : public LiveSource {
   void pass_on(const Handler& handler, std::span<const std::byte> record);
 
   util::Status wait_for_tick() const;
-  bool drain(const Handler* handler);  // false: more is left
-  void hand_over_held_back(const Handler& handler);
-  void walk_at_start(const Handler& handler);
+  bool drain(const Handler& handler, Duration most);  // false: more is left
+  void lose_what_is_left(const Handler& handler);
+  void seed(const Handler& handler, Duration most);
+  void end_seeding(const Handler& handler, bool complete);
   void end_walk(const Handler& handler, std::uint64_t sockets, bool initial, bool complete);
   void do_tick(const Handler& handler);
   void tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now,
@@ -161,10 +125,11 @@ class Live final : public LiveSource {
   void tell_losses(const Handler& handler);
   void sweep_if_due(const Handler& handler, BootTime now);
   void tell_host(const Handler& handler, BootTime now);
+  void walk_active(const Handler& handler, BootTime now);
+  void observe_processes(const Handler& handler, BootTime now);
   void answer_wants(const Handler& handler, BootTime now);
   void walk_for_wants(const Handler& handler, BootTime now);
   void tell_counters(const Handler& handler);
-  void note_listener(std::span<const std::byte> record, std::uint16_t kind);
   void emit_tick(const Handler& handler);
   void tell_clock(const Handler& handler);
 
@@ -176,18 +141,23 @@ class Live final : public LiveSource {
   std::unique_ptr<ring_buffer, FreeRing> ring_;
   int epoll_ = -1;
   Drain drain_;
-  std::vector<std::byte> held_back_;
+  bool seeded_ = false;
+  std::uint64_t seeds_ = 0;
   PendingWants wants_;
-  std::set<std::uint32_t> mib_pids_;   // the counters of whose namespaces are to be read
-  std::set<std::uint32_t> mib_netns_;  // whose counters have been read for a listener
+  ProcessObservations processes_;
+  NamespaceCounters counters_;
   // The walk finds who is suspect, the sweep looks at those; where there are many sockets, only the walk is expensive.
   SweepPace walk_pace_{"the walk over all sockets"};
   SweepPace sweep_pace_{"the sweep over the tracked sockets"};
   SweepPace held_pace_{"the count of what processes hold"};
   WalkRation walk_ration_;
+  // Between two walks over all files: those of the processes that used the network lately.
+  ActiveWalks active_;
+  std::uint64_t active_samples_ = 0;  // since the last sweep's end
   SweepCosts costs_;
   std::array<std::uint64_t, TW_KERNEL_KINDS> lost_told_{};
   std::array<std::uint64_t, TW_KERNEL_KINDS> limited_told_{};
+  bool more_in_ring_ = false;  // the last drain was cut short, and no wake-up is to come for the rest
   std::uint64_t last_ns_ = 0;  // the latest time of a record handed over
   BootTime next_tick_{};
   BootTime next_host_{};
@@ -213,36 +183,44 @@ void Live::pass_on(const Handler& handler, std::span<const std::byte> record) {
   if (record.size() < sizeof(header)) return;
   std::memcpy(&header, record.data(), sizeof(header));
   last_ns_ = std::max<std::uint64_t>(last_ns_, header.time_ns);
-  if (header.kind == TW_KIND_SEED || header.kind == TW_KIND_STATE) note_listener(record, header.kind);
+  if (header.kind == TW_KIND_SEED || header.kind == TW_KIND_STATE) counters_.note_listener(record, header.kind);
   handler(record);
 }
 
 int Live::on_ring_record(void* self, void* record, std::size_t size) {
   Live& live = *static_cast<Live*>(self);
+  Drain& drain = live.drain_;
   const std::span bytes{static_cast<const std::byte*>(record), size};
-  if (live.drain_.handler)
-    live.pass_on(*live.drain_.handler, bytes);
-  else
-    live.held_back_.insert(live.held_back_.end(), bytes.begin(), bytes.end());
-  const bool full = !live.drain_.handler && live.held_back_.size() >= kMostHeldBack;
-  return full || ++live.drain_.records >= kRecordsPerDrain ? -EAGAIN : 0;
+  if (drain.handler) {
+    live.pass_on(*drain.handler, bytes);
+  } else if (tw_header header; size >= sizeof(header)) {
+    std::memcpy(&header, record, sizeof(header));
+    drain.lost.at(header.kind < TW_KERNEL_KINDS ? header.kind : 0) += 1;
+  }
+  const bool looks = ++drain.records % kRecordsBetweenLooks == 0;
+  return looks && drain.handler && host::boot_now() >= drain.until ? -EAGAIN : 0;
 }
 
-bool Live::drain(const Handler* handler) {
-  if (!handler && held_back_.size() >= kMostHeldBack) return true;
-  drain_ = {handler, 0};
+bool Live::drain(const Handler& handler, Duration most) {
+  drain_ = {&handler, 0, host::boot_now() + most, {}};
   const bool all = ring_buffer__consume(ring_.get()) >= 0;
   drain_ = {};
   return all;
 }
 
-void Live::hand_over_held_back(const Handler& handler) {
-  std::uint64_t records = 0;
-  // The sizes are the kernel side's own: nothing to do about an error but to go on with what follows.
-  const auto status = split_records(
-      held_back_, [&](std::span<const std::byte> r) { pass_on(handler, r); }, records);
-  if (!status) log_debug(status.error().what);
-  held_back_ = {};
+// Nothing produces any more: this ends.
+void Live::lose_what_is_left(const Handler& handler) {
+  drain_ = {};
+  ring_buffer__consume(ring_.get());
+  const auto lost = std::exchange(drain_, {}).lost;
+  for (std::uint32_t kind = 0; kind < TW_KERNEL_KINDS; ++kind) {
+    if (lost.at(kind) == 0) continue;
+    tw_lost record{};
+    record.count = lost.at(kind);
+    record.kind = kind;
+    record.way = TW_LOST_RING;
+    emit(handler, record, TW_KIND_LOST);
+  }
 }
 
 // What user space makes is stamped now, and never before what was handed over.
@@ -262,34 +240,41 @@ void Live::end_walk(const Handler& handler, std::uint64_t sockets, bool initial,
   emit(handler, record, TW_KIND_SEED_END);
 }
 
-void Live::walk_at_start(const Handler& handler) {
-  if (!programs_->can_walk()) return end_walk(handler, 0, true, false);
-  std::uint64_t seeds = 0;
-  const auto run = programs_->walk_all([&](std::span<const std::byte> record) {
+void Live::end_seeding(const Handler& handler, bool complete) {
+  seeded_ = true;
+  end_walk(handler, seeds_, true, complete);
+}
+
+// The next piece of the walk over all processes' files.
+void Live::seed(const Handler& handler, Duration most) {
+  if (!programs_->can_walk()) return end_seeding(handler, false);
+  const BootTime until = host::boot_now() + most;
+  const auto count = [&](std::span<const std::byte> record) {
     pass_on(handler, record);
-    if (++seeds % kSeedsBetweenDrains == 0) drain(nullptr);
-  });
-  if (run) {
+    ++seeds_;
+  };
+  const auto ended = programs_->walk_all(count, [until] { return host::boot_now() >= until; });
+  if (ended && !*ended) return;
+  if (ended) {
     // Not on the ration: it wrote a record for each socket, a walk for wanted ones costs a fraction of that.
-    log_debug("the walk at start took " + std::to_string(run->cpu.count() / 1000) + " us of CPU for " +
-              std::to_string(run->records) + " sockets");
+    log_debug("the walk at start took " + std::to_string(programs_->walk_all_cost().count() / 1000) +
+              " us of CPU for " + std::to_string(seeds_) + " sockets");
   } else {
-    missing_.push_back(run.error().what + ": what was there before is known only in part");
+    missing_.push_back(ended.error().what + ": what was there before is known only in part");
   }
-  end_walk(handler, seeds, true, run.has_value());
+  end_seeding(handler, ended.has_value());
 }
 
 util::Status Live::start(const Handler& handler) {
   if (auto status = programs_->attach(); !status) return status;
-  walk_at_start(handler);
-  hand_over_held_back(handler);
+  seed(handler, kFirstSeeds);
   next_tick_ = host::boot_now() + kTick;
   return util::Done{};
 }
 
 util::Status Live::wait_for_tick() const {
   const Duration left = next_tick_ - host::boot_now();
-  if (left <= Duration::zero()) return util::Done{};
+  if (left <= Duration::zero() || !seeded_ || more_in_ring_) return util::Done{};
   epoll_event event;
   const auto ms = std::chrono::ceil<milliseconds>(left).count();
   if (::epoll_wait(epoll_, &event, 1, static_cast<int>(ms)) < 0 && errno != EINTR)
@@ -299,7 +284,8 @@ util::Status Live::wait_for_tick() const {
 
 util::Status Live::poll(const Handler& handler) {
   if (auto status = wait_for_tick(); !status) return status;
-  drain(&handler);
+  more_in_ring_ = !drain(handler, kDrain);
+  if (!seeded_) seed(handler, kSeeds);
   if (host::boot_now() >= next_tick_) do_tick(handler);
   return util::Done{};
 }
@@ -308,9 +294,11 @@ void Live::do_tick(const Handler& handler) {
   const BootTime now = host::boot_now();
   tell_clock(handler);
   tell_losses(handler);
+  walk_active(handler, now);
   sweep_if_due(handler, now);
+  active_.learn(now, *programs_, walk_pace_);
   answer_wants(handler, now);
-  drain(&handler);  // what came meanwhile: it belongs before the tick
+  more_in_ring_ = !drain(handler, kDrain);  // what came meanwhile: it belongs before the tick
   emit_tick(handler);
   // Ticks that were missed are not made up for.
   next_tick_ = std::max(next_tick_ + kTick, host::boot_now());
@@ -354,11 +342,11 @@ void Live::tell_losses(const Handler& handler) {
 }
 
 void Live::sweep_if_due(const Handler& handler, BootTime now) {
-  const bool walk = programs_->can_sweep() && programs_->can_walk() && walk_pace_.is_due(now);
+  const bool walk = programs_->can_sweep() && programs_->can_walk() && seeded_ && walk_pace_.is_due(now);
   const bool sweep = programs_->can_sweep() && sweep_pace_.is_due(now);
   if (!walk && !sweep) return;
   const OnRecord tell = [&](std::span<const std::byte> record) { pass_on(handler, record); };
-  std::uint64_t told = 0;
+  std::uint64_t told = std::exchange(active_samples_, 0);
   bool complete = true;
   const auto count = [&](SweepPace& pace, Duration& cost, const util::Result<IteratorRun>& run) {
     if (!run) log_debug(run.error().what);
@@ -390,7 +378,7 @@ void Live::tell_host(const Handler& handler, BootTime now) {
   const bool near_limit = use.near_limit();
   if (!near_limit && !host_told_) return;
   host_told_ = near_limit;
-  mib_pids_.insert(static_cast<std::uint32_t>(::getpid()));
+  counters_.want(static_cast<std::uint32_t>(::getpid()));
   tw_host record{};
   record.memory_pages = use.memory_pages;
   record.memory_low = use.memory_low;
@@ -401,51 +389,42 @@ void Live::tell_host(const Handler& handler, BootTime now) {
   emit(handler, record, TW_KIND_HOST);
 }
 
-void Live::answer_wants(const Handler& handler, BootTime now) {
-  for (const std::uint32_t pid : wants_.take_processes(kProcessesPerTick)) {
-    tw_process record = to_record(host::read_process(pid));
-    const std::uint64_t read_ns = programs_->last_read_ns(pid);
+void Live::walk_active(const Handler& handler, BootTime now) {
+  if (!seeded_ || !programs_->can_sweep()) return;
+  costs_.walks += active_.walk(now, *programs_, walk_pace_, [&](std::span<const std::byte> record) {
+    pass_on(handler, record);
+    active_samples_ += 1;
+  });
+}
+
+void Live::observe_processes(const Handler& handler, BootTime now) {
+  processes_.observe(now, [&](const host::Process& process) {
+    tw_process record = to_record(process);
+    const std::uint64_t read_ns = programs_->last_read_ns(process.pid);
     record.read_age_ms =
         read_ns == 0 ? TW_NEVER : static_cast<__u32>((to_ns(now) - std::min(read_ns, to_ns(now))) / 1'000'000);
     emit(handler, record, TW_KIND_PROCESS);
-    mib_pids_.insert(pid);
+    counters_.want(process.pid);
+  });
+  if (const std::uint64_t late = processes_.take_late(now); late > 0) {
+    tw_lost record{};
+    record.count = late;
+    record.kind = TW_KIND_PROCESS;
+    record.way = TW_LOST_WANT;
+    emit(handler, record, TW_KIND_LOST);
   }
+}
+
+void Live::answer_wants(const Handler& handler, BootTime now) {
+  observe_processes(handler, now);
+  const Duration before = thread_cpu();
   tell_counters(handler);
+  processes_.spend(thread_cpu() - before);
   if (wants_.any_socket()) walk_for_wants(handler, now);
 }
 
-// Of the namespaces that the processes live in, each once.
 void Live::tell_counters(const Handler& handler) {
-  std::set<std::uint32_t> told;
-  for (const std::uint32_t pid : std::exchange(mib_pids_, {})) {
-    const std::uint32_t netns = host::read_netns(pid);
-    if (netns == 0 || !told.insert(netns).second) continue;
-    const auto mib = host::read_mib(pid);
-    if (!mib) continue;
-    tw_mib record{};
-    record.netns = mib->netns;
-    std::copy(mib->values.begin(), mib->values.end(), std::begin(record.values));
-    emit(handler, record, TW_KIND_MIB);
-  }
-}
-
-// The counters of a namespace with a listener are read once before anything happens to it: what grows is told from there.
-void Live::note_listener(std::span<const std::byte> record, std::uint16_t kind) {
-  const auto note = [this](const auto& r) {
-    const bool is_new = r.socket.state == kListen && r.owner.pid != 0 && mib_netns_.size() < kMostNamespaces &&
-                        mib_netns_.insert(r.socket.tuple.netns).second;
-    if (is_new) mib_pids_.insert(r.owner.pid);
-  };
-  if (kind == TW_KIND_SEED && record.size() >= sizeof(tw_seed)) {
-    tw_seed seed;
-    std::memcpy(&seed, record.data(), sizeof(seed));
-    note(seed);
-  } else if (kind == TW_KIND_STATE && record.size() >= sizeof(tw_state)) {
-    tw_state state;
-    std::memcpy(&state, record.data(), sizeof(state));
-    if (state.to == kListen) state.socket.state = kListen;
-    note(state);
-  }
+  counters_.read([&](tw_mib& record) { emit(handler, record, TW_KIND_MIB); });
 }
 
 void Live::walk_for_wants(const Handler& handler, BootTime now) {
@@ -467,20 +446,11 @@ void Live::walk_for_wants(const Handler& handler, BootTime now) {
 
 bool Live::count_held(BootTime now, const std::function<void(const core::HeldSocket&)>& tell) {
   if (!programs_->can_count_held() || !held_pace_.is_due(now)) return false;
-  core::HeldSocket held;
   const auto run = programs_->count_held([&](std::span<const std::byte> record) {
-    tw_held raw;
-    if (record.size() < sizeof(raw)) return;
-    std::memcpy(&raw, record.data(), sizeof(raw));
-    held.id = raw.id;
-    held.pid = raw.pid;
-    held.start = util::boot_time(raw.start_ns);
-    held.comm.assign(std::begin(raw.comm), std::find(std::begin(raw.comm), std::end(raw.comm), '\0'));
-    held.netns = raw.netns;
-    held.state = static_cast<abi::TcpState>(raw.state);
-    held.unread = raw.unread;
-    held.unacked = raw.unacked;
-    tell(held);
+    tw_held held;
+    if (record.size() < sizeof(held)) return;
+    std::memcpy(&held, record.data(), sizeof(held));
+    tell(to_held(held));
   });
   if (!run) log_debug(run.error().what);
   if (const std::string note = held_pace_.swept(now, run ? run->cpu : Duration::zero()); !note.empty()) log_debug(note);
@@ -489,8 +459,8 @@ bool Live::count_held(BootTime now, const std::function<void(const core::HeldSoc
 
 util::Status Live::stop(const Handler& handler) {
   programs_->detach();
-  while (!drain(&handler)) {
-  }
+  if (!drain(handler, kLastDrain)) lose_what_is_left(handler);
+  if (!seeded_) end_seeding(handler, false);
   tell_losses(handler);
   emit_tick(handler);
   return util::Done{};

@@ -57,15 +57,18 @@ class LiveSource {
   // those before 5.19 do with kernel.unprivileged_bpf_disabled. Found out by trying.
   [[nodiscard]] virtual bool needs_bpf_capability() const = 0;
 
-  // Attaches, then walks the sockets of all processes (Seed records, SeedEnd{initial}). Events that came meanwhile wait
-  // in the ring buffer, so that the seed stands before the first of them.
+  // Attaches, and begins to walk the sockets of all processes (Seed records, SeedEnd{initial} at its end). Where that takes
+  // long, poll() goes on with it, and hands over events meanwhile; else the seed stands before the first of them.
   virtual util::Status start(const Handler& handler) = 0;
+  [[nodiscard]] virtual bool seeded() const = 0;  // SeedEnd{initial} was handed over
   // Waits at most until the next tick is due, hands over what the ring buffer holds, then, when due: Lost, the sweep's
-  // Samples, Host where TCP is near a limit, SweepEnd, answers to wants, and one Tick.
+  // Samples, Host where TCP is near a limit, SweepEnd, answers to wants, and one Tick. It waits for nothing that grows with
+  // what happens on the host: what it does not get done is done by the next.
   virtual util::Status poll(const Handler& handler) = 0;
-  // Asks; the answers come with a later poll. Walks are rationed to 1% of one CPU.
+  // Asks; the answers come with a later poll. Walks are rationed to 1% of one CPU, observations of processes to 2%: what is
+  // not observed within a second of being due is Lost (a want).
   virtual void want(const core::Wants& wants) = 0;
-  // Detaches the hooks, hands over what is left, and ends with a last Tick.
+  // Detaches the hooks, hands over what is left for a good half second, counts the rest as Lost, and ends with a last Tick.
   virtual util::Status stop(const Handler& handler) = 0;
 
   // Every TCP socket that a process holds, once for each process and descriptor, as it is now; paced, so that it stays

@@ -5,7 +5,6 @@
 #include <bpf/libbpf.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -30,12 +29,6 @@ class FileDescriptor {
   int fd_;
 };
 
-std::chrono::nanoseconds thread_cpu() {
-  timespec used{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
-}
-
 // One read; the kernel gives up after a million objects without a record (EAGAIN), having moved on: again then.
 ssize_t read_some(int fd, std::span<std::byte> room, std::chrono::nanoseconds& cpu) {
   const std::chrono::nanoseconds before = thread_cpu();
@@ -48,7 +41,19 @@ ssize_t read_some(int fd, std::span<std::byte> room, std::chrono::nanoseconds& c
   return n;
 }
 
+util::Result<bpf_link*> attach_with(bpf_program* program, const bpf_iter_attach_opts* options) {
+  bpf_link* link = bpf_program__attach_iter(program, options);
+  if (!link) return util::Error{std::string{"cannot attach the iterator "} + bpf_program__name(program), errno, ""};
+  return link;
+}
+
 }  // namespace
+
+std::chrono::nanoseconds thread_cpu() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+}
 
 void Iterator::Destroy::operator()(bpf_link* link) const { bpf_link__destroy(link); }
 
@@ -60,9 +65,19 @@ util::Result<Iterator> Iterator::attach(bpf_program* program, int map_fd) {
     options.link_info = &info;
     options.link_info_len = sizeof(info);
   }
-  bpf_link* link = bpf_program__attach_iter(program, &options);
-  if (!link) return util::Error{std::string{"cannot attach the iterator "} + bpf_program__name(program), errno, ""};
-  return Iterator{link};
+  const auto link = attach_with(program, &options);
+  if (!link) return link.error();
+  return Iterator{*link};
+}
+
+// Kernels that do not have the field find a tail that is not zero, and refuse (bpf_iter_link_attach() in kernel/bpf/bpf_iter.c).
+util::Result<Iterator> Iterator::attach_to_process(bpf_program* program, std::uint32_t pid) {
+  bpf_iter_link_info info{};
+  info.task.pid = pid;
+  DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof(info));
+  const auto link = attach_with(program, &options);
+  if (!link) return link.error();
+  return Iterator{*link};
 }
 
 util::Result<std::size_t> split_records(std::span<const std::byte> bytes, const OnRecord& on_record,
@@ -82,25 +97,43 @@ util::Result<std::size_t> split_records(std::span<const std::byte> bytes, const 
 
 bool Iterator::can_start() const { return FileDescriptor{bpf_iter_create(bpf_link__fd(link_.get()))}.get() >= 0; }
 
+util::Result<IteratorPieces> Iterator::start() const {
+  const int fd = bpf_iter_create(bpf_link__fd(link_.get()));
+  if (fd < 0) return util::Error{"cannot start a walk in the kernel", errno, ""};
+  return IteratorPieces{fd};
+}
+
 util::Result<IteratorRun> Iterator::run(const OnRecord& on_record) const {
-  const FileDescriptor fd{bpf_iter_create(bpf_link__fd(link_.get()))};
-  if (fd.get() < 0) return util::Error{"cannot start a walk in the kernel", errno, ""};
-  // A header's size is 16 bits wide: a cut record, moved to the head, always leaves room for its rest.
-  std::array<std::byte, 2 << 16> buffer;
-  IteratorRun run;
-  std::size_t held = 0;
-  while (true) {
-    const ssize_t n = read_some(fd.get(), std::span{buffer}.subspan(held), run.cpu);
+  auto pieces = start();
+  if (!pieces) return pieces.error();
+  const auto ended = pieces->read(on_record, [] { return false; });
+  if (!ended) return ended.error();
+  return pieces->run();
+}
+
+// A header's size is 16 bits wide: a cut record, moved to the head, always leaves room for its rest.
+IteratorPieces::IteratorPieces(int fd) : fd_(fd), buffer_(2U << 16) {}
+
+IteratorPieces::IteratorPieces(IteratorPieces&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), buffer_(std::move(other.buffer_)), held_(other.held_), run_(other.run_) {}
+
+IteratorPieces::~IteratorPieces() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+util::Result<bool> IteratorPieces::read(const OnRecord& on_record, const std::function<bool()>& enough) {
+  do {
+    const ssize_t n = read_some(fd_, std::span{buffer_}.subspan(held_), run_.cpu);
     if (n < 0) return util::Error{"a walk in the kernel broke off", errno, ""};
-    if (n == 0) break;
-    held += static_cast<std::size_t>(n);
-    const util::Result<std::size_t> used = split_records(std::span{buffer}.first(held), on_record, run.records);
+    if (n == 0 && held_ != 0) return util::Error{"a walk in the kernel ended within a record", EBADMSG, ""};
+    if (n == 0) return true;
+    held_ += static_cast<std::size_t>(n);
+    const util::Result<std::size_t> used = split_records(std::span{buffer_}.first(held_), on_record, run_.records);
     if (!used) return used.error();
-    held -= *used;
-    std::memmove(buffer.data(), buffer.data() + *used, held);
-  }
-  if (held != 0) return util::Error{"a walk in the kernel ended within a record", EBADMSG, ""};
-  return run;
+    held_ -= *used;
+    std::memmove(buffer_.data(), buffer_.data() + *used, held_);
+  } while (!enough());
+  return false;
 }
 
 }  // namespace tcpwhy::source

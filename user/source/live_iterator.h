@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "user/util/result.h"
 
@@ -23,15 +24,38 @@ struct IteratorRun {
   std::chrono::nanoseconds cpu{};  // what the walk itself cost, without what was done with its records
 };
 
+// One run, read piece by piece: between two pieces anything else may be done, runs of the same iterator too.
+class IteratorPieces {
+ public:
+  explicit IteratorPieces(int fd);
+  IteratorPieces(IteratorPieces&& other) noexcept;
+  IteratorPieces& operator=(IteratorPieces&&) = delete;
+  ~IteratorPieces();
+
+  // Reads until the walk is at its end (true) or `enough` says so, which is asked after each read. A record is valid only
+  // while on_record runs.
+  util::Result<bool> read(const OnRecord& on_record, const std::function<bool()>& enough);
+  [[nodiscard]] const IteratorRun& run() const { return run_; }
+
+ private:
+  int fd_;
+  std::vector<std::byte> buffer_;
+  std::size_t held_ = 0;  // of a record that was cut, at the buffer's head
+  IteratorRun run_;
+};
+
 class Iterator {
  public:
   // map_fd: of the map to walk, -1 for iterators over something else.
   static util::Result<Iterator> attach(bpf_program* program, int map_fd);
+  // Over the files of one process. Kernels before 6.1 refuse.
+  static util::Result<Iterator> attach_to_process(bpf_program* program, std::uint32_t pid);
 
   // Whether the calling thread may run it.
   [[nodiscard]] bool can_start() const;
   // A record is valid only while on_record runs.
   util::Result<IteratorRun> run(const OnRecord& on_record) const;
+  [[nodiscard]] util::Result<IteratorPieces> start() const;
 
  private:
   struct Destroy {
@@ -41,6 +65,9 @@ class Iterator {
 
   std::unique_ptr<bpf_link, Destroy> link_;
 };
+
+// CPU time of the calling thread.
+std::chrono::nanoseconds thread_cpu();
 
 // Hands over the whole records (each begins with tw_header and says its size) at the head of `bytes`, counts them, and
 // returns how many bytes they were. An error where a size cannot be.

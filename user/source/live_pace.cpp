@@ -14,15 +14,20 @@ constexpr util::Duration kLongest = seconds{30};
 constexpr util::Duration kLong = seconds{1};             // worth a word
 constexpr util::Duration kHalfATick = milliseconds{50};  // a tick that comes a little early is in time
 constexpr util::Duration kCheapWalk = milliseconds{10};
-constexpr int kShare = 100;  // 1%
+constexpr double kShare = 0.01;  // of one CPU
+constexpr double kLeastShare = 0.002;
 
 }  // namespace
 
 bool SweepPace::is_due(util::BootTime now) const { return now + kHalfATick >= next_; }
 
 std::string SweepPace::swept(util::BootTime now, util::Duration cpu) {
+  began_ = now;
   cpu_ = cpu;
-  interval_ = std::clamp(cpu * kShare, kShortest, kLongest);
+  // Where it may run each time, nobody else needs to look.
+  const bool is_cheap = std::chrono::round<util::Duration>(cpu / kShare) <= kShortest;
+  const double share = is_cheap ? kShare : std::max(kShare - left_, kLeastShare);
+  interval_ = std::clamp(std::chrono::round<util::Duration>(cpu / share), kShortest, kLongest);
   next_ = now + interval_;
   if (told_ || interval_ <= kLong) return {};
   told_ = true;
@@ -35,7 +40,18 @@ double SweepPace::of_one_cpu() const {
   return interval_ > util::Duration::zero() ? Seconds{cpu_} / Seconds{interval_} : 0;
 }
 
-bool WalkRation::allows(util::BootTime now) const { return cost_ < kCheapWalk || now >= last_ + cost_ * kShare; }
+void CpuCredit::earn(util::BootTime now) {
+  if (earned_ != util::BootTime{}) {
+    // After a pause of any length (a suspended host) there is no more than the limit.
+    const util::Duration passed = std::clamp(now - earned_, util::Duration::zero(), util::Duration{seconds{60}});
+    left_ = std::min(most_, left_ + std::chrono::duration_cast<util::Duration>(passed * share_));
+  }
+  earned_ = now;
+}
+
+bool WalkRation::allows(util::BootTime now) const {
+  return cost_ < kCheapWalk || now >= last_ + std::chrono::round<util::Duration>(cost_ / kShare);
+}
 
 void WalkRation::walked(util::BootTime now, util::Duration cpu) {
   last_ = now;

@@ -17,6 +17,9 @@ class SweepPace {
   // A sweep began at `now` and took so much CPU. Returns what is to be said, once, when the interval gets long.
   [[nodiscard]] std::string swept(util::BootTime now, util::Duration cpu);
   [[nodiscard]] util::Duration interval() const { return interval_; }
+  [[nodiscard]] util::BootTime began() const { return began_; }  // the last one
+  // The share of one CPU that other looks at the same take: it is left to them from the next one on.
+  void leave(double of_one_cpu) { left_ = of_one_cpu; }
   // What the last one took, spread over the time to the next; 0.01 is 1%.
   [[nodiscard]] double of_one_cpu() const;
 
@@ -24,8 +27,26 @@ class SweepPace {
   std::string what_;
   util::Duration interval_{};
   util::Duration cpu_{};
+  util::BootTime began_{};
   util::BootTime next_{};
+  double left_ = 0;
   bool told_ = false;
+};
+
+// CPU time that may be spent: it comes at a constant rate, and what is not used is kept up to a limit.
+class CpuCredit {
+ public:
+  CpuCredit(double of_one_cpu, util::Duration most) : share_(of_one_cpu), most_(most), left_(most) {}
+  void earn(util::BootTime now);
+  void spend(util::Duration cpu) { left_ -= cpu; }
+  [[nodiscard]] util::Duration left() const { return left_; }
+  [[nodiscard]] double share() const { return share_; }
+
+ private:
+  double share_;
+  util::Duration most_;
+  util::Duration left_;  // below zero: more was spent than there was
+  util::BootTime earned_{};
 };
 
 // A walk when one is wanted: always where it is cheap, else after a pause of a hundred times what the last one cost.

@@ -136,6 +136,7 @@ void Programs::attach_iterators(const kernel::Survey& survey) {
   else
     attach(skeleton_->progs.tw_sweep, bpf_map__fd(skeleton_->maps.tw_tracked), sweep_);
   if (numbers_sockets_ && walk_) learn_socket_files();
+  can_walk_one_ = walk_ && Iterator::attach_to_process(skeleton_->progs.tw_walk, skeleton_->rodata->tw_config.self_pid);
   // Before 5.12 it knows sockets by what that walk has learnt.
   const bool knows_sockets = !numbers_sockets_ || walk_;
   if (bpf_program__autoload(skeleton_->progs.tw_held) && knows_sockets) attach(skeleton_->progs.tw_held, -1, held_);
@@ -176,7 +177,9 @@ bool Programs::can_be_used() const {
   bpf_map* map = skeleton_->maps.tw_wanted;
   return bpf_map__update_elem(map, &none.tuple, sizeof(none.tuple), &present, sizeof(present), BPF_ANY) == 0 &&
          bpf_map__delete_elem(map, &none.tuple, sizeof(none.tuple), 0) == 0 && (!walk_ || walk_->can_start()) &&
-         (!sweep_ || sweep_->can_start());
+         (!sweep_ || sweep_->can_start()) &&
+         (!can_walk_one_ ||
+          Iterator::attach_to_process(skeleton_->progs.tw_walk, skeleton_->rodata->tw_config.self_pid));
 }
 
 tw_counters Programs::counters() const {
@@ -199,19 +202,58 @@ tw_counters Programs::counters() const {
   return sum;
 }
 
-util::Result<IteratorRun> Programs::walk_all(const OnRecord& on_record) {
+util::Result<bool> Programs::walk_all(const OnRecord& on_record, const std::function<bool()>& enough) {
+  if (!all_) {
+    auto started = walk_->start();
+    if (!started) return started.error();
+    all_.emplace(std::move(*started));
+  }
   skeleton_->bss->tw_walk_mode = kWalkAll;
-  auto run = walk_->run(on_record);
+  auto ended = all_->read(on_record, enough);
   skeleton_->bss->tw_walk_mode = kWalkWanted;
+  all_cost_ = all_->run().cpu;
+  if (!ended || *ended) all_.reset();
+  return ended;
+}
+
+void Programs::begin_round() { skeleton_->bss->tw_sweep_number += 1; }
+
+util::Result<IteratorRun> Programs::run_for_suspects(const Iterator& walk, const OnRecord& on_record) {
+  auto& state = *skeleton_->bss;
+  // A walk that broke off has left a process behind.
+  state.tw_walk_pid = state.tw_walk_files = state.tw_walk_active_ms = 0;
+  state.tw_walk_sum = 0;
+  state.tw_walk_mode = kWalkSuspects;
+  std::uint64_t of_processes = 0;
+  auto run = walk.run([&](std::span<const std::byte> record) {
+    tw_active active;
+    std::memcpy(&active.header, record.data(), sizeof(active.header));
+    if (active.header.kind != TW_KIND_ACTIVE || record.size() < sizeof(active)) return on_record(record);
+    std::memcpy(&active, record.data(), sizeof(active));
+    of_processes += 1;
+    active_.push_back({active.pid, std::chrono::milliseconds{active.age_ms}, active.files});
+  });
+  state.tw_walk_mode = kWalkWanted;
+  if (run) run->records -= of_processes;
   return run;
 }
 
 util::Result<IteratorRun> Programs::walk_suspects(const OnRecord& on_record) {
-  skeleton_->bss->tw_sweep_number += 1;
-  skeleton_->bss->tw_walk_mode = kWalkSuspects;
-  auto run = walk_->run(on_record);
-  skeleton_->bss->tw_walk_mode = kWalkWanted;
-  return run;
+  begin_round();
+  return run_for_suspects(*walk_, on_record);
+}
+
+util::Result<IteratorRun> Programs::walk_suspects_of(std::uint32_t pid, const OnRecord& on_record) {
+  const auto walk = Iterator::attach_to_process(skeleton_->progs.tw_walk, pid);
+  if (!walk) return walk.error();
+  return run_for_suspects(*walk, on_record);
+}
+
+std::vector<std::uint32_t> Programs::take_connecting() {
+  std::vector<std::uint32_t> pids;
+  for (__u32& slot : skeleton_->bss->tw_connecting)
+    if (slot != 0) pids.push_back(std::exchange(slot, 0));
+  return pids;
 }
 
 std::uint64_t Programs::last_read_ns(std::uint32_t pid) const {

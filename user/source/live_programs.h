@@ -4,16 +4,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bpf/tcpwhy_abi.h"
 #include "user/kernel/features.h"
 #include "user/source/live_iterator.h"
 #include "user/util/result.h"
+#include "user/util/time.h"
 
 struct tcpwhy_bpf;
 
@@ -33,6 +36,13 @@ struct WantedKey {
   bool operator<(const WantedKey& other) const;
 };
 using WantedKeys = std::set<WantedKey>;
+
+// A process that used the network in the last minute, as a walk left it.
+struct ActiveProcess {
+  std::uint32_t pid = 0;
+  util::Duration age{};     // since it last sent or received
+  std::uint32_t files = 0;  // that the walk saw of it
+};
 
 // Everything is detached and freed with this object; nothing is pinned.
 class Programs {
@@ -58,10 +68,21 @@ class Programs {
   [[nodiscard]] bool can_sweep() const { return sweep_.has_value(); }
   [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
 
-  util::Result<IteratorRun> walk_all(const OnRecord& on_record);
+  // The walk at start, in pieces: begins, or goes on, until `enough` says so; true: it is at its end.
+  util::Result<bool> walk_all(const OnRecord& on_record, const std::function<bool()>& enough);
+  // What that has cost so far.
+  [[nodiscard]] util::Duration walk_all_cost() const { return all_cost_; }
   util::Result<IteratorRun> walk_wanted(const WantedKeys& wanted, const OnRecord& on_record);
   // The two halves of a sweep: suspects that are not tracked yet, then what is tracked.
   util::Result<IteratorRun> walk_suspects(const OnRecord& on_record);
+  // The first half for single processes. begin_round() before those that stand for one sweep: a socket of several of them is
+  // reported for each.
+  [[nodiscard]] bool can_walk_one() const { return can_walk_one_; }
+  void begin_round();
+  util::Result<IteratorRun> walk_suspects_of(std::uint32_t pid, const OnRecord& on_record);
+  // What the walks for suspects found since this was last asked, and who called connect() since.
+  std::vector<ActiveProcess> take_active() { return std::exchange(active_, {}); }
+  std::vector<std::uint32_t> take_connecting();
   util::Result<IteratorRun> sweep(const OnRecord& on_record);
   // A tw_held for each socket that a process holds.
   [[nodiscard]] bool can_count_held() const { return held_.has_value(); }
@@ -81,11 +102,16 @@ class Programs {
   util::Status choose_tracking();
   void attach_iterators(const kernel::Survey& survey);
   void learn_socket_files();
+  util::Result<IteratorRun> run_for_suspects(const Iterator& walk, const OnRecord& on_record);
 
   std::unique_ptr<tcpwhy_bpf, Destroy> skeleton_;
   std::optional<Iterator> walk_;
   std::optional<Iterator> sweep_;
   std::optional<Iterator> held_;
+  std::optional<IteratorPieces> all_;  // the walk at start, until its end
+  util::Duration all_cost_{};
+  std::vector<ActiveProcess> active_;
+  bool can_walk_one_ = false;
   std::vector<std::string> missing_;
   bool by_address_ = false;       // sockets are tracked by ours, not by the kernel's own storages
   bool numbers_sockets_ = false;  // ... and known by numbers of ours: the kernel gives no cookies

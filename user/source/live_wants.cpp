@@ -49,20 +49,12 @@ void PendingWants::add_socket(const abi::Tuple& tuple) {
     sockets_.insert(keys.begin(), keys.end());
 }
 
-void PendingWants::add(const core::Wants& wants) {
-  for (const abi::Tuple& tuple : wants.sockets) add_socket(tuple);
-  processes_.insert(wants.processes.begin(), wants.processes.end());
+void PendingWants::add(const std::vector<abi::Tuple>& sockets) {
+  for (const abi::Tuple& tuple : sockets) add_socket(tuple);
 }
 
 PendingWants::Sockets PendingWants::take_sockets() {
   return {std::exchange(sockets_, {}), !std::exchange(overflowed_, false)};
-}
-
-std::vector<std::uint32_t> PendingWants::take_processes(std::size_t most) {
-  const auto end = std::next(processes_.begin(), static_cast<std::ptrdiff_t>(std::min(most, processes_.size())));
-  std::vector<std::uint32_t> taken{processes_.begin(), end};
-  processes_.erase(processes_.begin(), end);
-  return taken;
 }
 
 tw_process to_record(const host::Process& process) {
@@ -79,6 +71,19 @@ tw_process to_record(const host::Process& process) {
   copy_text(record.wait_channel, process.wait_channel);
   copy_text(record.cgroup, process.cgroup);
   return record;
+}
+
+core::HeldSocket to_held(const tw_held& record) {
+  core::HeldSocket held;
+  held.id = record.id;
+  held.pid = record.pid;
+  held.start = util::boot_time(record.start_ns);
+  held.comm.assign(std::begin(record.comm), std::find(std::begin(record.comm), std::end(record.comm), '\0'));
+  held.netns = record.netns;
+  held.state = static_cast<abi::TcpState>(record.state);
+  held.unread = record.unread;
+  held.unacked = record.unacked;
+  return held;
 }
 
 }  // namespace tcpwhy::source

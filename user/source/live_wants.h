@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Wants that wait for their tick.
+// Wants for sockets that wait for their walk. Those for processes: live_processes.h.
 #pragma once
 
 #include <cstdint>
 #include <set>
 #include <vector>
 
+#include "user/core/held_socket.h"
 #include "user/core/want.h"
 #include "user/host/process.h"
 #include "user/source/live_programs.h"
@@ -14,7 +15,7 @@ namespace tcpwhy::source {
 
 class PendingWants {
  public:
-  void add(const core::Wants& wants);
+  void add(const std::vector<abi::Tuple>& sockets);
 
   [[nodiscard]] bool any_socket() const { return !sockets_.empty() || overflowed_; }
   struct Sockets {
@@ -22,15 +23,12 @@ class PendingWants {
     bool all = true;  // false: more were wanted than a walk can look for
   };
   Sockets take_sockets();
-  // At most so many for one tick; the rest waits for the next.
-  std::vector<std::uint32_t> take_processes(std::size_t most);
 
  private:
   void add_socket(const abi::Tuple& tuple);
 
   WantedKeys sockets_;
   bool overflowed_ = false;
-  std::set<std::uint32_t> processes_;
 };
 
 // As the kernel side would find it. A listener (remote all zeros) and a wildcard address have two spellings of "any",
@@ -38,5 +36,6 @@ class PendingWants {
 std::vector<WantedKey> wanted_keys(const abi::Tuple& tuple);
 
 tw_process to_record(const host::Process& process);
+core::HeldSocket to_held(const tw_held& record);
 
 }  // namespace tcpwhy::source

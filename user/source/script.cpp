@@ -306,6 +306,7 @@ class Player {
   void lost(Reader& line);
   void seed(Reader& line);
   void seed_end(Reader& line);
+  void seeding(Reader& line);
   void process(Reader& line);
   void host(Reader& line);
   void mib(Reader& line);
@@ -325,6 +326,7 @@ class Player {
   bool sweeping_ = false;
   bool confirming_ = false;
   bool started_ = false;
+  bool seeding_ = false;  // the walk at start goes on
   std::uint64_t next_id_ = 1;
   std::map<std::string, ScriptSocket> sockets_;
   ScriptSocket nobody_;  // what a line that is wrong writes to
@@ -1042,9 +1044,12 @@ void Player::seed(Reader& line) {
   put_seed(s, holder);
 }
 
+void Player::seeding(Reader&) { started_ = seeding_ = true; }
+
 void Player::seed_end(Reader&) {
   tw_seed_end end{};
   end.complete = 1;
+  end.initial = std::exchange(seeding_, false) ? 1 : 0;
   tape_.put(end, TW_KIND_SEED_END);
 }
 
@@ -1173,6 +1178,7 @@ const Player::VerbRow Player::kVerbs[] = {
     {"lost", &Player::lost},
     {"seed", &Player::seed},
     {"seed-end", &Player::seed_end},
+    {"seeding", &Player::seeding},
     {"process", &Player::process},
     {"host", &Player::host},
     {"mib", &Player::mib},
@@ -1200,7 +1206,7 @@ std::string Player::play(Words words) {
     return line.error();
   }
   const std::string verb = line.word("a verb");
-  if (verb != "seed" && verb != "socket") end_walk_at_start();
+  if (verb != "seed" && verb != "socket" && verb != "seeding") end_walk_at_start();
   (this->*row->verb)(line);
   if (!line.done()) line.expected("the end of the line");
   return line.error();

@@ -27,7 +27,8 @@
 //           drop NAME REASON [payload N]                     (a firewall dropped a segment that NAME sent)
 //           reset-sent NAME | LISTENER to CLIENT | none to CLIENT, [reason R] [trigger syn | trigger BYTES]
 //           reset-received NAME   refuse CLIENT [silently]   error NAME ERRNO   lost COUNT KIND [WAY]
-// Answers   seed NAME [by]   seed-end   process PID state C [threads N] [fds N] [fd-limit N] [in CHANNEL] [cgroup PATH]
+// Answers   seed NAME [by]   seed-end   seeding   (first of all: the walk at start goes on until seed-end)
+//           process PID state C [threads N] [fds N] [fd-limit N] [in CHANNEL] [cgroup PATH]
 //           [cpu TIME] [polling THREADS] [read AGO]
 //           clock ahead | back TIME                (somebody sets the wall clock, which was 0 at boot)
 //           mib COUNTER VALUE...                   (ListenOverflows and the like, of the namespace)

@@ -80,21 +80,23 @@ class Iterators:
     """The runs of a process's BPF iterators and their time, cheap enough to be asked fifty times a second.
 
     An iterator's program runs once for each object that it walks over, and once at the end of a walk. Both are counted
-    only while bpf_statistics().
+    only while bpf_statistics(). Those over processes' files (task_file) are counted apart from the others.
     """
 
     def __init__(self, pid):
-        walked = fd_facts(pid, "prog_id", only=r"^link_type:\s*iter")
-        self._entries = []  # where the kernel tells the counts of each
+        of_files = fd_facts(pid, "prog_id", only=r"^link_type:\s*iter\n(.*\n)*?target_name:\s*task_file")
+        of_others = fd_facts(pid, "prog_id", only=r"^link_type:\s*iter") - of_files
+        self._entries = {True: [], False: []}  # where the kernel tells the counts of each, by whether it walks files
         for entry in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
             text = _text_of(entry)
-            if "prog_type" in text and _number(text, "prog_id") in walked:
-                self._entries.append(entry)
+            if "prog_type" in text and (number := _number(text, "prog_id")) in of_files | of_others:
+                self._entries[number in of_files].append(entry)
 
     def counts(self):
-        """(runs, nanoseconds) of all of them."""
-        texts = list(filter(None, map(_text_of, self._entries)))
-        return tuple(sum(_number(text, key) for text in texts) for key in ("run_cnt", "run_time_ns"))
+        """(runs over files, runs over other things, nanoseconds of all)."""
+        texts = {of_files: list(filter(None, map(_text_of, entries))) for of_files, entries in self._entries.items()}
+        runs = [sum(_number(text, "run_cnt") for text in texts[of_files]) for of_files in (True, False)]
+        return *runs, sum(_number(text, "run_time_ns") for text in texts[True] + texts[False])
 
 
 def _number(text, key):

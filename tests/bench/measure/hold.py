@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Held connections: what a sweep over them costs, against `ss` over the same ones, and what memory they take."""
+"""Held connections: what a walk over them costs, against `ss` over the same ones, and what memory they take."""
 
 import dataclasses
 import pathlib
@@ -16,13 +16,14 @@ MOST_PAIRS_A_PROCESS = 9_000  # two descriptors each: below the usual RLIMIT_NOF
 READY_TIMEOUT_S = 180
 SS = ("ss", "-tinm")
 
-POLL_S, QUIET_POLLS = 0.02, 5  # after so many polls without work, a sweep is over
-# A longer pause between two polls that saw work ends a sweep: the kernel side may pause between its pieces.
-PAUSE_WITHIN_SWEEP_S = 0.05
-LEAST_VISIBLE_NS = 300_000  # of CPU within one poll; a tick without a sweep takes less
+POLL_S, QUIET_POLLS = 0.02, 5  # after so many polls without work, a look is over
+# A longer pause between two polls that saw work ends a look: the kernel side may pause between its pieces.
+PAUSE_WITHIN_LOOK_S = 0.05
+LEAST_VISIBLE_NS = 300_000  # of CPU within one poll; a tick without a look takes less
 LEAST_SHARE_WITHOUT_STATISTICS = 0.25  # they cost about 100 ns a visit
-SWEEPS_FOR_SCHEDULE, SCHEDULE_TIMEOUT_S = 4, 100
-SWEEPS_A_PAIR, PAIR_S = 4, 2.0  # so many sweeps, or as many as come in this time, but one at least
+WALKS_FOR_SCHEDULE, SCHEDULE_TIMEOUT_S = 4, 120
+LEAST_SHARE_OF_SOCKETS = 0.5  # of the held ones: what visits fewer is no walk over all of them
+WALKS_A_PAIR, PAIR_S = 4, 2.0  # so many walks, or as many as come in this time, but one at least
 
 
 class Held:
@@ -58,41 +59,40 @@ class Held:
         return self._process.pid
 
 
-# ------------------------------------------------------------------------------------------------------------------- sweeps
+# -------------------------------------------------------------------------------------------------------------------- looks
 
 
 @dataclasses.dataclass
 class Span:
-    """What happened between two polls, or within one sweep."""
+    """What happened between two polls, or within one look: a walk over files, a sweep over what is tracked, or both."""
 
     at_s: float
     until_s: float
     cpu_ns: float
-    visits: int  # runs of the iterator programs; 0 without the kernel's statistics
+    walked: int  # runs of the iterator programs over files; 0 without the kernel's statistics
+    swept: int  # ... over other things
     bpf_ns: int
 
     def add(self, other):
         self.until_s = other.until_s
         self.cpu_ns += other.cpu_ns
-        self.visits += other.visits
+        self.walked += other.walked
+        self.swept += other.swept
         self.bpf_ns += other.bpf_ns
 
 
 class Watch:
-    """Polls what a tracer uses, and finds its sweeps in that: they come at intervals, and in between there is little."""
+    """Polls what a tracer uses, and finds its looks in that: they come at intervals, and in between there is little."""
 
     def __init__(self, pid):
         self._pid = pid
         self._iterators = Iterators(pid)
 
-    def sweeps(self, count, timeout_s, is_sweep, least_cpu_ns=0):
-        """The first `count` whole sweeps from now on; fewer if the time is over. `is_sweep` tells a span's work from idling.
+    def looks(self, count, timeout_s, is_work, counts):
+        """All whole looks from now on until there are `count` of those that `counts`, or the time is over.
 
-        What takes less than `least_cpu_ns` in all is a small walk in between, and no sweep.
+        `is_work` tells a span's work from idling.
         """
-        def found():
-            return [sweep for sweep in _joined(spans, is_sweep) if sweep.cpu_ns >= least_cpu_ns]
-
         spans, last, quiet = [], self._now(), QUIET_POLLS
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -100,71 +100,89 @@ class Watch:
             now = self._now()
             spans.append(Span(last[0], now[0], *(later - earlier for earlier, later in zip(last[1:], now[1:]))))
             last = now
-            quiet = 0 if is_sweep(spans[-1]) else quiet + 1
-            if quiet == QUIET_POLLS and len(found()) >= count:
+            quiet = 0 if is_work(spans[-1]) else quiet + 1
+            if quiet == QUIET_POLLS and sum(map(counts, _joined(spans, is_work))) >= count:
                 break
-        return found()[:count]
+        return _joined(spans, is_work)
 
     def _now(self):
         return time.monotonic(), cpu_ns(self._pid), *self._iterators.counts()
 
 
-def _joined(spans, is_sweep):
-    """The sweeps among the spans, without what the tracer uses when it does not sweep."""
+def _joined(spans, is_work):
+    """The looks among the spans, without what the tracer uses when it does not look."""
     idle_ns = statistics.median(span.cpu_ns for span in spans)
-    sweeps = []
+    looks = []
     for span in spans:
-        if not is_sweep(span):
+        if not is_work(span):
             continue
         work = dataclasses.replace(span, cpu_ns=span.cpu_ns - idle_ns)
-        if sweeps and span.at_s - sweeps[-1].until_s < PAUSE_WITHIN_SWEEP_S:
-            sweeps[-1].add(work)
+        if looks and span.at_s - looks[-1].until_s < PAUSE_WITHIN_LOOK_S:
+            looks[-1].add(work)
         else:
-            sweeps.append(work)
+            looks.append(work)
     # What was under way when the watch began is not whole.
-    return sweeps[1:] if sweeps and sweeps[0].at_s == spans[0].at_s else sweeps
+    return looks[1:] if looks and looks[0].at_s == spans[0].at_s else looks
 
 
 @dataclasses.dataclass
 class Schedule:
-    """How a tracer sweeps, from a run with the kernel's statistics on."""
+    """How a tracer looks, from a run with the kernel's statistics on."""
 
-    interval_s: float | None
-    visits: float  # a sweep
+    interval_s: float | None  # from one walk over all files to the next
+    visits: float  # of such a walk, and of a sweep that came with it
     ns_per_visit: float  # in BPF
-    cpu_s: float  # a sweep, the statistics' own cost included
+    cpu_s: float  # a walk, the statistics' own cost included
+    sweep_interval_s: float | None  # from one look at what is tracked to the next, with or without a walk
+    sweep_visits: float | None  # of a look in between: what is tracked, and processes that are walked by themselves
+    sweep_cpu_s: float | None
 
     @classmethod
-    def of(cls, pid):
+    def of(cls, pid, sockets):
+        """None where nothing walked over the held sockets."""
+        def is_walk(look):
+            return look.walked >= LEAST_SHARE_OF_SOCKETS * sockets
+
         with bpf_statistics():
-            found = Watch(pid).sweeps(SWEEPS_FOR_SCHEDULE, SCHEDULE_TIMEOUT_S, lambda span: span.visits > 0)
-        if not found:
+            found = Watch(pid).looks(
+                WALKS_FOR_SCHEDULE, SCHEDULE_TIMEOUT_S, lambda span: span.walked + span.swept > 0, is_walk)
+        return cls.from_looks(found, is_walk)
+
+    @classmethod
+    def from_looks(cls, found, is_walk):
+        walks = [look for look in found if is_walk(look)]
+        others = [look for look in found if not is_walk(look)]
+        if not walks:
             return None
-        # There may be cheap and expensive ones in turns: the expensive ones are meant.
-        most = max(sweep.visits for sweep in found)
-        large = [sweep for sweep in found if sweep.visits > most / 2]
-        between = [later.at_s - earlier.at_s for earlier, later in zip(large, large[1:])]
-        visits = statistics.median(sweep.visits for sweep in large)
+        visits = statistics.median(walk.walked + walk.swept for walk in walks)
         return cls(
-            statistics.median(between) if between else None, visits,
-            statistics.median(sweep.bpf_ns for sweep in large) / visits,
-            statistics.median(sweep.cpu_ns for sweep in large) / 1e9)
+            _median_pause(walks), visits, statistics.median(walk.bpf_ns for walk in walks) / visits,
+            statistics.median(walk.cpu_ns for walk in walks) / 1e9, _median_pause([look for look in found if look.swept]),
+            statistics.median(look.walked + look.swept for look in others) if others else None,
+            statistics.median(look.cpu_ns for look in others) / 1e9 if others else None)
 
 
-def sweep_cpu_s(pid, schedule):
-    """Seconds of CPU of one sweep, without the kernel's statistics; None where it is too little to be seen."""
+def _median_pause(looks):
+    between = [later.at_s - earlier.at_s for earlier, later in zip(looks, looks[1:])]
+    return statistics.median(between) if between else None
+
+
+def walk_cpu_s(pid, schedule):
+    """Seconds of CPU of one walk, without the kernel's statistics; None where it is too little to be seen."""
     least_ns = schedule.cpu_s * 1e9 * LEAST_SHARE_WITHOUT_STATISTICS
     if least_ns < LEAST_VISIBLE_NS:
         return None
-    interval_s = schedule.interval_s or SCHEDULE_TIMEOUT_S / SWEEPS_FOR_SCHEDULE
-    count = max(1, min(SWEEPS_A_PAIR, round(PAIR_S / interval_s)))
-    found = Watch(pid).sweeps(
-        count, (count + 2) * interval_s + PAIR_S, lambda span: span.cpu_ns > LEAST_VISIBLE_NS, least_ns)
-    return statistics.median(sweep.cpu_ns for sweep in found) / 1e9 if found else None
+    interval_s = schedule.interval_s or SCHEDULE_TIMEOUT_S / WALKS_FOR_SCHEDULE
+    count = max(1, min(WALKS_A_PAIR, round(PAIR_S / interval_s)))
+    found = Watch(pid).looks(
+        count, (count + 2) * interval_s + PAIR_S, lambda span: span.cpu_ns > LEAST_VISIBLE_NS,
+        lambda look: look.cpu_ns >= least_ns)
+    walks = [look.cpu_ns for look in found if look.cpu_ns >= least_ns][:count]
+    return statistics.median(walks) / 1e9 if walks else None
 
 
 def announced_interval_s(words):
-    """The sweep interval that the tool said it chose, if it said one: "... sweeping each 10.4 s ..."."""
+    """The interval of its walks that the tool said it chose, if it said one: "... sweeping each 10.4 s ..."."""
     found = re.findall(r"sweep[^\n]*?\b(?:every|each) ([0-9.]+) ?(ms|min|s)\b", words.decode(errors="replace"))
     return float(found[-1][0]) * {"ms": 0.001, "s": 1, "min": 60}[found[-1][1]] if found else None
 
@@ -179,10 +197,10 @@ class Result:
     tool: str
     sockets: int
     schedule: Schedule
-    pairs: list = dataclasses.field(default_factory=list)  # (seconds of CPU of ss, of a sweep)
-    counted_with_statistics: bool = False  # a sweep is too little to be seen otherwise
+    pairs: list = dataclasses.field(default_factory=list)  # (seconds of CPU of ss, of a walk)
+    counted_with_statistics: bool = False  # a walk is too little to be seen otherwise
     announced_interval_s: float | None = None
-    cpu_share: float = 0.0  # of one CPU: sweeps, ticks, everything
+    cpu_share: float = 0.0  # of one CPU: walks, sweeps, ticks, everything
     rss_kib: int = 0
     user_bytes: float = 0.0  # a socket, over the same tool without sockets
     kernel_bytes: float = 0.0  # a socket: unreclaimable slab
@@ -191,7 +209,7 @@ class Result:
     problem = None
 
     def ratios(self):
-        return [sweep / ss for ss, sweep in self.pairs]
+        return [walk / ss for ss, walk in self.pairs]
 
     def as_json(self):
         ratios = self.ratios()
@@ -201,12 +219,15 @@ class Result:
             "tool": self.tool,
             "sockets": self.sockets,
             "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
-            "pairs": [{"ss_cpu_s": ss, "sweep_cpu_s": sweep} for ss, sweep in self.pairs],
+            "pairs": [{"ss_cpu_s": ss, "walk_cpu_s": walk} for ss, walk in self.pairs],
             "counted_with_statistics": self.counted_with_statistics,
-            "visits_per_sweep": self.schedule.visits,
+            "visits_per_walk": self.schedule.visits,
             "ns_per_visit": self.schedule.ns_per_visit,
             "interval_s": self.schedule.interval_s,
             "announced_interval_s": self.announced_interval_s,
+            "sweep_interval_s": self.schedule.sweep_interval_s,
+            "visits_per_sweep": self.schedule.sweep_visits,
+            "sweep_cpu_s": self.schedule.sweep_cpu_s,
             "cpu_share": self.cpu_share,
             "rss_kib": self.rss_kib,
             "peak_kib": self.usage.peak_kib,
@@ -235,9 +256,10 @@ def measure(options, tool, sockets, folder):
         time.sleep(SETTLE_S)
         kernel_before_kib = kernel_memory_kib()
         with Tracer(tool, folder, keep_output=True, netns_of=held.pid) as tracer:
-            schedule = Schedule.of(tracer.pid)
+            schedule = Schedule.of(tracer.pid, held.sockets)
             if schedule is None:
-                raise BenchError(f"{tool.name} ran no BPF iterator within {SCHEDULE_TIMEOUT_S} s: it does not sweep")
+                raise BenchError(f"no BPF iterator of {tool.name} walked over half of the {held.sockets} sockets "
+                                 f"within {SCHEDULE_TIMEOUT_S} s")
             result = Result(tool.name, held.sockets, schedule)
             _measure_pairs(options.pairs, tracer, held, result)
             result.rss_kib = memory_kib(tracer.pid, "VmRSS")
@@ -255,11 +277,11 @@ def _measure_pairs(pairs, tracer, held, result):
     started_s, cpu_before_ns = time.monotonic(), cpu_ns(tracer.pid)
     for turn in range(pairs):
         ss_s = cpu_of_run(SS, held.pid)
-        sweep_s = sweep_cpu_s(tracer.pid, result.schedule)
-        if sweep_s is None:
+        walk_s = walk_cpu_s(tracer.pid, result.schedule)
+        if walk_s is None:
             result.counted_with_statistics = True
-            sweep_s = result.schedule.cpu_s
-        result.pairs.append((ss_s, sweep_s))
+            walk_s = result.schedule.cpu_s
+        result.pairs.append((ss_s, walk_s))
         note(f"hold, {held.sockets} sockets, pair {turn + 1} of {pairs}: {ss_s * 1e3:,.1f} ms of CPU for ss, "
-             f"{sweep_s / ss_s:.4f} of that for a sweep")
+             f"{walk_s / ss_s:.4f} of that for a walk")
     result.cpu_share = (cpu_ns(tracer.pid) - cpu_before_ns) / 1e9 / (time.monotonic() - started_s)

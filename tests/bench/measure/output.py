@@ -76,23 +76,27 @@ def baselines(results):
 
 # --------------------------------------------------------------------------------------------------------- held connections
 
-HOLD_COLUMNS = ("load", "sockets", "sweep / ss", "a sweep, ms", "ss -tinm, ms", "visited", "ns/visit", "sweeps each", "CPU",
-                "RSS MiB", "B/socket", "kernel B/socket", "attach ms")
+HOLD_COLUMNS = ("load", "sockets", "walk / ss", "a walk, ms", "ss -tinm, ms", "visited", "ns/visit", "walks each", "a sweep, ms",
+                "swept", "sweeps each", "CPU", "RSS MiB", "B/socket", "kernel B/socket", "attach ms")
 
 
 def hold_row(result):
-    sweep_s = statistics.median(pair["sweep_cpu_s"] for pair in result["pairs"])
+    walk_s = statistics.median(pair["walk_cpu_s"] for pair in result["pairs"])
+    sweep_s = result["sweep_cpu_s"]
     ss_s = statistics.median(pair["ss_cpu_s"] for pair in result["pairs"])
     mark = "*" if result["counted_with_statistics"] else ""
     return (
         result["load"],
         f"{result['sockets']:,}",
         spread(result["ratio"], "{:.3f}" if result["ratio"]["median"] > 0.01 else "{:.5f}"),
-        figure(sweep_s * 1e3, "{:,.1f}" if sweep_s > 0.001 else "{:.3f}") + mark,
+        figure(walk_s * 1e3, "{:,.1f}" if walk_s > 0.001 else "{:.3f}") + mark,
         figure(ss_s * 1e3, "{:,.1f}"),
-        figure(result["visits_per_sweep"]),
+        figure(result["visits_per_walk"]),
         figure(result["ns_per_visit"]),
         _intervals(result),
+        figure(None if sweep_s is None else sweep_s * 1e3, "{:.2f}"),
+        figure(result["visits_per_sweep"]),
+        figure(result["sweep_interval_s"], "{:.1f} s"),
         f"{result['cpu_share']:.2%}",
         mib(result["rss_kib"]),
         figure(result["user_bytes_per_socket"]),
@@ -107,7 +111,7 @@ def _intervals(result):
 
 
 def hold_table(results):
-    says = ("Idle connections, held: the CPU time of one sweep of tcpwhy by that of one `ss -tinm` over the same sockets, in "
+    says = ("Idle connections, held: the CPU time of one walk of tcpwhy over all sockets by that of one `ss -tinm`, in "
             "turns; the share of one CPU is of all that tcpwhy did meanwhile.")
     if any(result["counted_with_statistics"] for result in results):
         says += " (*) Too little to be seen but with the kernel's statistics on, whose own cost is in it."

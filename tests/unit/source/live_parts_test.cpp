@@ -46,6 +46,37 @@ TEST(SweepPace, AnExpensiveSweepStretchesAndSaysSoOnce) {
   EXPECT_EQ(pace.interval(), milliseconds{500}) << "and often again once it is cheap";
 }
 
+TEST(SweepPace, WhatOthersTakeIsLeftToThem) {
+  SweepPace pace{"a walk"};
+  (void)pace.swept(kStart, milliseconds{50});
+  EXPECT_EQ(pace.interval(), seconds{5});
+  EXPECT_EQ(pace.began(), kStart);
+  pace.leave(0.005);
+  (void)pace.swept(kStart + seconds{5}, milliseconds{50});
+  EXPECT_EQ(pace.interval(), seconds{10});
+  EXPECT_DOUBLE_EQ(pace.of_one_cpu(), 0.005);
+  (void)pace.swept(kStart + seconds{15}, milliseconds{5});
+  EXPECT_EQ(pace.interval(), milliseconds{500}) << "where it may run each time, nobody else looks";
+  pace.leave(1);
+  (void)pace.swept(kStart + seconds{15}, milliseconds{50});
+  EXPECT_LE(pace.interval(), seconds{30}) << "it never ends altogether";
+}
+
+TEST(CpuCredit, ItComesAtItsRateAndIsKeptUpToItsLimit) {
+  CpuCredit credit{0.02, milliseconds{80}};
+  credit.earn(kStart);
+  EXPECT_EQ(credit.left(), milliseconds{80});
+  credit.spend(milliseconds{100});
+  credit.earn(kStart + seconds{1});
+  EXPECT_EQ(credit.left(), milliseconds{0}) << "a debt is paid first";
+  credit.earn(kStart + seconds{2});
+  EXPECT_EQ(credit.left(), milliseconds{20});
+  credit.earn(kStart + std::chrono::hours{24});
+  EXPECT_EQ(credit.left(), milliseconds{80});
+  credit.earn(kStart);
+  EXPECT_EQ(credit.left(), milliseconds{80}) << "no time goes back";
+}
+
 TEST(WalkRation, CheapWalksAreFreeAndOthersWait) {
   WalkRation ration;
   EXPECT_TRUE(ration.allows(kStart));
@@ -138,23 +169,20 @@ TEST(WantedKeys, AWildcardListenerHasTwoSpellingsOfEach) {
 TEST(PendingWants, EachIsAskedForOnce) {
   PendingWants pending;
   EXPECT_FALSE(pending.any_socket());
-  pending.add({{tuple("127.0.0.1", 1, "127.0.0.1", 2), tuple("127.0.0.1", 1, "127.0.0.1", 2)}, {7, 7, 8}});
+  pending.add({tuple("127.0.0.1", 1, "127.0.0.1", 2), tuple("127.0.0.1", 1, "127.0.0.1", 2)});
   EXPECT_TRUE(pending.any_socket());
   const auto sockets = pending.take_sockets();
   EXPECT_EQ(sockets.keys.size(), 1U);
   EXPECT_TRUE(sockets.all);
   EXPECT_FALSE(pending.any_socket());
-  EXPECT_THAT(pending.take_processes(1), ElementsAre(7U));
-  EXPECT_THAT(pending.take_processes(64), ElementsAre(8U));
-  EXPECT_THAT(pending.take_processes(64), IsEmpty());
 }
 
 TEST(PendingWants, MoreThanAWalkCanLookForIsNotComplete) {
   PendingWants pending;
-  core::Wants wants;
+  std::vector<abi::Tuple> wanted;
   for (std::uint32_t i = 0; i <= Programs::kMostWanted; ++i)
-    wants.sockets.push_back(tuple("10.0.0.1", static_cast<std::uint16_t>(i + 1), "10.0.0.2", 80));
-  pending.add(wants);
+    wanted.push_back(tuple("10.0.0.1", static_cast<std::uint16_t>(i + 1), "10.0.0.2", 80));
+  pending.add(wanted);
   const auto sockets = pending.take_sockets();
   EXPECT_EQ(sockets.keys.size(), Programs::kMostWanted);
   EXPECT_FALSE(sockets.all);
