@@ -9,6 +9,14 @@ static __always_inline struct tw_counters *tw_counters(void) {
   return bpf_map_lookup_elem(&tw_counts, &zero);
 }
 
+/* A socket that should be swept and cannot be, for there is no room to have it tracked. */
+static __always_inline void tw_count_unswept(void) {
+  struct tw_counters *counters = tw_counters();
+
+  if (counters)
+    counters->unswept++;
+}
+
 static __always_inline void tw_fill_header(struct tw_header *header, __u16 kind, __u16 size) {
   header->time_ns = bpf_ktime_get_boot_ns();
   header->kind = kind;

@@ -85,21 +85,29 @@ static __always_inline void tw_note_end(const struct sock *sk, int to) {
     bpf_map_delete_elem(&tw_tracked_by_address, &address);
 }
 
+/* NULL: it is not tracked, or (create) there is no room for one more. */
 static __always_inline struct tw_tracked *tw_tracked_at(struct sock *sk, __u64 address, int create) {
   struct tw_tracked *tracked, fresh = {};
 
   if (tw_config.sweeps_storages)
     return bpf_sk_storage_get(&tw_tracked, sk, NULL, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
   tracked = bpf_map_lookup_elem(&tw_tracked_by_address, &address);
-  if (tracked || !create)
+  if (!create)
     return tracked;
-  if (tw_config.has_cookies)
-    bpf_sk_storage_get(&tw_tracked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+  fresh.id = tw_id_at(sk, address);
+  if (tracked) {
+    if (tracked->id != fresh.id)
+      *tracked = fresh; /* of a socket whose end was missed */
+    return tracked;
+  }
+  /* Without its mark the entry would stay when the socket ends. */
+  if (tw_config.has_cookies && !bpf_sk_storage_get(&tw_tracked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE))
+    return NULL;
   bpf_map_update_elem(&tw_tracked_by_address, &address, &fresh, BPF_NOEXIST);
   return bpf_map_lookup_elem(&tw_tracked_by_address, &address);
 }
 
-static __always_inline void tw_track(const struct sock *sk) { tw_tracked_at((void *)sk, (__u64)sk, 1); }
+static __always_inline int tw_track(const struct sock *sk) { return tw_tracked_at((void *)sk, (__u64)sk, 1) != NULL; }
 
 /* Any storage is ours as a rule: one load, where a look into the map would be a call for each transition. */
 static __always_inline int tw_is_tracked(const struct sock *sk) {

@@ -73,21 +73,20 @@ static __always_inline void tw_remember_handshake(const struct sock *sk, const s
   struct tw_tuple tuple = {};
 
   if (handshake) {
+    TW_STORE_ONCE(handshake->established_ns, 0);
+    barrier();
     handshake->id = tw_config.has_cookies ? sk->__sk_common.skc_cookie.counter : tw_known_id(sk);
-    handshake->established_ns = now;
     handshake->client_isn = client_isn;
     handshake->server_isn = server_isn;
+    barrier();
+    TW_STORE_ONCE(handshake->established_ns, now);
   }
   tw_load_remote(&tuple, sk);
   destination = tw_destination_slot(&tuple);
   if (!destination)
     return;
-  if (!tw_is_destination(destination, &tuple)) {
-    __builtin_memset(destination, 0, sizeof(*destination));
-    __builtin_memcpy(destination->addr, tuple.remote, 16);
-    destination->port = tuple.remote_port;
-    destination->netns = tuple.netns;
-  }
+  if (!tw_is_destination(destination, &tuple))
+    tw_take_destination(destination, &tuple);
   destination->success_ns = now;
 }
 
@@ -227,8 +226,11 @@ static __always_inline void tw_on_transition(const struct sock *sk, int from, in
   if ((!telling && !tw_config.every_transition) || !tw_sk_passes(sk))
     return;
   id = tw_id(sk);
-  if (to == TCP_LISTEN || (telling && (to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK) && tw_closes_with_data_unsent(sk)))
-    tw_track(sk);
+  /* No walk finds an orphan, or looks for a listener again. */
+  if ((to == TCP_LISTEN ||
+       (telling && (to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK) && tw_closes_with_data_unsent(sk))) &&
+      !tw_track(sk))
+    tw_count_unswept();
   if (telling)
     tw_emit_state(sk, id, from, to);
   else

@@ -59,10 +59,9 @@ struct tw_destination {
   __u16 port;
   __u16 reserved;
   __u64 success_ns;
-  __u32 usual_wait_ms; /* the longest that an answer was seen to take */
+  __u64 usual_wait_us; /* usual_wait.h */
   __u32 answers;       /* connections at rest whose last word was the service's; capped */
   __u32 unanswered;    /* ... this side's, and it went on without an answer */
-  __u32 reserved2;
 };
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -94,8 +93,9 @@ struct {
  * churn it would cost too much.
  */
 struct tw_tracked {
-  __u64 mark;     /* of the last sample: what changes when anything moves */
-  __u32 drops;    /* of a listener, at the last sample */
+  __u64 id;    /* where sockets are kept by address: whose entry this is, for the slab uses addresses again */
+  __u64 mark;  /* of the last sample: what changes when anything moves; of a listener, how many were beyond the sweep */
+  __u32 drops; /* of a listener, at the last sample */
   __u32 lsndtime; /* when this side last spoke, at the last sample that waited for an answer */
   __u8 reported;  /* the last sample was one of trouble */
   __u8 awaiting;  /* ... and waited for an answer */
@@ -136,14 +136,7 @@ struct {
   __type(value, __u32);
 } tw_wanted SEC(".maps") __weak;
 
-/*
- * What each process has read from all its TCP sockets together, as the walk adds it up: unchanged from one walk to the
- * next, the process read nothing anywhere.
- */
-struct tw_reader {
-  __u64 sum;
-  __u64 changed_ns;
-};
+/* What processes were seen to read. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 16384);
@@ -183,21 +176,56 @@ __u32 tw_walk_mode __weak = 0;
 __u32 tw_sweep_number __weak = 0;
 /* The sample being made: too large for the stack twice, and one thread of user space runs all walks. */
 struct tw_sample tw_scratch __weak = {};
-/* The process whose files the walk is at, and what it has read so far. */
+/* The process whose files the walk is at, and what was seen of its sockets so far. */
 __u32 tw_walk_pid __weak = 0;
-__u64 tw_walk_sum __weak = 0;
+struct tw_reader tw_walk_reader __weak = {};
 /* ... how many files it has shown so far, and of the last TW_ACTIVE_MS what came after its last segment; 0: it was idle. */
 __u32 tw_walk_files __weak = 0;
 __u32 tw_walk_active_ms __weak = 0;
 /* Processes that called connect() lately, by the low bits of their ids; user space reads and clears it. */
 #define TW_CONNECTING 256
 __u32 tw_connecting[TW_CONNECTING] __weak = {};
+/* When this walk for suspects, and the one before, began (jiffies), and the number of the sweep that this one belongs to. */
+__u32 tw_walk_began __weak = 0;
+__u32 tw_walk_began_before __weak = 0;
+__u32 tw_walk_number __weak = 0;
+/* Sockets that this walk found suspect and could not have tracked; one that several descriptors share counts for each. */
+__u64 tw_walk_unswept __weak = 0;
+/* What a run of tw_sweep_run is to look at, and how far it came. */
+#define TW_LISTED_MOST 64
+__u64 tw_listed[TW_LISTED_MOST] __weak = {};
+__u32 tw_listed_count __weak = 0;
+__u32 tw_listed_done __weak = 0;
+/* Samples of this sweep that went into the ring buffer. */
+__u64 tw_ring_samples __weak = 0;
 /* For TW_WALK_LEARN: a descriptor of the reader's own that is a socket, and what the walk learnt from it. */
 __u32 tw_own_socket __weak = 0;
 __u64 tw_socket_ops __weak = 0;
 /* Before 5.12: the socket that a walk is at. */
 __u8 tw_copy[4096] __attribute__((aligned(8))) __weak = {};
-/* Sockets that were tracked in this run for no more than being idle. */
+/* Sockets that are tracked for no more than being idle: counted by each sweep, and up by the walks between. */
 __u32 tw_idle_tracked __weak = 0;
+
+/*
+ * One sweep over the tracked sockets: user space sets all of these to 0 before it, but for those that say otherwise, and
+ * reads them after it.
+ */
+__u64 tw_sweep_visited __weak = 0;
+__u64 tw_sweep_still __weak = 0; /* ids written */
+__u32 tw_sweep_idle __weak = 0;
+__u32 tw_sweep_complete __weak = 0; /* the iterator came to its end */
+__u32 tw_sweep_turn __weak = 0;     /* counted up for each: whose turn it is of those that are only idle */
+__u32 tw_sweep_whole __weak = 0;    /* report every socket in trouble as a sample, changed or not */
+__u32 tw_sweep_crowded __weak = 0;  /* the table by address is more than half full: who rests leaves it */
+/* Connections in accept queues that no sweep reported, since the start: for each listener the most at a time. */
+__u64 tw_queue_beyond __weak = 0;
+struct tw_still tw_still_now __weak = {};
+/* Entries by address that leave the table when the sweep is at its end: taking one out moves those that follow it. */
+#define TW_FORGET_MOST 512
+__u64 tw_forget[TW_FORGET_MOST] __weak = {};
+__u32 tw_forget_count __weak = 0;
+/* For tests alone: of so many samples the last is lost as if the kernel had dropped it; 0: none. */
+__u32 tw_lose_each __weak = 0;
+__u32 tw_lose_next __weak = 0;
 
 #endif

@@ -68,14 +68,27 @@ static __always_inline struct tw_connector *tw_connector_slot(__u64 id) {
   return bpf_map_lookup_elem(&tw_connectors, &slot);
 }
 
+/*
+ * A slot may be overwritten on another CPU while it is read. Its writer takes the key out first and puts its own in last, so
+ * what was copied between two looks at the same key belongs to that key. These loads and stores are neither left out nor
+ * moved by the compiler.
+ */
+#define TW_LOAD_ONCE(field) (*(volatile const __typeof__(field) *)&(field))
+#define TW_STORE_ONCE(field, value) (*(volatile __typeof__(field) *)&(field) = (value))
+
 /* Whoever called connect() on this socket, if that is still remembered. */
 static __always_inline void tw_fill_connector(struct tw_owner *owner, __u64 id) {
   struct tw_connector *slot = id ? tw_connector_slot(id) : NULL;
 
-  if (slot && slot->id == id) {
-    *owner = slot->owner;
-    owner->source = TW_OWNER_CONNECT;
+  if (!slot || TW_LOAD_ONCE(slot->id) != id)
+    return;
+  *owner = slot->owner;
+  barrier();
+  if (TW_LOAD_ONCE(slot->id) != id || !owner->pid) {
+    __builtin_memset(owner, 0, sizeof(*owner));
+    return;
   }
+  owner->source = TW_OWNER_CONNECT;
 }
 
 /* Its files are walked early. A write only where it changes something: the line is shared by all CPUs. */
@@ -91,12 +104,14 @@ static __always_inline void tw_remember_connector(__u64 id) {
 
   if (!slot)
     return;
-  slot->id = 0;
+  TW_STORE_ONCE(slot->id, 0);
+  barrier();
   __builtin_memset(&slot->owner, 0, sizeof(slot->owner));
   tw_fill_current(&slot->owner);
   slot->owner.flags = 0;
   tw_note_connecting(slot->owner.pid);
-  slot->id = id;
+  barrier();
+  TW_STORE_ONCE(slot->id, id);
 }
 
 static __always_inline struct tw_handshake *tw_handshake_slot(__u32 client_isn, __u32 server_isn) {
@@ -117,13 +132,41 @@ static __always_inline struct tw_destination *tw_destination_slot(const struct t
 static __always_inline int tw_is_destination(const struct tw_destination *slot, const struct tw_tuple *tuple) {
   const __u64 *a = (const __u64 *)slot->addr, *b = (const __u64 *)tuple->remote;
 
-  return a[0] == b[0] && a[1] == b[1] && slot->port == tuple->remote_port && slot->netns == tuple->netns;
+  return TW_LOAD_ONCE(slot->port) == tuple->remote_port && a[0] == b[0] && a[1] == b[1] && slot->netns == tuple->netns;
+}
+
+/* What is known of a service; 0: nothing, or the slot is another's. */
+static __always_inline int tw_copy_destination(struct tw_destination *copy, const struct tw_tuple *tuple) {
+  const struct tw_destination *slot = tw_destination_slot(tuple);
+
+  if (!slot || !tw_is_destination(slot, tuple))
+    return 0;
+  copy->success_ns = TW_LOAD_ONCE(slot->success_ns);
+  copy->usual_wait_us = TW_LOAD_ONCE(slot->usual_wait_us);
+  copy->answers = TW_LOAD_ONCE(slot->answers);
+  copy->unanswered = TW_LOAD_ONCE(slot->unanswered);
+  barrier();
+  return tw_is_destination(slot, tuple);
+}
+
+/* Takes the slot for this service where it is another's; the port goes in last, and no service has port 0. */
+static __always_inline void tw_take_destination(struct tw_destination *slot, const struct tw_tuple *tuple) {
+  TW_STORE_ONCE(slot->port, 0);
+  barrier();
+  __builtin_memcpy(slot->addr, tuple->remote, 16);
+  slot->netns = tuple->netns;
+  slot->success_ns = 0;
+  slot->usual_wait_us = 0;
+  slot->answers = 0;
+  slot->unanswered = 0;
+  barrier();
+  TW_STORE_ONCE(slot->port, tuple->remote_port);
 }
 
 static __always_inline __u64 tw_last_success(const struct tw_tuple *tuple) {
-  struct tw_destination *slot = tw_destination_slot(tuple);
+  struct tw_destination known = {};
 
-  return slot && tw_is_destination(slot, tuple) ? slot->success_ns : 0;
+  return tw_copy_destination(&known, tuple) ? known.success_ns : 0;
 }
 
 #endif

@@ -132,29 +132,31 @@ static __always_inline struct tw_destination *tw_own_destination(const struct so
   struct tw_tuple tuple = {};
   struct tw_destination *slot = tw_destination_of(sk, &tuple);
 
-  if (!slot || tw_is_destination(slot, &tuple))
-    return slot;
-  __builtin_memset(slot, 0, sizeof(*slot));
-  __builtin_memcpy(slot->addr, tuple.remote, 16);
-  slot->port = tuple.remote_port;
-  slot->netns = tuple.netns;
+  if (slot && !tw_is_destination(slot, &tuple))
+    tw_take_destination(slot, &tuple);
   return slot;
 }
 
-static __always_inline void tw_note_answer_after(const struct sock *sk, __u32 wait) {
+/* Of a wait that ended in an answer; it is learnt once, however often it is seen. */
+static __always_inline void tw_learn_usual(struct tw_destination *slot, __u32 wait_ms) {
+  if (wait_ms < 0x7fffffff)
+    slot->usual_wait_us = tw_usual_after(slot->usual_wait_us, slot->answers, (__u64)wait_ms * 1000);
+}
+
+static __always_inline void tw_note_answer_after(const struct sock *sk, __u32 wait, int is_new) {
   struct tw_destination *slot = tw_own_destination(sk);
 
   if (!slot)
     return;
+  if (is_new)
+    tw_learn_usual(slot, wait);
   if (slot->answers < TW_ANSWERS_MOST)
     slot->answers++;
-  if (wait > slot->usual_wait_ms && wait < 0x7fffffff)
-    slot->usual_wait_ms = wait;
 }
 
 /* A client's end at rest with the answer there: so long did the service take. */
-static __always_inline void tw_note_answer(const struct sock *sk, const struct tcp_sock *tp) {
-  tw_note_answer_after(sk, tw_jiffies_to_ms(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime));
+static __always_inline void tw_note_answer(const struct sock *sk, const struct tcp_sock *tp, int is_new) {
+  tw_note_answer_after(sk, tw_jiffies_to_ms(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime), is_new);
 }
 
 /*
@@ -173,12 +175,14 @@ static __always_inline int tw_answer_is_there(const struct tcp_sock *tp) {
 /* Waits that are worth remembering until the next walk; shorter ones are nobody's trouble however often multiplied. */
 #define TW_WAIT_WORTH_MS 250
 
-/* What became of the wait that an earlier walk saw, if this end asked no more than once since. */
-static __always_inline void tw_learn_wait(const struct sock *sk, const struct tcp_sock *tp, struct tw_wait *wait) {
+/* What became of the wait that an earlier walk saw, if this end asked no more than once since. 1: something was learnt. */
+static __always_inline int tw_learn_wait(const struct sock *sk, const struct tcp_sock *tp, struct tw_wait *wait) {
   __u32 answered = tp->inet_conn.icsk_ack.lrcvtime;
 
-  if (tp->data_segs_out - wait->asks <= 1 && (__s32)(answered - wait->asked) > 0)
-    tw_note_answer_after(sk, tw_jiffies_to_ms(answered - wait->asked));
+  if (tp->data_segs_out - wait->asks > 1 || (__s32)(answered - wait->asked) <= 0)
+    return 0;
+  tw_note_answer_after(sk, tw_jiffies_to_ms(answered - wait->asked), 1);
+  return 1;
 }
 
 /* An idle connection has nothing to teach, and there may be hundreds of thousands. */
@@ -188,40 +192,43 @@ static __always_inline int tw_is_lively_client(const struct sock *sk, const stru
   return !tw_is_server_end(sk) && tp->bytes_acked > 1 && tw_old_ms(now, tp->lsndtime) < TW_LIVELY_MS;
 }
 
-/* Of each lively client's connection that a walk passes, suspect or not. */
-static __always_inline void tw_watch_wait(const struct sock *sk, const struct tcp_sock *tp, __u64 id, __u32 now) {
+/*
+ * Of each lively client's connection that a walk passes, suspect or not. swept: the sweep waits for this answer and learns
+ * from it. 1: something was learnt.
+ */
+static __always_inline int tw_watch_wait(const struct sock *sk, const struct tcp_sock *tp, __u64 id, __u32 now,
+                                         int swept) {
   __u32 slot = id & (TW_WAITS - 1);
   struct tw_wait *wait = bpf_map_lookup_elem(&tw_waits, &slot);
-  int waits = tw_spoke_last(tp);
+  int waits = tw_spoke_last(tp), learnt = 0;
 
   if (!wait)
-    return;
+    return 0;
   if (wait->id == id) {
     if (waits && wait->asked == tp->lsndtime)
-      return;
-    tw_learn_wait(sk, tp, wait);
+      return 0;
+    if (!swept)
+      learnt = tw_learn_wait(sk, tp, wait);
     wait->id = 0;
   }
   if (!waits || tw_old_ms(now, tp->lsndtime) < TW_WAIT_WORTH_MS)
-    return;
+    return learnt;
   wait->asked = tp->lsndtime;
   wait->asks = tp->data_segs_out;
   wait->id = id;
+  return learnt;
 }
 
 /* It waited, and the other side spoke and this side again: so long a wait is usual here. */
 static __always_inline void tw_note_wait(const struct sock *sk, const struct tcp_sock *tp, __u32 since) {
-  __u32 wait = tw_jiffies_to_ms(tp->inet_conn.icsk_ack.lrcvtime - since);
   struct tw_destination *slot = tw_own_destination(sk);
 
   if (!slot)
     return;
-  if ((__s32)(tp->inet_conn.icsk_ack.lrcvtime - since) <= 0) {
+  if ((__s32)(tp->inet_conn.icsk_ack.lrcvtime - since) <= 0)
     slot->unanswered++;
-    return;
-  }
-  if (wait > slot->usual_wait_ms && wait < 0x7fffffff)
-    slot->usual_wait_ms = wait;
+  else
+    tw_learn_usual(slot, tw_jiffies_to_ms(tp->inet_conn.icsk_ack.lrcvtime - since));
 }
 
 /* icsk_probes_tstamp: 5.11 and later. */
@@ -240,7 +247,7 @@ static __always_inline __u32 tw_window_shut_ms(const struct sock *sk, __u32 now)
 /* All of a sample but its id and its owner; what was in it before is gone. */
 static __always_inline void tw_fill_sample(struct tw_sample *record, const struct sock *sk) {
   const struct tcp_sock *tp = (const void *)sk;
-  const struct tw_destination *slot;
+  struct tw_destination known = {};
 
   __builtin_memset(record, 0, sizeof(*record));
   tw_fill_header(&record->header, TW_KIND_SAMPLE, sizeof(*record));
@@ -250,13 +257,35 @@ static __always_inline void tw_fill_sample(struct tw_sample *record, const struc
   record->data_segments_sent = BPF_CORE_READ(tp, data_segs_out);
   if (record->socket.flags & TW_SK_ACCEPTED)
     return;
-  slot = tw_destination_slot(&record->socket.tuple);
-  if (slot && tw_is_destination(slot, &record->socket.tuple) && slot->answers) {
-    record->usual_wait_ms = slot->usual_wait_ms;
-    record->answers = slot->answers;
+  if (!tw_copy_destination(&known, &record->socket.tuple))
+    return;
+  record->unanswered = known.unanswered;
+  if (!known.answers)
+    return;
+  record->usual_wait_ms = known.usual_wait_us / 1000;
+  record->answers = known.answers;
+}
+
+/*
+ * 0: it is out. Else the buffer is full: of an iterator, and the kernel shows the same element again when that was emptied; or,
+ * without an iterator (seq NULL), the ring buffer, and user space has the program run again from there.
+ */
+static __always_inline int tw_write_out(struct seq_file *seq, void *record, __u32 size) {
+  if (seq)
+    return bpf_seq_write(seq, record, size) != 0;
+  return bpf_ringbuf_output(&tw_events, record, size, BPF_RB_NO_WAKEUP) != 0;
+}
+
+static __always_inline int tw_write_sample(struct seq_file *seq) {
+  if (tw_lose_each && ++tw_lose_next >= tw_lose_each) {
+    tw_lose_next = 0;
+    return 0;
   }
-  if (slot && tw_is_destination(slot, &record->socket.tuple))
-    record->unanswered = slot->unanswered;
+  if (tw_write_out(seq, &tw_scratch, sizeof(tw_scratch)))
+    return 1;
+  if (!seq)
+    tw_ring_samples++;
+  return 0;
 }
 
 #endif

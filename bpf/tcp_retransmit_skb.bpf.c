@@ -37,8 +37,10 @@ int BPF_PROG(tw_tcp_retransmit_skb, const struct sock *sk, const struct sk_buff 
   ordinary = type == TW_RETRANSMIT_FAST || type == TW_RETRANSMIT_TAIL_LOSS;
   if ((ordinary && !tw_config.every_transition) || !tw_sk_passes(sk))
     return 0;
-  if (!ordinary)
-    tw_track(sk);
+  /* The walk counts those that a process holds. */
+  if (!ordinary && !tw_track(sk) && BPF_CORE_READ((const struct inet_connection_sock *)sk, icsk_retransmits) <= 1 &&
+      !BPF_CORE_READ(sk, sk_socket))
+    tw_count_unswept();
   record = tw_reserve(TW_KIND_RETRANSMIT, sizeof(*record));
   if (!record)
     return 0;

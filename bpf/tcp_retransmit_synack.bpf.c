@@ -35,12 +35,18 @@ static __always_inline void tw_fill_request(struct tw_synack_retransmit *record,
 /* The client's socket, where the same two ISNs became ESTABLISHED on this host. */
 static __always_inline void tw_fill_client(struct tw_synack_retransmit *record) {
   struct tw_handshake *slot = tw_handshake_slot(record->client_isn, record->server_isn);
+  __u64 established_ns, id;
 
-  if (!slot || slot->client_isn != record->client_isn || slot->server_isn != record->server_isn)
+  if (!slot)
     return;
-  record->client_id = slot->id;
-  record->client_established_ns = slot->established_ns;
-  tw_fill_connector(&record->client_owner, slot->id);
+  established_ns = TW_LOAD_ONCE(slot->established_ns);
+  id = TW_LOAD_ONCE(slot->id);
+  if (!established_ns || TW_LOAD_ONCE(slot->client_isn) != record->client_isn ||
+      TW_LOAD_ONCE(slot->server_isn) != record->server_isn || TW_LOAD_ONCE(slot->established_ns) != established_ns)
+    return;
+  record->client_id = id;
+  record->client_established_ns = established_ns;
+  tw_fill_connector(&record->client_owner, id);
 }
 
 SEC("tp_btf/tcp_retransmit_synack")

@@ -11,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "tcpwhy_abi.h"
+#include "usual_wait.h"
 
 #include "compat.bpf.h"
 #include "maps.bpf.h"

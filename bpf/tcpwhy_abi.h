@@ -260,7 +260,8 @@ struct tw_seed {
 
 /*
  * A socket in trouble, as a sweep found it: told when it gets there, when something of it changes, and once more when
- * the trouble is over. usual_wait_ms is the longest that this service was seen to take for an answer.
+ * the trouble is over. usual_wait_ms is how long this service usually takes for an answer, by its slow answers and
+ * ageing (usual_wait.h).
  */
 struct tw_sample {
   struct tw_header header;
@@ -278,7 +279,12 @@ struct tw_tick {
   struct tw_header header;
 };
 
-/* Ways to lose. The first two lose events; the others leave something unseen that a sweep or an answer would have shown. */
+/*
+ * Ways to lose. The first two lose events; the others leave something unseen that a sweep or an answer would have shown.
+ * What count is of: ITERATOR reads that failed; WALK walks; UNSWEPT sockets, each once where it is a listener or an orphan,
+ * and otherwise by how many more than in the walk before; QUEUE connections, by how many more than at any moment before,
+ * until the listener's queue is empty.
+ */
 #define TW_LOST_RING 0      /* the ring buffer was full */
 #define TW_LOST_RECURSION 1 /* the program was running on this CPU already (bpf_prog_info.recursion_misses) */
 #define TW_LOST_ITERATOR 2  /* an iterator's read failed: sockets after that point were not visited */
@@ -305,9 +311,13 @@ struct tw_seed_end {
 
 /*
  * Sockets in trouble of which nothing changed since their last sample: the proof, in each sweep, that they were looked at.
+ * Listeners, and connections with time-outs, never come here: they are samples while they are in trouble. Of sockets whose
+ * only trouble is to be idle (half-open-risk), which may be thousands, one of TW_IDLE_TURNS is named in a sweep, by the
+ * low bits of its id, so that each is named once in so many sweeps.
  * A recording made before there were such records has none; its SWEEP_END is shorter, too.
  */
 #define TW_STILL_MOST 62
+#define TW_IDLE_TURNS 16
 struct tw_still {
   struct tw_header header;
   __u32 count; /* of ids */
@@ -343,7 +353,7 @@ struct tw_process {
   char cgroup[192];  /* path, cut where longer */
   __u64 cpu_ns;      /* user and system time of all threads */
   __u32 polling;     /* threads that wait in poll, select, epoll_wait, accept or a read of a socket; TW_NEVER */
-  __u32 read_age_ms; /* since a walk last saw it read from, or open, any TCP socket; TW_NEVER not known */
+  __u32 read_age_ms; /* it read from a TCP socket not longer ago than this; TW_NEVER: no walk saw it read */
 };
 
 /* TCP as a whole, each second: the host's memory and orphans, in the units of /proc/net/sockstat. */
@@ -443,6 +453,21 @@ struct tw_counters {
   __u64 limited[TW_KERNEL_KINDS]; /* left out by a rate limit */
   __u64 connects;
   __u64 accepts;
+  __u64 unswept; /* listeners and orphans for which there was no room among the tracked sockets */
+};
+
+/*
+ * The proof that a process reads. read_ns is a moment at or before its latest read, and not before the read that is proven:
+ * the arrival of data that was read since, or the look before the one that found more copied from the same sockets. A
+ * process that opened or closed a socket between two looks has read nothing as far as the sums tell.
+ */
+struct tw_reader {
+  __u64 copied;   /* sum of copied_seq of its sockets */
+  __u64 identity; /* sum over what tells its sockets from others, and never changes of one */
+  __u64 looked_ns;
+  __u64 read_ns; /* 0: never seen to read */
+  __u32 sockets;
+  __u32 reserved;
 };
 
 #define TW_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)

@@ -105,7 +105,8 @@ constexpr std::array kFeatures{
             {},
             {},
             {"bpf_local_storage_elem", "state", "this kernel may crash in it when a socket ends"}},
-    Feature{"tw_sweep_by_address", kIterator, "bpf_map_elem", 0, "5.9",
+    // Run by tcpwhy itself where it does not sweep storages; the hook is what its kind of program must name.
+    Feature{"tw_sweep_run", kTracepoint, "tcp_destroy_sock", 0, "5.10",
             "listeners and stalled senders are seen only at events: what is quiet goes unseen", kNoSweep},
     // Of tcpwhy top alone, and the same hook as tw_walk: its row says what is missing.
     Feature{"tw_held", kIterator, "task_file", 0, "5.8", ""},

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "bpf/tcpwhy_abi.h"
@@ -23,6 +24,7 @@
 #include "user/source/live_config.h"
 #include "user/source/live_counters.h"
 #include "user/source/live_log.h"
+#include "user/source/live_losses.h"
 #include "user/source/live_pace.h"
 #include "user/source/live_processes.h"
 #include "user/source/live_programs.h"
@@ -37,6 +39,8 @@ using util::Duration;
 
 constexpr Duration kTick = milliseconds{100};
 constexpr Duration kHostEach = milliseconds{900};
+constexpr Duration kSkippedEach = milliseconds{900};      // runs of hooks that were skipped are read so often
+constexpr Duration kWholeSweepEach = milliseconds{2000};  // one that reports every socket in trouble anew
 constexpr Duration kClockMoved = milliseconds{50};  // worth a record: times are printed in milliseconds
 constexpr Duration kClockSet = milliseconds{1000};  // worth a word
 // A producer that never pauses must not keep the ticks from coming: so long one drain of the ring buffer goes on.
@@ -88,6 +92,7 @@ class Live final : public LiveSource {
     return costs;
   }
   void want(const core::Wants& wants) override {
+    whole_wanted_ = whole_wanted_ || wants.whole_sweep;
     wants_.add(wants.sockets);
     processes_.add(wants.processes, host::boot_now());
   }
@@ -120,9 +125,12 @@ class Live final : public LiveSource {
   void end_seeding(const Handler& handler, bool complete);
   void end_walk(const Handler& handler, std::uint64_t sockets, bool initial, bool complete);
   void do_tick(const Handler& handler);
-  void tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now,
-                   std::uint64_t& told);
-  void tell_losses(const Handler& handler);
+  void count_losses(bool at_end);
+  void tell_losses(const Handler& handler, bool at_end = false);
+  [[nodiscard]] bool begins_whole_sweep(BootTime now);
+  void note_run(SweepPace& pace, Duration& cost, BootTime now, const util::Result<IteratorRun>& run);
+  void walk_for_suspects(const OnRecord& tell, BootTime now);
+  std::optional<SweepRun> sweep_tracked(const Handler& handler, const OnRecord& tell, BootTime now);
   void sweep_if_due(const Handler& handler, BootTime now);
   void tell_host(const Handler& handler, BootTime now);
   void walk_active(const Handler& handler, BootTime now);
@@ -155,8 +163,11 @@ class Live final : public LiveSource {
   ActiveWalks active_;
   std::uint64_t active_samples_ = 0;  // since the last sweep's end
   SweepCosts costs_;
-  std::array<std::uint64_t, TW_KERNEL_KINDS> lost_told_{};
-  std::array<std::uint64_t, TW_KERNEL_KINDS> limited_told_{};
+  LossCounts losses_;
+  LossCounts limited_;
+  BootTime next_skipped_{};
+  bool whole_wanted_ = false;
+  BootTime next_whole_{};
   bool more_in_ring_ = false;  // the last drain was cut short, and no wake-up is to come for the rest
   std::uint64_t last_ns_ = 0;  // the latest time of a record handed over
   BootTime next_tick_{};
@@ -323,50 +334,81 @@ void Live::tell_clock(const Handler& handler) {
     log_info("the wall clock was set " + util::moved_words(moved) + ": times from here on are of the new one");
 }
 
-void Live::tell_growth(const Handler& handler, std::uint32_t kind, std::uint16_t record_kind, std::uint64_t now,
-                       std::uint64_t& told) {
-  if (now <= told) return;
-  tw_lost record{};
-  record.count = now - told;
-  record.kind = kind;
-  told = now;
-  emit(handler, record, record_kind);
-}
-
-void Live::tell_losses(const Handler& handler) {
+void Live::count_losses(bool at_end) {
   const tw_counters counters = programs_->counters();
   for (std::uint32_t kind = 0; kind < TW_KERNEL_KINDS; ++kind) {
-    tell_growth(handler, kind, TW_KIND_LOST, counters.lost[kind], lost_told_[kind]);
-    tell_growth(handler, kind, TW_KIND_LIMITED, counters.limited[kind], limited_told_[kind]);
+    losses_.stands_at(kind, TW_LOST_RING, counters.lost[kind]);
+    limited_.stands_at(kind, TW_LOST_RING, counters.limited[kind]);
   }
+  losses_.stands_at(TW_KIND_STATE, TW_LOST_UNSWEPT, counters.unswept);
+  const BootTime now = host::boot_now();
+  if (now < next_skipped_ && !at_end) return;
+  next_skipped_ = now + kSkippedEach;
+  for (const SkippedRuns& skipped : programs_->skipped_runs())
+    losses_.stands_at(skipped.kind, TW_LOST_RECURSION, skipped.count);
+}
+
+void Live::tell_losses(const Handler& handler, bool at_end) {
+  count_losses(at_end);
+  for (tw_lost& record : losses_.take_growth()) emit(handler, record, TW_KIND_LOST);
+  for (tw_lost& record : limited_.take_growth()) emit(handler, record, TW_KIND_LIMITED);
+}
+
+bool Live::begins_whole_sweep(BootTime now) {
+  if (!whole_wanted_ || now < next_whole_) return false;
+  whole_wanted_ = false;
+  next_whole_ = now + kWholeSweepEach;
+  return true;
+}
+
+void Live::note_run(SweepPace& pace, Duration& cost, BootTime now, const util::Result<IteratorRun>& run) {
+  if (!run) {
+    log_debug(run.error().what);
+    losses_.add(TW_KIND_SAMPLE, TW_LOST_ITERATOR, 1);
+  }
+  cost += run ? run->cpu : Duration::zero();
+  const std::string note = pace.swept(now, run ? run->cpu : Duration::zero());
+  if (!note.empty()) log_info(note);
+}
+
+void Live::walk_for_suspects(const OnRecord& tell, BootTime now) {
+  note_run(walk_pace_, costs_.walks, now, programs_->walk_suspects(tell));
+  losses_.level(TW_KIND_SAMPLE, TW_LOST_UNSWEPT, programs_->unswept());
+}
+
+std::optional<SweepRun> Live::sweep_tracked(const Handler& handler, const OnRecord& tell, BootTime now) {
+  const auto sweep = programs_->sweep(begins_whole_sweep(now), tell, [&] { drain(handler, kDrain); });
+  note_run(sweep_pace_, costs_.tracked, now, sweep ? util::Result<IteratorRun>{sweep->run} : sweep.error());
+  if (!sweep) return std::nullopt;
+  losses_.stands_at(TW_KIND_SAMPLE, TW_LOST_QUEUE, sweep->unreported_in_queues);
+  return *sweep;
 }
 
 void Live::sweep_if_due(const Handler& handler, BootTime now) {
   const bool walk = programs_->can_sweep() && programs_->can_walk() && seeded_ && walk_pace_.is_due(now);
   const bool sweep = programs_->can_sweep() && sweep_pace_.is_due(now);
   if (!walk && !sweep) return;
-  const OnRecord tell = [&](std::span<const std::byte> record) { pass_on(handler, record); };
-  std::uint64_t told = std::exchange(active_samples_, 0);
-  bool complete = true;
-  const auto count = [&](SweepPace& pace, Duration& cost, const util::Result<IteratorRun>& run) {
-    if (!run) log_debug(run.error().what);
-    complete = complete && run;
-    told += run ? run->records : 0;
-    cost += run ? run->cpu : Duration::zero();
-    const std::string note = pace.swept(now, run ? run->cpu : Duration::zero());
-    if (!note.empty()) log_info(note);
+  std::uint64_t samples = std::exchange(active_samples_, 0);
+  const OnRecord tell = [&](std::span<const std::byte> record) {
+    tw_header header;
+    std::memcpy(&header, record.data(), sizeof(header));
+    if (header.kind == TW_KIND_SAMPLE) samples += 1;
+    pass_on(handler, record);
   };
-  if (walk) count(walk_pace_, costs_.walks, programs_->walk_suspects(tell));
-  count(sweep_pace_, costs_.tracked, programs_->sweep(tell));
+  if (walk) walk_for_suspects(tell, now);
+  const std::optional<SweepRun> swept = sweep_tracked(handler, tell, now);
   tell_host(handler, now);
-  if (!complete) return;  // without its end, a sweep says nothing
-  tw_sweep_end record{};
-  record.sockets = told;
+  if (!swept) return;  // without its end, a sweep confirms nothing
   // What a process has read is seen by the walk alone.
   const Duration interval = std::max(walk_pace_.interval(), sweep_pace_.interval());
   costs_.sweeps += 1;
   costs_.interval = interval;
+  tw_sweep_end record{};
+  record.sockets = samples + swept->in_ring;
   record.interval_ms = static_cast<__u32>(std::chrono::duration_cast<milliseconds>(interval).count());
+  record.flags = TW_SWEEP_CONFIRMS;
+  record.visited = swept->visited;
+  record.still = swept->still;
   emit(handler, record, TW_KIND_SWEEP_END);
 }
 
@@ -441,7 +483,9 @@ void Live::walk_for_wants(const Handler& handler, BootTime now) {
   } else {
     log_debug(run.error().what);
   }
-  end_walk(handler, run ? run->records : 0, false, run && wanted.all);
+  const bool complete = run && wanted.all && run->not_looked_for == 0;
+  if (!complete) losses_.add(TW_KIND_SEED, TW_LOST_WALK, 1);
+  end_walk(handler, run ? run->records : 0, false, complete);
 }
 
 bool Live::count_held(BootTime now, const std::function<void(const core::HeldSocket&)>& tell) {
@@ -461,7 +505,7 @@ util::Status Live::stop(const Handler& handler) {
   programs_->detach();
   if (!drain(handler, kLastDrain)) lose_what_is_left(handler);
   if (!seeded_) end_seeding(handler, false);
-  tell_losses(handler);
+  tell_losses(handler, true);
   emit_tick(handler);
   return util::Done{};
 }

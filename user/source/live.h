@@ -28,6 +28,7 @@ struct LiveOptions {
   std::vector<std::string> without;  // hooks that are taken as missing (kernel::Survey)
   util::Duration idle_from{};        // unguarded connections are told of once idle for so long; zero: never
   bool count_held = false;           // whether count_held() will be called
+  std::uint32_t lose_each = 0;       // for tests: of so many samples of sweeps the last is lost, as nothing counts it
 };
 
 // What looking has cost so far, in CPU time of this thread; absent halves (this kernel has no iterator) stay zero.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "user/kernel/btf_names.h"
+#include "user/kernel/iterator.h"
 #include "user/kernel/jiffies.h"
 
 namespace tcpwhy::source {
@@ -48,7 +49,9 @@ tw_config make_config(const LiveOptions& options, const kernel::Survey& survey, 
   config.retransmit_has_error = survey.has_argument("tcp_retransmit_skb", 3) ? 1 : 0;
   config.drop_has_socket = survey.has_argument("kfree_skb", 4) ? 1 : 0;
   config.has_cookies = survey.has_cookies() ? 1 : 0;
-  config.sweeps_storages = survey.has_cookies() && survey.has_program("tw_sweep") ? 1 : 0;
+  // Some kernels refuse this iterator, and no other, whoever asks.
+  config.sweeps_storages =
+      survey.has_cookies() && survey.has_program("tw_sweep") && kernel::loads_iterator("bpf_sk_storage_map") ? 1 : 0;
   config.reason_netfilter = kernel::reason_number(names.drop_reasons, "NETFILTER_DROP");
   config.reason_listen_overflow = kernel::reason_number(names.drop_reasons, "TCP_LISTEN_OVERFLOW");
   config.reason_no_socket = kernel::reason_number(names.drop_reasons, "NO_SOCKET");

@@ -21,7 +21,8 @@ using OnRecord = std::function<void(std::span<const std::byte>)>;
 
 struct IteratorRun {
   std::uint64_t records = 0;
-  std::chrono::nanoseconds cpu{};  // what the walk itself cost, without what was done with its records
+  std::chrono::nanoseconds cpu{};    // what the walk itself cost, without what was done with its records
+  std::uint64_t not_looked_for = 0;  // of what was wanted, where the walk was for something wanted
 };
 
 // One run, read piece by piece: between two pieces anything else may be done, runs of the same iterator too.

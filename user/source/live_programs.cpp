@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -43,6 +44,8 @@ util::Error load_error(int code) {
 }
 
 // maps.bpf.h: TW_WALK_
+constexpr std::uint64_t kMostTracked = 65536;  // TW_TRACKED_MOST
+constexpr std::size_t kListed = 64;            // TW_LISTED_MOST
 constexpr __u32 kWalkWanted = 0, kWalkAll = 1, kWalkSuspects = 2, kWalkLearn = 3;
 
 using PortBits = std::array<std::uint64_t, 65536 / 64>;
@@ -70,6 +73,7 @@ util::Result<std::unique_ptr<Programs>> Programs::load(const ProgramOptions& opt
 
 util::Status Programs::configure(const ProgramOptions& options, const kernel::Survey& survey) {
   skeleton_->rodata->tw_config = options.config;
+  skeleton_->bss->tw_lose_each = options.lose_each;
   const auto bytes = static_cast<__u32>(options.buffer_bytes);
   if (const int error = bpf_map__set_max_entries(skeleton_->maps.tw_events, bytes); error != 0)
     return util::Error{"cannot size the ring buffer", -error, ""};
@@ -86,7 +90,7 @@ util::Status Programs::configure(const ProgramOptions& options, const kernel::Su
 util::Status Programs::choose_tracking() {
   by_address_ = skeleton_->rodata->tw_config.sweeps_storages == 0;
   numbers_sockets_ = skeleton_->rodata->tw_config.has_cookies == 0;
-  bpf_program__set_autoload(by_address_ ? skeleton_->progs.tw_sweep : skeleton_->progs.tw_sweep_by_address, false);
+  bpf_program__set_autoload(by_address_ ? skeleton_->progs.tw_sweep : skeleton_->progs.tw_sweep_run, false);
   const std::pair<bpf_map*, bool> needed[] = {{skeleton_->maps.tw_tracked_by_address, by_address_},
                                               {skeleton_->maps.tw_ids, numbers_sockets_}};
   for (const auto& [map, is_needed] : needed) {
@@ -97,7 +101,7 @@ util::Status Programs::choose_tracking() {
   // The iterators are attached one by one, with what to iterate over.
   bpf_program__set_autoattach(skeleton_->progs.tw_walk, false);
   bpf_program__set_autoattach(skeleton_->progs.tw_sweep, false);
-  bpf_program__set_autoattach(skeleton_->progs.tw_sweep_by_address, false);
+  bpf_program__set_autoattach(skeleton_->progs.tw_sweep_run, false);  // it is run, and never attached
   bpf_program__set_autoattach(skeleton_->progs.tw_held, false);
   return util::Done{};
 }
@@ -132,7 +136,7 @@ void Programs::attach_iterators(const kernel::Survey& survey) {
   };
   attach(skeleton_->progs.tw_walk, -1, walk_);
   if (by_address_)
-    attach(skeleton_->progs.tw_sweep_by_address, bpf_map__fd(skeleton_->maps.tw_tracked_by_address), sweep_);
+    can_run_sweep_ = bpf_program__autoload(skeleton_->progs.tw_sweep_run);
   else
     attach(skeleton_->progs.tw_sweep, bpf_map__fd(skeleton_->maps.tw_tracked), sweep_);
   if (numbers_sockets_ && walk_) learn_socket_files();
@@ -198,6 +202,7 @@ tw_counters Programs::counters() const {
     }
     sum.connects += one.connects;
     sum.accepts += one.accepts;
+    sum.unswept += one.unswept;
   }
   return sum;
 }
@@ -222,7 +227,7 @@ util::Result<IteratorRun> Programs::run_for_suspects(const Iterator& walk, const
   auto& state = *skeleton_->bss;
   // A walk that broke off has left a process behind.
   state.tw_walk_pid = state.tw_walk_files = state.tw_walk_active_ms = 0;
-  state.tw_walk_sum = 0;
+  state.tw_walk_reader = {};
   state.tw_walk_mode = kWalkSuspects;
   std::uint64_t of_processes = 0;
   auto run = walk.run([&](std::span<const std::byte> record) {
@@ -240,6 +245,7 @@ util::Result<IteratorRun> Programs::run_for_suspects(const Iterator& walk, const
 
 util::Result<IteratorRun> Programs::walk_suspects(const OnRecord& on_record) {
   begin_round();
+  skeleton_->bss->tw_walk_unswept = 0;
   return run_for_suspects(*walk_, on_record);
 }
 
@@ -257,28 +263,128 @@ std::vector<std::uint32_t> Programs::take_connecting() {
 }
 
 std::uint64_t Programs::last_read_ns(std::uint32_t pid) const {
-  struct {
-    __u64 sum;
-    __u64 changed_ns;
-  } reader{};
+  tw_reader reader{};
   if (bpf_map__lookup_elem(skeleton_->maps.tw_readers, &pid, sizeof(pid), &reader, sizeof(reader), 0) != 0) return 0;
-  return reader.changed_ns;
+  return reader.read_ns;
 }
 
 util::Result<IteratorRun> Programs::walk_wanted(const WantedKeys& wanted, const OnRecord& on_record) {
   bpf_map* map = skeleton_->maps.tw_wanted;
   const __u32 present = 1;
+  std::uint64_t refused = 0;
   for (const WantedKey& key : wanted) {
     const int error = bpf_map__update_elem(map, &key.tuple, sizeof(key.tuple), &present, sizeof(present), BPF_ANY);
-    if (error != 0) log_debug("a wanted socket could not be asked for: " + reason_of(-error));
+    if (error == 0) continue;
+    refused += 1;
+    log_debug("a wanted socket could not be asked for: " + reason_of(-error));
   }
   auto run = walk_->run(on_record);
+  if (run) run->not_looked_for = refused;
   for (const WantedKey& key : wanted) bpf_map__delete_elem(map, &key.tuple, sizeof(key.tuple), 0);
   return run;
 }
 
 util::Result<IteratorRun> Programs::count_held(const OnRecord& on_record) { return held_->run(on_record); }
 
-util::Result<IteratorRun> Programs::sweep(const OnRecord& on_record) { return sweep_->run(on_record); }
+void Programs::begin_sweep(bool whole) {
+  auto& state = *skeleton_->bss;
+  state.tw_sweep_visited = 0;
+  state.tw_sweep_still = 0;
+  state.tw_sweep_idle = 0;
+  state.tw_sweep_complete = 0;
+  state.tw_sweep_turn += 1;
+  state.tw_sweep_whole = whole ? 1 : 0;
+  state.tw_sweep_crowded = by_address_ && visited_ > kMostTracked / 2 ? 1 : 0;
+  state.tw_forget_count = 0;
+  state.tw_ring_samples = 0;
+  std::memset(&state.tw_still_now, 0, sizeof(state.tw_still_now));  // of a sweep that broke off
+}
+
+// Addresses of the sockets that are tracked by them.
+util::Result<std::vector<std::uint64_t>> Programs::tracked_addresses() const {
+  constexpr __u32 kAtOnce = 4096;
+  const int map = bpf_map__fd(skeleton_->maps.tw_tracked_by_address);
+  std::vector<std::uint64_t> addresses;
+  std::vector<std::uint64_t> keys(kAtOnce);
+  std::vector<std::byte> values(kAtOnce * bpf_map__value_size(skeleton_->maps.tw_tracked_by_address));
+  __u32 place = 0;
+  DECLARE_LIBBPF_OPTS(bpf_map_batch_opts, options);
+  for (bool first = true, last = false; !last; first = false) {
+    __u32 count = kAtOnce;
+    const int error =
+        bpf_map_lookup_batch(map, first ? nullptr : &place, &place, keys.data(), values.data(), &count, &options);
+    last = error != 0;
+    if (last && errno != ENOENT) return util::Error{"cannot list the sockets to sweep", errno, ""};
+    addresses.insert(addresses.end(), keys.begin(), keys.begin() + count);
+  }
+  return addresses;
+}
+
+// Runs the program over some addresses, or, with none, once for the end of the sweep.
+util::Status Programs::run_listed(std::span<const std::uint64_t> addresses, const std::function<void()>& drain) {
+  constexpr int kTries = 8;  // an empty ring buffer holds what 64 sockets have to report
+  auto& state = *skeleton_->bss;
+  std::copy(addresses.begin(), addresses.end(), std::begin(state.tw_listed));
+  state.tw_listed_count = static_cast<__u32>(addresses.size());
+  state.tw_listed_done = 0;
+  for (int tries = 0; tries < kTries; ++tries) {
+    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, options);
+    if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tw_sweep_run), &options) != 0)
+      return util::Error{"cannot run the sweep", errno, ""};
+    if (options.retval == 0) return util::Done{};
+    drain();
+  }
+  return util::Error{"the ring buffer stays full", ENOBUFS, ""};
+}
+
+util::Result<IteratorRun> Programs::run_sweep(const std::function<void()>& drain) {
+  IteratorRun run;
+  const auto before = thread_cpu();
+  const auto addresses = tracked_addresses();
+  if (!addresses) return addresses.error();
+  const std::span all{*addresses};
+  for (std::size_t at = 0; at < all.size(); at += kListed)
+    if (auto status = run_listed(all.subspan(at, std::min<std::size_t>(kListed, all.size() - at)), drain); !status)
+      return status.error();
+  if (auto status = run_listed({}, drain); !status) return status.error();
+  run.cpu = thread_cpu() - before;
+  drain();
+  return run;
+}
+
+util::Result<SweepRun> Programs::sweep(bool whole, const OnRecord& on_record, const std::function<void()>& drain) {
+  begin_sweep(whole);
+  const auto run = can_run_sweep_ ? run_sweep(drain) : sweep_->run(on_record);
+  if (!run) return run.error();
+  const auto& state = *skeleton_->bss;
+  if (state.tw_sweep_complete == 0) return util::Error{"the sweep did not come to its end", EIO, ""};
+  visited_ = state.tw_sweep_visited;
+  return SweepRun{*run, visited_, state.tw_sweep_still, state.tw_ring_samples, state.tw_queue_beyond};
+}
+
+std::uint64_t Programs::unswept() const { return skeleton_->bss->tw_walk_unswept; }
+
+std::vector<SkippedRuns> Programs::skipped_runs() const {
+  const auto& programs = skeleton_->progs;
+  const std::pair<const bpf_program*, std::uint32_t> hooks[] = {
+      {programs.tw_inet_sock_set_state, TW_KIND_STATE},
+      {programs.tw_tcp_retransmit_skb, TW_KIND_RETRANSMIT},
+      {programs.tw_tcp_retransmit_synack, TW_KIND_SYNACK_RETRANSMIT},
+      {programs.tw_tcp_send_reset, TW_KIND_RESET_SENT},
+      {programs.tw_tcp_receive_reset, TW_KIND_RESET_RECEIVED},
+      {programs.tw_inet_sk_error_report, TW_KIND_SOCKET_ERROR},
+      {programs.tw_kfree_skb, TW_KIND_DROP},
+  };
+  std::vector<SkippedRuns> skipped;
+  for (const auto& [program, kind] : hooks) {
+    const int fd = bpf_program__fd(program);
+    if (fd < 0) continue;  // not on this kernel
+    bpf_prog_info info{};
+    __u32 size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.recursion_misses != 0)
+      skipped.push_back({kind, info.recursion_misses});
+  }
+  return skipped;
+}
 
 }  // namespace tcpwhy::source

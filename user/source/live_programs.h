@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,23 @@ struct ProgramOptions {
   std::string btf_file;              // empty: the kernel's own
   std::vector<std::uint16_t> ports;  // that pass config.filter_ports
   bool count_held = false;           // whether count_held() will be called: it has a program of its own
+  std::uint32_t lose_each = 0;       // for tests: of so many samples the last is lost unseen
+};
+
+// One sweep over the tracked sockets.
+struct SweepRun {
+  IteratorRun run;
+  std::uint64_t visited = 0;  // sockets
+  std::uint64_t still = 0;    // ids in Still records
+  std::uint64_t in_ring = 0;  // samples that went into the ring buffer, and not to on_record
+  std::uint64_t unreported_in_queues =
+      0;  // since the start: connections beyond those that a sweep reports of a listener
+};
+
+// Runs of a hook that the kernel skipped, for the hook ran on that CPU already.
+struct SkippedRuns {
+  std::uint32_t kind = 0;  // TW_KIND_ of what the hook emits
+  std::uint64_t count = 0;
 };
 
 // A tuple as the kernel side looks it up among the wanted ones, netns 0.
@@ -59,13 +77,15 @@ class Programs {
 
   [[nodiscard]] int events_fd() const;
   [[nodiscard]] tw_counters counters() const;  // of all CPUs
+  // By hook, since it was loaded (bpf_prog_info.recursion_misses); empty before 5.12, which does not count them.
+  [[nodiscard]] std::vector<SkippedRuns> skipped_runs() const;
 
   // Whether the kernel lets the calling thread into the maps and start the iterators.
   [[nodiscard]] bool can_be_used() const;
 
   // The iterators; a line in missing() for each that could not be had.
   [[nodiscard]] bool can_walk() const { return walk_.has_value(); }
-  [[nodiscard]] bool can_sweep() const { return sweep_.has_value(); }
+  [[nodiscard]] bool can_sweep() const { return sweep_.has_value() || can_run_sweep_; }
   [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
 
   // The walk at start, in pieces: begins, or goes on, until `enough` says so; true: it is at its end.
@@ -83,11 +103,15 @@ class Programs {
   // What the walks for suspects found since this was last asked, and who called connect() since.
   std::vector<ActiveProcess> take_active() { return std::exchange(active_, {}); }
   std::vector<std::uint32_t> take_connecting();
-  util::Result<IteratorRun> sweep(const OnRecord& on_record);
+  // whole: reports each socket in trouble as a sample, whether it changed or not. Where storages are not swept the records go
+  // into the ring buffer, which `drain` empties. An error where it broke off.
+  util::Result<SweepRun> sweep(bool whole, const OnRecord& on_record, const std::function<void()>& drain);
+  // Sockets that the last walk found suspect and had no room to have tracked.
+  [[nodiscard]] std::uint64_t unswept() const;
   // A tw_held for each socket that a process holds.
   [[nodiscard]] bool can_count_held() const { return held_.has_value(); }
   util::Result<IteratorRun> count_held(const OnRecord& on_record);
-  // When a walk for suspects last saw this process read from any TCP socket (CLOCK_BOOTTIME); 0: not known.
+  // This process read from a TCP socket then or later (CLOCK_BOOTTIME); 0: no walk for suspects saw it read.
   [[nodiscard]] std::uint64_t last_read_ns(std::uint32_t pid) const;
 
  private:
@@ -103,6 +127,10 @@ class Programs {
   void attach_iterators(const kernel::Survey& survey);
   void learn_socket_files();
   util::Result<IteratorRun> run_for_suspects(const Iterator& walk, const OnRecord& on_record);
+  void begin_sweep(bool whole);
+  util::Result<IteratorRun> run_sweep(const std::function<void()>& drain);
+  util::Status run_listed(std::span<const std::uint64_t> addresses, const std::function<void()>& drain);
+  [[nodiscard]] util::Result<std::vector<std::uint64_t>> tracked_addresses() const;
 
   std::unique_ptr<tcpwhy_bpf, Destroy> skeleton_;
   std::optional<Iterator> walk_;
@@ -112,7 +140,9 @@ class Programs {
   util::Duration all_cost_{};
   std::vector<ActiveProcess> active_;
   bool can_walk_one_ = false;
+  bool can_run_sweep_ = false;
   std::vector<std::string> missing_;
+  std::uint64_t visited_ = 0;     // by the last sweep
   bool by_address_ = false;       // sockets are tracked by ours, not by the kernel's own storages
   bool numbers_sockets_ = false;  // ... and known by numbers of ours: the kernel gives no cookies
 };

@@ -81,7 +81,7 @@ class Walks : public testing::Test {
     auto btf = kernel::Btf::open("");
     if (!btf) GTEST_SKIP() << btf.error().what;
     // Walks alone: kernels that refuse an iterator over maps have them, too.
-    const kernel::Survey survey{*btf, {"bpf_sk_storage_map", "bpf_map_elem"}};
+    const kernel::Survey survey{*btf, {"bpf_sk_storage_map", "tcp_destroy_sock"}};
     auto programs = Programs::load({make_config({}, survey, {}), 1U << 20, "", {}, false}, survey);
     if (!programs) GTEST_SKIP() << programs.error().what;
     programs_ = std::move(*programs);
