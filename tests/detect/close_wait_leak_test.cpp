@@ -88,7 +88,7 @@ TEST(CloseWaitLeak, WhatTheProcessDoesIsTheCause) {
   };
   EXPECT_EQ(polls("read never"), "unknown warning likely app[77]");
   EXPECT_EQ(polls("read 30s"), "unknown warning likely app[77]") << "that may have been the end of file of this one";
-  EXPECT_EQ(polls("read 5s"), "forgotten-fd warning likely app[77]");
+  EXPECT_EQ(polls("read 3s"), "forgotten-fd warning likely app[77]");
   // Of a few one wants to know as well what their process does.
   EXPECT_EQ(brief(tell(kept(1) + "at 60.5s process 77 state T\nuntil 66s").first(kSlug)),
             "process-stopped info certain app[77]");
