@@ -45,11 +45,19 @@ static __always_inline void *tw_reserve(__u32 kind, __u32 size) {
   return record;
 }
 
-/* No wake-up for each record: the reader has a timer, and is woken early only when the buffer fills. */
+/*
+ * No wake-up for each record: the reader has a timer, and is woken early only when the buffer fills, once until it reads. A wake-up
+ * is an interrupt of this CPU, after which pending softirqs run: what a hook would have seen there is skipped, for the hook
+ * that woke still runs (bpf_prog_info.recursion_misses).
+ */
 static __always_inline void tw_submit(void *record) {
-  __u64 waiting = bpf_ringbuf_query(&tw_events, BPF_RB_AVAIL_DATA);
+  __u64 flags = BPF_RB_NO_WAKEUP;
 
-  bpf_ringbuf_submit(record, waiting >= tw_config.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+  if (!tw_woken && bpf_ringbuf_query(&tw_events, BPF_RB_AVAIL_DATA) >= tw_config.wake_bytes) {
+    tw_woken = 1;
+    flags = BPF_RB_FORCE_WAKEUP;
+  }
+  bpf_ringbuf_submit(record, flags);
 }
 
 #endif

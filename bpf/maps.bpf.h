@@ -167,6 +167,8 @@ struct {
 /* Written by the kernel side, read by it: when a connect to a port was last refused. Races are harmless. */
 #define TW_REFUSED_PORTS 256
 __u64 tw_refused_ns[TW_REFUSED_PORTS] __weak = {};
+/* The reader was woken, and has not begun to read since: it clears this. */
+__u32 tw_woken __weak = 0;
 /* Set by user space around a walk: what it reports. */
 #define TW_WALK_WANTED 0
 #define TW_WALK_ALL 1     /* at start: every TCP socket */

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 constexpr auto kJudgeAgain = 500ms;
 constexpr std::size_t kCasesPerInterval = 1000;
 // In one tick; what is left is judged in the next. A number and not a time, so that a replay does the same.
-constexpr std::size_t kJudgmentsPerTick = 1000;
+constexpr std::size_t kJudgmentsPerTick = 2000;
 // A finding waits for the answer to its want, but not longer than this: then what is not known stays unknown.
 constexpr auto kWaitForAnswer = 1s;
 // On a host with time to spare it is there by then. What ends while a later answer is waited for is told all the same.
@@ -169,6 +169,12 @@ bool Book::asks(const Entry& entry, const Verdict& verdict) const {
   return c && entry.c.detector->info_needs_owners() && facts_.is_local(c->tuple.remote.addr, 0);
 }
 
+bool Book::still_waits(const Entry& entry) const {
+  return entry.asked && entry.judged == util::BootTime{} && !entry.ended &&
+         facts_.seed_walks(host_of(entry.c.subject)) == entry.asked_walks &&
+         facts_.now() - entry.asked_at < kWaitForAnswer;
+}
+
 bool Book::answered(Entry& entry, const Verdict& verdict, bool& waiting) {
   if (entry.asked)
     waiting = facts_.seed_walks(host_of(entry.c.subject)) == entry.asked_walks &&
@@ -306,6 +312,8 @@ std::vector<Book::Entry*> Book::take_due(bool final) {
     return due;
   }
   for (auto it = due_.begin(); it != due_.end() && it->first <= now; ++it) due.push_back(it->second);
+  // Of very many, those whose answer cannot be there yet are not even asked.
+  if (due.size() > kJudgmentsPerTick) std::erase_if(due, [this](const Entry* e) { return still_waits(*e); });
   if (due.size() > kJudgmentsPerTick) {
     const auto end_of_first = due.begin() + static_cast<std::ptrdiff_t>(kJudgmentsPerTick);
     std::nth_element(due.begin(), end_of_first, due.end(), [](const Entry* a, const Entry* b) {

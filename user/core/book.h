@@ -170,6 +170,7 @@ class Book {
   void tell_group(Groups::iterator it, std::vector<Finding>& out);
   void move(Entry& entry, const Told& told, const std::string& wanted);
   [[nodiscard]] bool asks(const Entry& entry, const Verdict& verdict) const;
+  [[nodiscard]] bool still_waits(const Entry& entry) const;
   bool answered(Entry& entry, const Verdict& verdict, bool& waiting);
   void ask(Entry& entry, const Verdict& verdict, bool& waiting);
   [[nodiscard]] Told tell(const Entry& entry, Verdict verdict) const;
@@ -189,6 +190,7 @@ class Book {
   void instant_line(Group& group, std::vector<Finding>& out, bool last);
   void emit(Group& group, Phase phase, std::vector<Finding>& out);
   [[nodiscard]] util::BootTime next_look(const Group& group) const;
+  [[nodiscard]] util::Duration linger(const Group& group) const;
   [[nodiscard]] static Finding alone(const Told& told);
   [[nodiscard]] Finding finding_of(const Group& group, Phase phase) const;
   void join_story(Group& group, Phase phase);

@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 
 // A condition that returns within this is the same one: it never flaps.
 constexpr auto kLinger = 1s;
+// Where each sweep confirms what is in trouble, the next one says whether it returns.
+constexpr auto kLingerConfirmed = 800ms;
 constexpr auto kFirstUpdate = 2s;
 constexpr std::size_t kExamples = 5;
 constexpr std::size_t kSeenPerGroup = 20000;
@@ -322,10 +324,14 @@ void Book::instant_line(Group& group, std::vector<Finding>& out, bool last) {
     emit(group, Phase::update, out);
 }
 
+util::Duration Book::linger(const Group& group) const {
+  return facts_.sweeps_confirm(group.primary.host) ? kLingerConfirmed : kLinger;
+}
+
 // When the passing of time makes a line of it, or its end.
 util::BootTime Book::next_look(const Group& group) const {
   if (group.detector->instant()) return group.last_line + settings_.window;
-  if (group.active.empty()) return group.last_end + kLinger;
+  if (group.active.empty()) return group.last_end + linger(group);
   return group.since + std::max<util::Duration>(kFirstUpdate, group.told_duration * 2);
 }
 
@@ -359,7 +365,7 @@ void Book::tell_group(Groups::iterator it, std::vector<Finding>& out) {
     condition_line(group, out);
   if (instant) group.active.clear(), group.witnesses = 0;
   const bool over = instant ? now - group.last_line >= settings_.window && group.fresh == 0 && group.id != 0
-                            : group.active.empty() && now - group.last_end >= kLinger;
+                            : group.active.empty() && now - group.last_end >= linger(group);
   const bool hidden = group.id == 0 && (instant || group.active.empty());
   if (!over && !hidden) {
     group.look_at = next_look(group);

@@ -123,6 +123,7 @@ class Facts {
   // How old the look is that this connection's silence rests on; absent where sweeps do not confirm (old recordings), and
   // where there is no silence.
   [[nodiscard]] std::optional<util::Duration> look_age(const Connection& connection) const;
+  [[nodiscard]] bool sweeps_confirm(std::uint32_t host = 0) const { return of(host).confirms; }
   // Whether that look is one of the last interval. True where sweeps do not confirm.
   [[nodiscard]] bool looked_at_lately(const Connection& connection) const;
   // A sweep confirmed a socket that had to make room here: it is to be reported anew. True once each time.

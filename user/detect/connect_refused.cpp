@@ -25,7 +25,7 @@ constexpr auto kRefusalWindow = 10s;
 constexpr std::size_t kRefusalsForCritical = 3;
 constexpr std::size_t kMostDestinations = 4096;
 constexpr std::size_t kMostCallers = 4096;
-constexpr std::size_t kMostSuccesses = 4096;
+constexpr std::size_t kMostSuccesses = 64;
 constexpr std::size_t kMostRefusals = 64;  // of one destination, remembered in the window
 // From so many services of one caller on, its refused connects are one finding.
 constexpr std::size_t kServicesForOne = 20;
@@ -60,7 +60,7 @@ class ConnectRefused final : public core::Detector {
     const auto old = [&](util::BootTime last) { return scene.now() - last > 6 * kRefusalWindow; };
     if (scene.now() - forgot_ < 1s) return;
     forgot_ = scene.now();
-    successes_.erase_if([&](const auto&, const Success& s) { return scene.now() - s.time > 2 * kFallback; });
+    successes_.erase_if([&](const auto&, const Successes& s) { return scene.now() - s.back().time > 2 * kFallback; });
     destinations_.erase_if([&](const auto&, const Destination& d) { return old(d.last); });
     callers_.erase_if([&](std::uint32_t, const Caller& c) {
       if (old(c.last)) services_ -= c.services.size();
@@ -140,11 +140,12 @@ class ConnectRefused final : public core::Detector {
     return fmt::format("{} services ({}...)", f.evidence.number("services"), names);
   }
 
-  // The last success of a process at a port.
+  // Of a process at a port, the last ones.
   struct Success {
     util::BootTime time;
     util::Address address;
   };
+  using Successes = std::deque<Success>;
   // Cases that wait to be judged, of what is alike.
   struct Waiting {
     core::Subject newest;
@@ -173,7 +174,9 @@ class ConnectRefused final : public core::Detector {
   }
 
   void note_success(std::uint32_t pid, const util::Endpoint& remote, util::BootTime now) {
-    successes_.use({pid, remote.port}, now, pid).value = {now, remote.addr};
+    Successes& successes = successes_.use({pid, remote.port}, now, pid).value;
+    successes.push_back({now, remote.addr});
+    while (successes.size() > kMostSuccesses || now - successes.front().time > 2 * kFallback) successes.pop_front();
   }
 
   void on_refused(const abi::StateChange& change, const core::Connection& c, util::BootTime now, core::Scene& scene) {
@@ -279,9 +282,11 @@ class ConnectRefused final : public core::Detector {
 
   Severity severity_of(const core::Connection& client, util::BootTime refused, const core::Facts& facts) const {
     const auto owner = client.owner();
-    const Success* success = owner ? successes_.find({owner->pid, client.tuple.remote.port}) : nullptr;
-    const bool fell_back = success && success->address != client.tuple.remote.addr && success->time >= refused &&
-                           success->time - refused <= kFallback;
+    const Successes* successes = owner ? successes_.find({owner->pid, client.tuple.remote.port}) : nullptr;
+    const bool fell_back = successes && std::any_of(successes->begin(), successes->end(), [&](const Success& s) {
+                             return s.address != client.tuple.remote.addr && s.time >= refused &&
+                                    s.time - refused <= kFallback;
+                           });
     if (fell_back) return Severity::info;
     const Destination* known = destinations_.find(destination_of(client.tuple));
     if (!known) return Severity::warning;
@@ -293,8 +298,7 @@ class ConnectRefused final : public core::Detector {
     return was_there && !works && d.refusals.size() >= kRefusalsForCritical ? Severity::critical : Severity::warning;
   }
 
-  core::BoundedTable<std::pair<std::uint32_t, std::uint16_t>, Success> successes_{
-      kMostSuccesses};  // by process and port
+  core::BoundedTable<std::pair<std::uint32_t, std::uint16_t>, Successes> successes_{kMostCallers};  // by process, port
   core::BoundedTable<std::pair<std::uint32_t, util::Endpoint>, Destination> destinations_{kMostDestinations};
   core::BoundedTable<std::uint32_t, Caller> callers_{kMostCallers};  // by process
   std::size_t services_ = 0;                                         // of all callers

@@ -39,6 +39,7 @@ using util::Duration;
 
 constexpr Duration kTick = milliseconds{100};
 constexpr Duration kHostEach = milliseconds{900};
+constexpr Duration kReport = std::chrono::microseconds{8};  // about what one sample costs the thread that sweeps
 constexpr Duration kSkippedEach = milliseconds{900};      // runs of hooks that were skipped are read so often
 constexpr Duration kWholeSweepEach = milliseconds{2000};  // one that reports every socket in trouble anew
 constexpr Duration kClockMoved = milliseconds{50};  // worth a record: times are printed in milliseconds
@@ -213,6 +214,7 @@ int Live::on_ring_record(void* self, void* record, std::size_t size) {
 }
 
 bool Live::drain(const Handler& handler, Duration most) {
+  programs_->begin_reading();
   drain_ = {&handler, 0, host::boot_now() + most, {}};
   const bool all = ring_buffer__consume(ring_.get()) >= 0;
   drain_ = {};
@@ -366,8 +368,11 @@ void Live::note_run(SweepPace& pace, Duration& cost, BootTime now, const util::R
     log_debug(run.error().what);
     losses_.add(TW_KIND_SAMPLE, TW_LOST_ITERATOR, 1);
   }
-  cost += run ? run->cpu : Duration::zero();
-  const std::string note = pace.swept(now, run ? run->cpu : Duration::zero());
+  const Duration cpu = run ? run->cpu : Duration::zero();
+  cost += cpu;
+  // What is reported is reported once: the pace is that of looking.
+  const Duration looking = std::max<Duration>(cpu / 4, cpu - kReport * static_cast<int>(run ? run->records : 0));
+  const std::string note = pace.swept(now, looking);
   if (!note.empty()) log_info(note);
 }
 
@@ -378,7 +383,9 @@ void Live::walk_for_suspects(const OnRecord& tell, BootTime now) {
 
 std::optional<SweepRun> Live::sweep_tracked(const Handler& handler, const OnRecord& tell, BootTime now) {
   const auto sweep = programs_->sweep(begins_whole_sweep(now), tell, [&] { drain(handler, kDrain); });
-  note_run(sweep_pace_, costs_.tracked, now, sweep ? util::Result<IteratorRun>{sweep->run} : sweep.error());
+  util::Result<IteratorRun> run = sweep ? util::Result<IteratorRun>{sweep->run} : sweep.error();
+  if (run) run->records += sweep->in_ring;
+  note_run(sweep_pace_, costs_.tracked, now, run);
   if (!sweep) return std::nullopt;
   losses_.stands_at(TW_KIND_SAMPLE, TW_LOST_QUEUE, sweep->unreported_in_queues);
   return *sweep;

@@ -173,6 +173,8 @@ util::Status Programs::attach() {
 
 void Programs::detach() { tcpwhy_bpf__detach(skeleton_.get()); }
 
+void Programs::begin_reading() { skeleton_->bss->tw_woken = 0; }
+
 int Programs::events_fd() const { return bpf_map__fd(skeleton_->maps.tw_events); }
 
 bool Programs::can_be_used() const {

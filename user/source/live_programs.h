@@ -76,6 +76,8 @@ class Programs {
   void detach();
 
   [[nodiscard]] int events_fd() const;
+  // The reader is about to read: the next time the ring buffer fills, it is to be woken again.
+  void begin_reading();
   [[nodiscard]] tw_counters counters() const;  // of all CPUs
   // By hook, since it was loaded (bpf_prog_info.recursion_misses); empty before 5.12, which does not count them.
   [[nodiscard]] std::vector<SkippedRuns> skipped_runs() const;
