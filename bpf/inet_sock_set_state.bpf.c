@@ -237,13 +237,41 @@ static __always_inline void tw_on_transition(const struct sock *sk, int from, in
     tw_emit_transition(sk, id, from, to);
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int from, const int to) {
+static __always_inline void tw_on_set_state(const struct sock *sk, int from, int to) {
   /* Until 6.12 the child is not filled in yet at LISTEN to SYN_RECV; its next transition tells all. */
   if (!tw_is_tcp(sk) || to == TCP_SYN_RECV)
-    return 0;
+    return;
   tw_note_birth(sk, from, to);
   tw_on_transition(sk, from, to);
   tw_note_end(sk, to);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int from, const int to) {
+  struct tw_counters *counters = tw_counters();
+
+  if (!counters)
+    return 0;
+  TW_STORE_ONCE(counters->in_state, 1);
+  barrier();
+  tw_on_set_state(sk, from, to);
+  barrier();
+  TW_STORE_ONCE(counters->in_state, 0);
+  return 0;
+}
+
+/*
+ * The kernel skips a program that is running on this CPU already. That is no rare chance here: in process context an interrupt
+ * may run what the network has queued, a batch of segments at once, while a process closes thousands of sockets. What the first
+ * program missed so, this one handles; it is another program, and softirqs do not nest.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tw_inet_sock_set_state_nested, const struct sock *sk, const int from, const int to) {
+  struct tw_counters *counters = tw_counters();
+
+  if (!counters || !TW_LOAD_ONCE(counters->in_state))
+    return 0;
+  counters->caught++;
+  tw_on_set_state(sk, from, to);
   return 0;
 }

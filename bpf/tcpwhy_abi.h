@@ -453,6 +453,9 @@ struct tw_counters {
   __u64 limited[TW_KERNEL_KINDS]; /* left out by a rate limit */
   __u64 connects;
   __u64 accepts;
+  __u64 caught;   /* transitions that the second program of inet_sock_set_state handled, for the first was running */
+  __u32 in_state; /* the first is running */
+  __u32 reserved;
   __u64 unswept; /* listeners and orphans for which there was no room among the tracked sockets */
 };
 

@@ -266,7 +266,7 @@ void read_late(Truth& truth) {
 
 int main(int argc, char** argv) {
   using cause::Truth;
-  const Shape many{4000, kMoreThan64K, false, 4000, 4500};
+  const Shape many{4000, kMoreThan64K, false, 6000, 3500};
   return cause::main_of(
       argc, argv, "crowd", "many connections that stall together and recover together",
       {

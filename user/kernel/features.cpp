@@ -108,6 +108,8 @@ constexpr std::array kFeatures{
     // Run by tcpwhy itself where it does not sweep storages; the hook is what its kind of program must name.
     Feature{"tw_sweep_run", kTracepoint, "tcp_destroy_sock", 0, "5.10",
             "listeners and stalled senders are seen only at events: what is quiet goes unseen", kNoSweep},
+    // For what the first program of this hook misses: the same hook as tw_inet_sock_set_state, whose row says what is missing.
+    Feature{"tw_inet_sock_set_state_nested", kTracepoint, "inet_sock_set_state", 3, "4.16", ""},
     // Of tcpwhy top alone, and the same hook as tw_walk: its row says what is missing.
     Feature{"tw_held", kIterator, "task_file", 0, "5.8", ""},
     Feature{"", kTracepoint, "tcp_send_reset", 3, "6.10",

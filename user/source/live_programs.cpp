@@ -205,6 +205,7 @@ tw_counters Programs::counters() const {
     sum.connects += one.connects;
     sum.accepts += one.accepts;
     sum.unswept += one.unswept;
+    sum.caught += one.caught;
   }
   return sum;
 }
@@ -377,14 +378,16 @@ std::vector<SkippedRuns> Programs::skipped_runs() const {
       {programs.tw_inet_sk_error_report, TW_KIND_SOCKET_ERROR},
       {programs.tw_kfree_skb, TW_KIND_DROP},
   };
+  const std::uint64_t caught = counters().caught;
   std::vector<SkippedRuns> skipped;
   for (const auto& [program, kind] : hooks) {
     const int fd = bpf_program__fd(program);
     if (fd < 0) continue;  // not on this kernel
     bpf_prog_info info{};
     __u32 size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.recursion_misses != 0)
-      skipped.push_back({kind, info.recursion_misses});
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) continue;
+    const std::uint64_t handled = kind == TW_KIND_STATE ? caught : 0;
+    if (info.recursion_misses > handled) skipped.push_back({kind, info.recursion_misses - handled});
   }
   return skipped;
 }

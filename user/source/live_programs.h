@@ -42,7 +42,7 @@ struct SweepRun {
       0;  // since the start: connections beyond those that a sweep reports of a listener
 };
 
-// Runs of a hook that the kernel skipped, for the hook ran on that CPU already.
+// Runs of a hook that the kernel skipped, for the hook ran on that CPU already, and that no second program handled.
 struct SkippedRuns {
   std::uint32_t kind = 0;  // TW_KIND_ of what the hook emits
   std::uint64_t count = 0;
