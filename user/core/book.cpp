@@ -23,6 +23,8 @@ constexpr auto kWaitForAnswer = 1s;
 // On a host with time to spare it is there by then. What ends while a later answer is waited for is told all the same.
 constexpr auto kAnswerIsLate = 400ms;
 constexpr auto kObserveAgain = 450ms;
+constexpr auto kObserveCrowd = 3s;
+constexpr std::size_t kManyObserved = 200;  // in a second
 constexpr std::size_t kMostObserved = 8192;
 // Of memory, for a case with its place in a group; the share of all that cases may take.
 constexpr std::size_t kCaseBytes = 640;
@@ -141,9 +143,14 @@ const Case* Book::find(const Detector& detector, Subject subject) const {
 }
 
 void Book::observe(std::uint32_t pid) {
-  const auto [asked, is_new] = observed_.use(pid, facts_.now());
-  if (!is_new && facts_.now() - asked < kObserveAgain) return;
-  asked = facts_.now();
+  const util::BootTime now = facts_.now();
+  const auto [asked, is_new] = observed_.use(pid, now);
+  // Where very many are asked for, those that were not observed yet come first.
+  if (now - observing_since_ >= 1s) observing_since_ = now, asked_before_ = std::exchange(asked_lately_, 0);
+  const bool crowded = std::max(asked_lately_, asked_before_) >= kManyObserved;
+  if (!is_new && now - asked < (crowded ? kObserveCrowd : kObserveAgain)) return;
+  asked = now;
+  asked_lately_ += 1;
   wants_.processes.push_back(pid);
 }
 

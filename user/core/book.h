@@ -214,6 +214,9 @@ class Book {
   std::uint64_t next_id_ = 1;
   Wants wants_;
   BoundedTable<std::uint32_t, util::BootTime> observed_;  // when asked for last, by process
+  util::BootTime observing_since_{};                      // the second that asked_lately_ counts in
+  std::size_t asked_lately_ = 0;
+  std::size_t asked_before_ = 0;
 };
 
 // Views of facts, as findings print them.
