@@ -21,8 +21,9 @@
 
 /* usual_us after one more wait; answers: how many were counted before this one. */
 static inline __u64 tw_usual_after(__u64 usual_us, __u32 answers, __u64 wait_us) {
-  __u64 up = answers < TW_USUAL_UP - 1 ? (__u64)answers + 1 : TW_USUAL_UP;
-  __u64 down = answers < TW_USUAL_DOWN / 4 - 4 ? 4 * (__u64)answers + TW_USUAL_UP : TW_USUAL_DOWN;
+  __u64 known = answers;
+  __u64 up = known < TW_USUAL_UP - 1 ? known + 1 : TW_USUAL_UP;
+  __u64 down = known < TW_USUAL_DOWN / 4 - 4 ? 4 * known + TW_USUAL_UP : TW_USUAL_DOWN;
 
   if (wait_us > TW_USUAL_MOST_US)
     wait_us = TW_USUAL_MOST_US;

@@ -204,7 +204,7 @@ struct Seed {
 struct Sample {
   Socket socket;
   Owner owner;
-  std::optional<util::Duration> usual_wait;  // the longest that the service was seen to take; absent: never seen
+  std::optional<util::Duration> usual_wait;  // for an answer, by the slow ones; it ages; absent: never seen
   std::uint32_t answers = 0;                 // connections seen at rest with the answer there
   std::uint32_t unanswered = 0;              // ... with this side the last to speak, and it went on all the same
   std::optional<util::Duration> window_shut_age;
@@ -259,7 +259,7 @@ struct ProcessState {
   std::string cgroup;
   util::Duration cpu{};                    // of all its threads, since it started
   std::optional<std::uint32_t> polling;    // threads that wait for sockets (poll, epoll, select, accept, recv)
-  std::optional<util::Duration> read_age;  // since it was last seen to read from any TCP socket
+  std::optional<util::Duration> read_age;  // it read from a TCP socket not longer ago; absent: not seen to
 };
 
 // Counters of one network namespace since it was made, in the order of kMibNames.
