@@ -459,20 +459,6 @@ struct tw_counters {
   __u64 unswept; /* listeners and orphans for which there was no room among the tracked sockets */
 };
 
-/*
- * The proof that a process reads. read_ns is a moment at or before its latest read, and not before the read that is proven:
- * the arrival of data that was read since, or the look before the one that found more copied from the same sockets. A
- * process that opened or closed a socket between two looks has read nothing as far as the sums tell.
- */
-struct tw_reader {
-  __u64 copied;   /* sum of copied_seq of its sockets */
-  __u64 identity; /* sum over what tells its sockets from others, and never changes of one */
-  __u64 looked_ns;
-  __u64 read_ns; /* 0: never seen to read */
-  __u32 sockets;
-  __u32 reserved;
-};
-
 #define TW_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
 #ifdef __cplusplus
 #undef TW_ASSERT_SIZE

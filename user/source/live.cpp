@@ -40,10 +40,8 @@ using util::Duration;
 constexpr Duration kTick = milliseconds{100};
 constexpr Duration kHostEach = milliseconds{900};
 constexpr Duration kReport = std::chrono::microseconds{8};  // about what one sample costs the thread that sweeps
-constexpr Duration kSkippedEach = milliseconds{900};      // runs of hooks that were skipped are read so often
-constexpr Duration kWholeSweepEach = milliseconds{2000};  // one that reports every socket in trouble anew
-constexpr Duration kClockMoved = milliseconds{50};  // worth a record: times are printed in milliseconds
-constexpr Duration kClockSet = milliseconds{1000};  // worth a word
+constexpr Duration kClockMoved = milliseconds{50};          // worth a record: times are printed in milliseconds
+constexpr Duration kClockSet = milliseconds{1000};          // worth a word
 // A producer that never pauses must not keep the ticks from coming: so long one drain of the ring buffer goes on.
 constexpr Duration kDrain = milliseconds{50};
 constexpr std::uint64_t kRecordsBetweenLooks = 64;  // at the clock
@@ -93,7 +91,7 @@ class Live final : public LiveSource {
     return costs;
   }
   void want(const core::Wants& wants) override {
-    whole_wanted_ = whole_wanted_ || wants.whole_sweep;
+    if (wants.whole_sweep) whole_.want();
     wants_.add(wants.sockets);
     processes_.add(wants.processes, host::boot_now());
   }
@@ -126,9 +124,7 @@ class Live final : public LiveSource {
   void end_seeding(const Handler& handler, bool complete);
   void end_walk(const Handler& handler, std::uint64_t sockets, bool initial, bool complete);
   void do_tick(const Handler& handler);
-  void count_losses(bool at_end);
   void tell_losses(const Handler& handler, bool at_end = false);
-  [[nodiscard]] bool begins_whole_sweep(BootTime now);
   void note_run(SweepPace& pace, Duration& cost, BootTime now, const util::Result<IteratorRun>& run);
   void walk_for_suspects(const OnRecord& tell, BootTime now);
   std::optional<SweepRun> sweep_tracked(const Handler& handler, const OnRecord& tell, BootTime now);
@@ -165,10 +161,8 @@ class Live final : public LiveSource {
   std::uint64_t active_samples_ = 0;  // since the last sweep's end
   SweepCosts costs_;
   LossCounts losses_;
-  LossCounts limited_;
-  BootTime next_skipped_{};
-  bool whole_wanted_ = false;
-  BootTime next_whole_{};
+  KernelLosses kernel_losses_;
+  WholeSweeps whole_;
   bool more_in_ring_ = false;  // the last drain was cut short, and no wake-up is to come for the rest
   std::uint64_t last_ns_ = 0;  // the latest time of a record handed over
   BootTime next_tick_{};
@@ -336,31 +330,10 @@ void Live::tell_clock(const Handler& handler) {
     log_info("the wall clock was set " + util::moved_words(moved) + ": times from here on are of the new one");
 }
 
-void Live::count_losses(bool at_end) {
-  const tw_counters counters = programs_->counters();
-  for (std::uint32_t kind = 0; kind < TW_KERNEL_KINDS; ++kind) {
-    losses_.stands_at(kind, TW_LOST_RING, counters.lost[kind]);
-    limited_.stands_at(kind, TW_LOST_RING, counters.limited[kind]);
-  }
-  losses_.stands_at(TW_KIND_STATE, TW_LOST_UNSWEPT, counters.unswept);
-  const BootTime now = host::boot_now();
-  if (now < next_skipped_ && !at_end) return;
-  next_skipped_ = now + kSkippedEach;
-  for (const SkippedRuns& skipped : programs_->skipped_runs())
-    losses_.stands_at(skipped.kind, TW_LOST_RECURSION, skipped.count);
-}
-
 void Live::tell_losses(const Handler& handler, bool at_end) {
-  count_losses(at_end);
+  kernel_losses_.read(*programs_, host::boot_now(), at_end, losses_);
   for (tw_lost& record : losses_.take_growth()) emit(handler, record, TW_KIND_LOST);
-  for (tw_lost& record : limited_.take_growth()) emit(handler, record, TW_KIND_LIMITED);
-}
-
-bool Live::begins_whole_sweep(BootTime now) {
-  if (!whole_wanted_ || now < next_whole_) return false;
-  whole_wanted_ = false;
-  next_whole_ = now + kWholeSweepEach;
-  return true;
+  for (tw_lost& record : kernel_losses_.take_limited()) emit(handler, record, TW_KIND_LIMITED);
 }
 
 void Live::note_run(SweepPace& pace, Duration& cost, BootTime now, const util::Result<IteratorRun>& run) {
@@ -382,7 +355,7 @@ void Live::walk_for_suspects(const OnRecord& tell, BootTime now) {
 }
 
 std::optional<SweepRun> Live::sweep_tracked(const Handler& handler, const OnRecord& tell, BootTime now) {
-  const auto sweep = programs_->sweep(begins_whole_sweep(now), tell, [&] { drain(handler, kDrain); });
+  const auto sweep = programs_->sweep(whole_.begins(now), tell, [&] { drain(handler, kDrain); });
   util::Result<IteratorRun> run = sweep ? util::Result<IteratorRun>{sweep->run} : sweep.error();
   if (run) run->records += sweep->in_ring;
   note_run(sweep_pace_, costs_.tracked, now, run);
@@ -397,9 +370,7 @@ void Live::sweep_if_due(const Handler& handler, BootTime now) {
   if (!walk && !sweep) return;
   std::uint64_t samples = std::exchange(active_samples_, 0);
   const OnRecord tell = [&](std::span<const std::byte> record) {
-    tw_header header;
-    std::memcpy(&header, record.data(), sizeof(header));
-    if (header.kind == TW_KIND_SAMPLE) samples += 1;
+    if (record.size() == sizeof(tw_sample)) samples += 1;  // else a tw_still
     pass_on(handler, record);
   };
   if (walk) walk_for_suspects(tell, now);
@@ -410,12 +381,8 @@ void Live::sweep_if_due(const Handler& handler, BootTime now) {
   const Duration interval = std::max(walk_pace_.interval(), sweep_pace_.interval());
   costs_.sweeps += 1;
   costs_.interval = interval;
-  tw_sweep_end record{};
+  tw_sweep_end record = to_record(*swept, interval);
   record.sockets = samples + swept->in_ring;
-  record.interval_ms = static_cast<__u32>(std::chrono::duration_cast<milliseconds>(interval).count());
-  record.flags = TW_SWEEP_CONFIRMS;
-  record.visited = swept->visited;
-  record.still = swept->still;
   emit(handler, record, TW_KIND_SWEEP_END);
 }
 
@@ -428,13 +395,7 @@ void Live::tell_host(const Handler& handler, BootTime now) {
   if (!near_limit && !host_told_) return;
   host_told_ = near_limit;
   counters_.want(static_cast<std::uint32_t>(::getpid()));
-  tw_host record{};
-  record.memory_pages = use.memory_pages;
-  record.memory_low = use.memory_low;
-  record.memory_pressure = use.memory_pressure;
-  record.memory_high = use.memory_high;
-  record.orphans = use.orphans;
-  record.orphans_limit = use.orphans_limit;
+  tw_host record = to_record(use);
   emit(handler, record, TW_KIND_HOST);
 }
 
@@ -455,13 +416,7 @@ void Live::observe_processes(const Handler& handler, BootTime now) {
     emit(handler, record, TW_KIND_PROCESS);
     counters_.want(process.pid);
   });
-  if (const std::uint64_t late = processes_.take_late(now); late > 0) {
-    tw_lost record{};
-    record.count = late;
-    record.kind = TW_KIND_PROCESS;
-    record.way = TW_LOST_WANT;
-    emit(handler, record, TW_KIND_LOST);
-  }
+  losses_.add(TW_KIND_PROCESS, TW_LOST_WANT, processes_.take_late(now));
 }
 
 void Live::answer_wants(const Handler& handler, BootTime now) {
@@ -517,17 +472,11 @@ util::Status Live::stop(const Handler& handler) {
   return util::Done{};
 }
 
-util::Status check(const LiveOptions& options) {
-  if (auto status = check_capabilities(); !status) return status;
-  if (auto status = check_lockdown(); !status) return status;
-  return check_buffer(options.buffer_bytes);
-}
-
 }  // namespace
 
 util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& options) {
   capture_libbpf_messages();
-  if (auto status = check(options); !status) return std::move(status.error());
+  if (auto status = check_host(options.buffer_bytes); !status) return std::move(status.error());
   auto btf = kernel::Btf::open(options.btf_file);
   if (!btf) return std::move(btf.error());
   if (auto status = check_btf(*btf, options.btf_file); !status) return std::move(status.error());
@@ -538,7 +487,7 @@ util::Result<std::unique_ptr<LiveSource>> LiveSource::open(const LiveOptions& op
       survey.has_argument("tcp_send_reset", 3) ? kernel::reset_reasons(*btf) : kernel::ReasonNames{}};
   raise_memlock_limit();
   auto programs = Programs::load({make_config(options, survey, names), options.buffer_bytes, options.btf_file,
-                                  options.filter.ports, options.count_held},
+                                  options.filter.ports, options.count_held, options.lose_each},
                                  survey);
   if (!programs) return std::move(programs.error());
   std::vector<std::string> missing = survey.missing();

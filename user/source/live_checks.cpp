@@ -34,6 +34,12 @@ util::Status check_buffer(std::size_t bytes) {
       "its size must be a power of two from " + std::to_string(page) + " bytes (one page) to 1 GiB: 8388608 is usual"};
 }
 
+util::Status check_host(std::size_t buffer_bytes) {
+  if (auto status = check_capabilities(); !status) return status;
+  if (auto status = check_lockdown(); !status) return status;
+  return check_buffer(buffer_bytes);
+}
+
 util::Status check_btf(const kernel::Btf& btf, const std::string& file) {
   if (file.empty()) return util::Done{};
   const auto own = kernel::Btf::open("");

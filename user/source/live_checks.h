@@ -14,6 +14,8 @@ namespace tcpwhy::source {
 util::Status check_capabilities();
 util::Status check_lockdown();
 util::Status check_buffer(std::size_t bytes);  // of the ring buffer
+// All of these.
+util::Status check_host(std::size_t buffer_bytes);
 // A file of --btf that is another kernel's would make the programs read the wrong fields.
 util::Status check_btf(const kernel::Btf& btf, const std::string& file);
 // What no finding can do without.

@@ -5,6 +5,11 @@
 #include <tuple>
 
 namespace tcpwhy::source {
+namespace {
+
+constexpr std::chrono::milliseconds kSkippedEach{900};  // one call into the kernel for each hook
+
+}  // namespace
 
 void LossCounts::stands_at(std::uint32_t kind, std::uint32_t way, std::uint64_t total) {
   Count& count = at(kind, way);
@@ -30,6 +35,20 @@ std::vector<tw_lost> LossCounts::take_growth() {
     count.taken = count.total;
   }
   return records;
+}
+
+void KernelLosses::read(const Programs& programs, util::BootTime now, bool at_end, LossCounts& losses) {
+  const tw_counters counters = programs.counters();
+  for (std::uint32_t kind = 0; kind < TW_KERNEL_KINDS; ++kind) {
+    losses.stands_at(kind, TW_LOST_RING, counters.lost[kind]);
+    limited_.stands_at(kind, TW_LOST_RING, counters.limited[kind]);
+  }
+  // Apart from those that a walk finds, whose number rises and falls.
+  losses.stands_at(TW_KIND_STATE, TW_LOST_UNSWEPT, counters.unswept);
+  if (now < next_skipped_ && !at_end) return;
+  next_skipped_ = now + kSkippedEach;
+  for (const SkippedRuns& skipped : programs.skipped_runs())
+    losses.stands_at(skipped.kind, TW_LOST_RECURSION, skipped.count);
 }
 
 }  // namespace tcpwhy::source

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "bpf/tcpwhy_abi.h"
+#include "user/source/live_programs.h"
+#include "user/util/time.h"
 
 namespace tcpwhy::source {
 
@@ -30,6 +32,17 @@ class LossCounts {
   Count& at(std::uint32_t kind, std::uint32_t way) { return counts_[{kind, way}]; }
 
   std::map<std::pair<std::uint32_t, std::uint32_t>, Count> counts_;
+};
+
+// What the hooks lost, skipped and left out, as the kernel side counts it.
+class KernelLosses {
+ public:
+  void read(const Programs& programs, util::BootTime now, bool at_end, LossCounts& losses);
+  [[nodiscard]] std::vector<tw_lost> take_limited() { return limited_.take_growth(); }
+
+ private:
+  LossCounts limited_;  // by rate; ways do not count
+  util::BootTime next_skipped_{};
 };
 
 }  // namespace tcpwhy::source

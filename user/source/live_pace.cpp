@@ -11,6 +11,7 @@ using std::chrono::seconds;
 
 constexpr util::Duration kShortest = milliseconds{500};
 constexpr util::Duration kLongest = seconds{30};
+constexpr util::Duration kBetweenWhole = seconds{2};
 constexpr util::Duration kLong = seconds{1};             // worth a word
 constexpr util::Duration kHalfATick = milliseconds{50};  // a tick that comes a little early is in time
 constexpr util::Duration kCheapWalk = milliseconds{10};
@@ -47,6 +48,13 @@ void CpuCredit::earn(util::BootTime now) {
     left_ = std::min(most_, left_ + std::chrono::duration_cast<util::Duration>(passed * share_));
   }
   earned_ = now;
+}
+
+bool WholeSweeps::begins(util::BootTime now) {
+  if (!wanted_ || now < next_) return false;
+  wanted_ = false;
+  next_ = now + kBetweenWhole;
+  return true;
 }
 
 bool WalkRation::allows(util::BootTime now) const {

@@ -49,6 +49,18 @@ class CpuCredit {
   util::BootTime earned_{};
 };
 
+// Sweeps that report every socket in trouble anew: when one is wanted, and each two seconds at most.
+class WholeSweeps {
+ public:
+  void want() { wanted_ = true; }
+  // Whether the sweep that begins now is one.
+  [[nodiscard]] bool begins(util::BootTime now);
+
+ private:
+  bool wanted_ = false;
+  util::BootTime next_{};
+};
+
 // A walk when one is wanted: always where it is cheap, else after a pause of a hundred times what the last one cost.
 class WalkRation {
  public:

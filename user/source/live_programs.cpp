@@ -12,6 +12,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "bpf/reader.h"
 #include "tcpwhy.skel.h"
 #include "user/source/live_log.h"
 

@@ -86,4 +86,24 @@ core::HeldSocket to_held(const tw_held& record) {
   return held;
 }
 
+tw_host to_record(const host::TcpUse& use) {
+  tw_host record{};
+  record.memory_pages = use.memory_pages;
+  record.memory_low = use.memory_low;
+  record.memory_pressure = use.memory_pressure;
+  record.memory_high = use.memory_high;
+  record.orphans = use.orphans;
+  record.orphans_limit = use.orphans_limit;
+  return record;
+}
+
+tw_sweep_end to_record(const SweepRun& sweep, util::Duration interval) {
+  tw_sweep_end record{};
+  record.interval_ms = static_cast<__u32>(interval / std::chrono::milliseconds{1});
+  record.flags = TW_SWEEP_CONFIRMS;
+  record.visited = sweep.visited;
+  record.still = sweep.still;
+  return record;
+}
+
 }  // namespace tcpwhy::source

@@ -9,6 +9,7 @@
 #include "user/core/held_socket.h"
 #include "user/core/want.h"
 #include "user/host/process.h"
+#include "user/host/tcp_use.h"
 #include "user/source/live_programs.h"
 
 namespace tcpwhy::source {
@@ -36,6 +37,9 @@ class PendingWants {
 std::vector<WantedKey> wanted_keys(const abi::Tuple& tuple);
 
 tw_process to_record(const host::Process& process);
+tw_host to_record(const host::TcpUse& use);
+// All but its samples.
+tw_sweep_end to_record(const SweepRun& sweep, util::Duration interval);
 core::HeldSocket to_held(const tw_held& record);
 
 }  // namespace tcpwhy::source
