@@ -4,7 +4,7 @@
 # The layers are named as files, so that none of the shared libraries that they link comes along; their own order is left
 # to the linker. glibc's name services (getaddrinfo, getpwnam, iconv) would load shared libraries of the build machine's
 # version at run time: the linker warns where one is used, and here a warning is an error.
-set(TCPWHY_STATIC_LIMIT_MIB 6 CACHE STRING "What tcpwhy-static may measure at most")
+set(TCPWHY_STATIC_LIMIT_MIB 7 CACHE STRING "What tcpwhy-static may measure at most")
 
 function(tcpwhy_static_archive variable file)
   find_library(${variable} NAMES ${file} REQUIRED)

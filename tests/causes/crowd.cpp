@@ -18,14 +18,14 @@ namespace {
 
 using namespace cause;
 
-constexpr int kBacklog = 4096;           // net.core.somaxconn of a fresh namespace
-constexpr int kRoomForAll = 212'992;     // net.core.rmem_max and wmem_max: doubled by the kernel
-constexpr rlim_t kDescriptors = 20'000;  // what a process may usually have
-constexpr double kClosedWithinS = 1.5;   // a sweep finds the end within two intervals
+constexpr int kBacklog = 4096;            // net.core.somaxconn of a fresh namespace
+constexpr int kRoomForAll = 212'992;      // net.core.rmem_max and wmem_max: doubled by the kernel
+constexpr rlim_t kDescriptors = 20'000;   // what a process may usually have
+constexpr double kClosedWithinS = 1.5;    // a sweep finds the end within two intervals
 constexpr double kManyClosedWithinS = 3;  // of a thousand processes, each a finding of its own
-constexpr double kUnreadThresholdS = 2;  // of stall-unread
-constexpr double kFoundWithinS = 3;      // after onset and threshold, whatever the number
-constexpr size_t kMoreThan64K = 70'000;  // bytes; stall-unread begins at 64 KiB
+constexpr double kUnreadThresholdS = 2;   // of stall-unread
+constexpr double kFoundWithinS = 3;       // after onset and threshold, whatever the number
+constexpr size_t kMoreThan64K = 70'000;   // bytes; stall-unread begins at 64 KiB
 constexpr const char* kSleepingReader = "forgotten-fd|process-blocked|process-busy|unknown";
 
 struct Shape {

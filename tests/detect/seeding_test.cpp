@@ -27,12 +27,6 @@ TEST(Seeding, ASeedAfterAnEventGivesTheConnectionItsOwner) {
   EXPECT_EQ(ends(told.first(kSlug)), "10.0.0.1:50000 ssh[4410] - 10.0.0.9:22");
 }
 
-TEST(Seeding, EachProcessThatHoldsItIsAnOwner) {
-  const Told told = tell(stalled(kOld, "at 300ms seed out by a[1]\nseed out by b[2]\nat 400ms seed-end\n"));
-  EXPECT_NE(dump(told.lines).find("a[1]"), std::string::npos);
-  EXPECT_NE(dump(told.lines).find("b[2]"), std::string::npos);
-}
-
 TEST(Seeding, WhatIsNotSeededYetMayHaveBegunBeforeTheTrace) {
   const Told told = tell(stalled(kOld, ""));
   EXPECT_TRUE(told.first(kSlug).evidence.has("history"));

@@ -27,8 +27,8 @@ std::string_view to_string(RetransmitType type) {
 
 std::string_view to_string(LossWay way) {
   static constexpr std::array<std::string_view, kLossWays> kNames{
-      "ring_full", "recursion", "iterator_failed", "walk_incomplete", "table_full", "not_swept", "queue_not_shown",
-      "want_unanswered"};
+      "ring_full",  "recursion", "iterator_failed", "walk_incomplete",
+      "table_full", "not_swept", "queue_not_shown", "want_unanswered"};
   return kNames.at(static_cast<std::size_t>(way));
 }
 

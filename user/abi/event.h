@@ -237,11 +237,11 @@ struct Still {
   std::vector<SocketId> ids;
 };
 struct SweepEnd {
-  std::uint64_t sockets = 0;   // samples of this sweep
-  util::Duration interval{};   // until the next
-  bool confirms = false;       // each socket in trouble came as a Sample or in a Still; else a silent one was not looked at
-  std::uint64_t visited = 0;   // tracked sockets that the sweep passed
-  std::uint64_t still = 0;     // ids in this sweep's Still events
+  std::uint64_t sockets = 0;  // samples of this sweep
+  util::Duration interval{};  // until the next
+  bool confirms = false;  // each socket in trouble came as a Sample or in a Still; else a silent one was not looked at
+  std::uint64_t visited = 0;  // tracked sockets that the sweep passed
+  std::uint64_t still = 0;    // ids in this sweep's Still events
 };
 // TCP as a whole, in pages and sockets; told while one of them is near its limit, and once more after.
 struct Host {

@@ -283,10 +283,10 @@ class ConnectRefused final : public core::Detector {
   Severity severity_of(const core::Connection& client, util::BootTime refused, const core::Facts& facts) const {
     const auto owner = client.owner();
     const Successes* successes = owner ? successes_.find({owner->pid, client.tuple.remote.port}) : nullptr;
-    const bool fell_back = successes && std::any_of(successes->begin(), successes->end(), [&](const Success& s) {
-                             return s.address != client.tuple.remote.addr && s.time >= refused &&
-                                    s.time - refused <= kFallback;
-                           });
+    const bool fell_back =
+        successes && std::any_of(successes->begin(), successes->end(), [&](const Success& s) {
+          return s.address != client.tuple.remote.addr && s.time >= refused && s.time - refused <= kFallback;
+        });
     if (fell_back) return Severity::info;
     const Destination* known = destinations_.find(destination_of(client.tuple));
     if (!known) return Severity::warning;

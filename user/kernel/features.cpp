@@ -106,7 +106,7 @@ constexpr std::array kFeatures{
             {},
             {"bpf_local_storage_elem", "state", "this kernel may crash in it when a socket ends"}},
     // Run by tcpwhy itself where it does not sweep storages; the hook is what its kind of program must name.
-    Feature{"tw_sweep_run", kTracepoint, "tcp_destroy_sock", 0, "5.10",
+    Feature{"tw_sweep_run", kTracepoint, "tcp_destroy_sock", 1, "5.10",
             "listeners and stalled senders are seen only at events: what is quiet goes unseen", kNoSweep},
     // For what the first program of this hook misses: the same hook as tw_inet_sock_set_state, whose row says what is missing.
     Feature{"tw_inet_sock_set_state_nested", kTracepoint, "inet_sock_set_state", 3, "4.16", ""},

@@ -16,7 +16,8 @@ constexpr std::size_t kMostKept = 4096;
 constexpr double kWeightOfLast = 0.1;
 constexpr double kShare = 0.02;  // of one CPU
 // Kept while it is not used: enough for a thousand processes that get stuck at once.
-constexpr util::Duration kBurst = std::chrono::milliseconds{250};  // a thousand processes that got stuck at once, on a busy host
+constexpr util::Duration kBurst =
+    std::chrono::milliseconds{250};  // a thousand processes that got stuck at once, on a busy host
 
 }  // namespace
 
