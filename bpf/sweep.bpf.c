@@ -221,7 +221,7 @@ static __always_inline void tw_forget_listed(void) {
       break;
     sk = (const struct sock *)tw_forget[i];
     state = BPF_CORE_READ(sk, __sk_common.skc_state);
-    if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSING)
+    if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSING && state != TCP_LISTEN)
       bpf_map_delete_elem(&tw_tracked_by_address, &tw_forget[i]);
   }
   tw_forget_count = 0;

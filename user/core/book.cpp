@@ -22,6 +22,7 @@ constexpr std::size_t kJudgmentsPerTick = 2000;
 constexpr auto kWaitForAnswer = 1s;
 // On a host with time to spare it is there by then. What ends while a later answer is waited for is told all the same.
 constexpr auto kAnswerIsLate = 400ms;
+constexpr std::size_t kMostWaiting = 2000;  // cases, with events that wait for an answer among them
 constexpr auto kObserveAgain = 450ms;
 constexpr auto kObserveCrowd = 3s;
 constexpr std::size_t kManyObserved = 200;  // in a second
@@ -92,6 +93,11 @@ void Book::raise(Detector& detector, Subject subject, util::BootTime since) {
   Case& c = entry.c;
   c.touched = facts_.now();
   if (!is_new) {
+    if (c.subject != subject) {  // its connection got another key: its cookie
+      facts_.unpin(c.subject.connection, c.subject.listener);
+      facts_.pin(subject.connection, subject.listener);
+      c.subject = subject;
+    }
     c.times += 1;
     if (entry.ended) ending_.erase(key);
     entry.ended.reset();
@@ -171,6 +177,8 @@ std::vector<Subject> Book::open_subjects(const Detector& detector) const {
 // Asks once who holds the two ends and how the culprit does; true when there is nothing (more) to wait for.
 // What is only worth knowing is worth a walk where the silent one is on this host: it is the culprit.
 bool Book::asks(const Entry& entry, const Verdict& verdict) const {
+  // In a storm of events nobody waits: what the walk would find is of the few that it can look for.
+  if (entry.c.detector->instant() && entries_.size() > kMostWaiting) return false;
   if (verdict.severity > Severity::info) return true;
   const Connection* c = facts_.connection(entry.c.subject.connection);
   return c && entry.c.detector->info_needs_owners() && facts_.is_local(c->tuple.remote.addr, 0);
@@ -304,7 +312,10 @@ void Book::judge(Entry& entry, bool final) {
   entry.pending.reset();
   // Each case by itself, before it is counted: what an aggregate shows are only some of its connections.
   Told told = tell(entry, std::move(*verdict));
-  if (!settings_.lets_through(alone(told))) return;
+  if (!settings_.lets_through(alone(told))) {
+    if (entry.c.detector->instant()) end(entry, Ended::closed);
+    return;
+  }
   // A milder view of what was told worse (the queue drains, the loss turns out to be random) comes too late.
   if (entry.is_told && told.verdict.severity < entry.severity) return;
   place(entry, std::move(told));
@@ -341,7 +352,9 @@ void Book::judge_due(bool final) {
   const util::Duration again = kJudgeAgain * static_cast<int>(1 + entries_.size() / kCasesPerInterval);
   for (Entry* entry : take_due(final)) {
     judge(*entry, final);
-    be_due(*entry, entry->judged == util::BootTime{} ? facts_.now() : facts_.now() + again);
+    // An event waits for its moment: its connection is not remembered for long.
+    const util::Duration pause = entry->c.detector->instant() ? util::Duration{kJudgeAgain} : again;
+    be_due(*entry, entry->judged == util::BootTime{} ? facts_.now() : facts_.now() + pause);
     if (entry->c.detector->instant() && entry->group) ending_.emplace(*entry->key, entry);
     const Subject& subject = entry->c.subject;
     if (subject.connection != abi::SocketId::none && !facts_.connection(subject.connection)) end(*entry, Ended::closed);

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -95,7 +96,7 @@ class BoundedTable {
     unlink(it->second);
     it->second.retired = true;
     link(it->second);
-    while (tiers_[kRetired].size > most_retired_) evict();
+    while (tiers_[kRetired].size > std::max<std::size_t>(1, most_retired_)) evict(&it->second);
   }
   // Each pin is undone by one unpin; of an entry that is not here, without effect.
   void pin(const Key& key) { change_pins(key, 1); }
@@ -126,6 +127,7 @@ class BoundedTable {
     util::BootTime used{};
     std::uint32_t pins = 0;
     bool retired = false;
+    std::uint64_t turn = 0;  // in which it came into its lane
     Entry* older = nullptr;  // in its lane
     Entry* newer = nullptr;
     Entry* before = nullptr;  // in the order of making
@@ -137,10 +139,12 @@ class BoundedTable {
     Entry* oldest = nullptr;
     Entry* newest = nullptr;
     std::size_t size = 0;
+    [[nodiscard]] std::uint64_t age() const { return ~oldest->turn; }
   };
   struct Lanes {
     std::unordered_map<Source, Lane, util::SeededHash> by_source;
-    std::set<std::pair<std::size_t, Source>> by_size;
+    // By size; of equal ones the one whose oldest entry is the oldest comes last.
+    std::set<std::tuple<std::size_t, std::uint64_t, Source>> by_size;
     std::size_t size = 0;
   };
 
@@ -155,27 +159,28 @@ class BoundedTable {
   void link(Entry& entry) {
     Lanes& lanes = tiers_[entry.tier()];
     Lane& lane = lanes.by_source[entry.source];
-    if (lane.size > 0) lanes.by_size.erase({lane.size, entry.source});
+    if (lane.size > 0) lanes.by_size.erase({lane.size, lane.age(), entry.source});
+    entry.turn = turns_++;
     entry.older = lane.newest;
     entry.newer = nullptr;
     (lane.newest ? lane.newest->newer : lane.oldest) = &entry;
     lane.newest = &entry;
     lane.size += 1;
     lanes.size += 1;
-    lanes.by_size.emplace(lane.size, entry.source);
+    lanes.by_size.emplace(lane.size, lane.age(), entry.source);
   }
 
   void unlink(Entry& entry) {
     Lanes& lanes = tiers_[entry.tier()];
     const auto it = lanes.by_source.find(entry.source);
     Lane& lane = it->second;
-    lanes.by_size.erase({lane.size, entry.source});
+    lanes.by_size.erase({lane.size, lane.age(), entry.source});
     (entry.older ? entry.older->newer : lane.oldest) = entry.newer;
     (entry.newer ? entry.newer->older : lane.newest) = entry.older;
     lane.size -= 1;
     lanes.size -= 1;
     if (lane.size > 0)
-      lanes.by_size.emplace(lane.size, entry.source);
+      lanes.by_size.emplace(lane.size, lane.age(), entry.source);
     else
       lanes.by_source.erase(it);
   }
@@ -191,10 +196,14 @@ class BoundedTable {
     if (moves) link(entry);
   }
 
-  void evict() {
+  // keep: whoever asked still refers to it.
+  void evict(const Entry* keep = nullptr) {
     for (Lanes& lanes : tiers_) {
-      if (lanes.size == 0) continue;
-      Entry& entry = *lanes.by_source.at(lanes.by_size.rbegin()->second).oldest;
+      if (lanes.size == 0 || (lanes.size == 1 && keep && keep->tier() == (&lanes - tiers_.data()))) continue;
+      auto largest = lanes.by_size.rbegin();
+      Entry* oldest = lanes.by_source.at(std::get<2>(*largest)).oldest;
+      if (oldest == keep) oldest = oldest->newer ? oldest->newer : lanes.by_source.at(std::get<2>(*++largest)).oldest;
+      Entry& entry = *oldest;
       evicted_ += 1;
       evicted_used_ = std::max(evicted_used_, entry.used);
       if (on_evict_) on_evict_(*entry.key, entry.value);
@@ -217,6 +226,7 @@ class BoundedTable {
   std::array<Lanes, kTiers> tiers_;
   Entry* first_made_ = nullptr;
   Entry* newest_made_ = nullptr;
+  std::uint64_t turns_ = 0;
   std::uint64_t evicted_ = 0;
   util::BootTime evicted_used_{};
   std::function<void(const Key&, Value&)> on_evict_;

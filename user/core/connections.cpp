@@ -11,7 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // What is left of a storm of short connections: some thousands of the newest.
-constexpr std::size_t kMostClosed = 6144;
+constexpr std::size_t kMostClosed = 4096;
 // Of the same two endpoints: ports are used again, also in a hurry.
 constexpr std::size_t kMostOfAPair = 8;
 constexpr std::size_t kMostTalking = 16;

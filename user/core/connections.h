@@ -38,9 +38,10 @@ class Connections {
   // A new one; key none: it gets one of our own. source: whom it counts for where room is short. References to others
   // are void afterwards.
   Connection& make(abi::SocketId key, const abi::Tuple& tuple, util::BootTime now, std::uint64_t source);
-  // Most recently used from here on.
+  // Most recently used from here on; one that ended stays first to go.
   void use(const Connection& connection, util::BootTime now) {
     table_.use(static_cast<std::uint64_t>(connection.key), now);
+    if (connection.ending) table_.retire(static_cast<std::uint64_t>(connection.key));
   }
   void move(Connection& connection, const abi::Tuple& to);
   // One that was known by its addresses only (a refused segment, an RST without a socket) gets its id; null where there is

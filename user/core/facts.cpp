@@ -111,7 +111,10 @@ std::uint64_t source_of(const abi::Socket& socket, const abi::Owner& owner) {
     return socket.cgroup_id & (kProcess - 1);  // 1 is the root: most of a host without containers
   if (owner.known()) return kProcess | owner.pid;
   std::uint64_t words[2];
-  std::memcpy(words, socket.tuple.remote.addr.bytes.data(), sizeof(words));
+  // Requests count for the service that they are for: their addresses are whatever somebody wrote into a SYN.
+  const util::Address& address = socket.mini ? socket.tuple.local.addr : socket.tuple.remote.addr;
+  std::memcpy(words, address.bytes.data(), sizeof(words));
+  if (socket.mini) words[1] ^= std::uint64_t{socket.tuple.local.port} << 48;
   return kAddress | (words[0] * 0x9e3779b97f4a7c15ULL ^ words[1]);
 }
 
@@ -213,7 +216,11 @@ void Facts::seed(std::uint64_t id, const Process& process) {
   if (seed_processes_.empty() || !seed_processes_.back().same(process)) seed_processes_.push_back(process);
   const auto index = static_cast<std::uint32_t>(seed_processes_.size() - 1);
   const auto [it, is_new] = seeds_.emplace(id, index);
-  if (!is_new && it->second != index) more_seeds_.emplace(id, index);
+  if (is_new || it->second == index) return;
+  if (more_seeds_.size() >= bounds_.connections)
+    seeds_left_out_ += 1;
+  else
+    more_seeds_.emplace(id, index);
 }
 
 bool Facts::own_from_seed(Connection& c, abi::SocketId id) {
@@ -620,6 +627,14 @@ void Facts::on(const abi::Seed& e) {
   touch(e.socket, e.owner);
 }
 
+// The same socket has connected again.
+void Facts::revive(Connection& c) {
+  c.ending.reset();
+  c.reset_sent.reset();
+  c.reset_received.reset();
+  c.owner_exit.reset();
+}
+
 void Facts::on(const abi::Sample& e) {
   if (e.socket.listener) {
     observe(listen(e.socket), e.socket);
@@ -634,6 +649,7 @@ void Facts::on(const abi::Sample& e) {
     if (!probe.silence.any() && e.socket.retransmits == 0) return;
   }
   Connection& c = touch(e.socket, e.owner);
+  if (c.ending && now_ - c.ending->time > kSameHead && e.socket.state != TcpState::close) revive(c);
   if (c.ending) return;
   if (e.socket.state != TcpState::syn_sent) progress(c, e.socket);
   look(c, e, now_);
@@ -662,10 +678,13 @@ void Facts::on(const abi::SeedEnd& e) {
 
 void Facts::on(const abi::Still& e) {
   for (const abi::SocketId id : e.ids) {
-    if (Connection* c = find(id)) {
+    Connection* c = find(id);
+    if (c) {
       c->silence.look = here().sweeps + 1;
       c->silence.looked = now_;
-    } else if (connections_.evicted() > forgotten_swept_ && now_ - whole_sweep_asked_ >= kWholeSweepAgain) {
+    }
+    if ((!c || (!c->silence.any() && !c->ending)) && connections_.evicted() > forgotten_swept_ &&
+        now_ - whole_sweep_asked_ >= kWholeSweepAgain) {
       forgotten_swept_ = connections_.evicted();
       whole_sweep_asked_ = now_;
       whole_sweep_wanted_ = true;

@@ -239,6 +239,7 @@ class Facts {
   void begin_episode(const Connection& connection);
   void end_episode(abi::SocketId key);
   void expire_looks();
+  static void revive(Connection& connection);
   void note_silence(const Connection& connection);
   void guess_role(Connection& connection, const abi::Socket& socket) const;
   void drained();

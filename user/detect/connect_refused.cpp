@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -33,6 +34,7 @@ constexpr std::size_t kFirstServices = 5;
 constexpr std::size_t kMostServices = 65536;  // of all callers together, counted one by one
 // So many wait to be judged on their own; further ones that are alike are counted with the newest of them.
 constexpr std::uint32_t kEach = 32;
+constexpr std::size_t kMostWaiting = 64;  // processes, of one destination
 
 class ConnectRefused final : public core::Detector {
  public:
@@ -157,7 +159,7 @@ class ConnectRefused final : public core::Detector {
     std::set<std::uint32_t> callers;
     util::BootTime last{};
     std::optional<util::BootTime> last_success;
-    Waiting waiting;
+    std::map<std::uint32_t, Waiting> waiting;  // by process; of very many processes together
   };
   struct Caller {
     std::set<util::Endpoint> services;
@@ -183,7 +185,8 @@ class ConnectRefused final : public core::Detector {
     const std::uint32_t pid = c.owner() ? c.owner()->pid : 0;
     Destination& destination = note(change, c.owner(), now);
     Caller& caller = note_caller(pid, c.tuple.remote, now);
-    Waiting& waiting = caller.is_everywhere() ? caller.waiting : destination.waiting;
+    const bool own = destination.waiting.size() < kMostWaiting || destination.waiting.contains(pid);
+    Waiting& waiting = caller.is_everywhere() ? caller.waiting : destination.waiting[own ? pid : 0];
     if (now - waiting.begun >= kFallback) waiting = {waiting.newest, now, 0};
     if (waiting.cases >= kEach && scene.book.add(*this, waiting.newest, 1)) return;
     waiting.cases += 1;

@@ -44,6 +44,7 @@ constexpr Duration kClockMoved = milliseconds{50};          // worth a record: t
 constexpr Duration kClockSet = milliseconds{1000};          // worth a word
 // A producer that never pauses must not keep the ticks from coming: so long one drain of the ring buffer goes on.
 constexpr Duration kDrain = milliseconds{50};
+constexpr int kSweepDrains = 10;                    // of what a sweep put into the ring buffer, at most
 constexpr std::uint64_t kRecordsBetweenLooks = 64;  // at the clock
 // How long the walk over all processes' files, at start, may keep everything else waiting: first of all, while what happens
 // fits into the ring buffer, so that on most hosts the seed stands before the first event; and then in each poll.
@@ -267,7 +268,8 @@ void Live::seed(const Handler& handler, Duration most) {
     log_debug("the walk at start took " + std::to_string(programs_->walk_all_cost().count() / 1000) +
               " us of CPU for " + std::to_string(seeds_) + " sockets");
   } else {
-    missing_.push_back(ended.error().what + ": what was there before is known only in part");
+    losses_.add(TW_KIND_SEED, TW_LOST_WALK, 1);
+    log_info(ended.error().what + ": what was there before is known only in part");
   }
   end_seeding(handler, ended.has_value());
 }
@@ -355,7 +357,10 @@ void Live::walk_for_suspects(const OnRecord& tell, BootTime now) {
 }
 
 std::optional<SweepRun> Live::sweep_tracked(const Handler& handler, const OnRecord& tell, BootTime now) {
-  const auto sweep = programs_->sweep(whole_.begins(now), tell, [&] { drain(handler, kDrain); });
+  const auto sweep = programs_->sweep(whole_.begins(now), tell, [&] {
+    for (int tries = 0; tries < kSweepDrains && !drain(handler, kDrain); ++tries) {
+    }
+  });
   util::Result<IteratorRun> run = sweep ? util::Result<IteratorRun>{sweep->run} : sweep.error();
   if (run) run->records += sweep->in_ring;
   note_run(sweep_pace_, costs_.tracked, now, run);

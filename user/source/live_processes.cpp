@@ -23,12 +23,14 @@ constexpr util::Duration kBurst =
 
 void ProcessQueue::add(const std::vector<std::uint32_t>& pids, util::BootTime now) {
   for (const std::uint32_t pid : pids) {
+    const auto waits = known_.find(pid);
+    if (waits != known_.end() && waits->second.waits) continue;
     if (waiting_.size() >= kMost) {
       refused_ += 1;
       continue;
     }
     Known& known = known_[pid];
-    if (std::exchange(known.waits, true)) continue;
+    known.waits = true;
     const bool is_new = known.observed == util::BootTime{};
     waiting_.emplace(is_new ? now : std::max(now, known.observed + again()), pid);
   }

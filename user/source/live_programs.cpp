@@ -379,7 +379,6 @@ std::vector<SkippedRuns> Programs::skipped_runs() const {
       {programs.tw_inet_sk_error_report, TW_KIND_SOCKET_ERROR},
       {programs.tw_kfree_skb, TW_KIND_DROP},
   };
-  const std::uint64_t caught = counters().caught;
   std::vector<SkippedRuns> skipped;
   for (const auto& [program, kind] : hooks) {
     const int fd = bpf_program__fd(program);
@@ -387,7 +386,7 @@ std::vector<SkippedRuns> Programs::skipped_runs() const {
     bpf_prog_info info{};
     __u32 size = sizeof(info);
     if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) continue;
-    const std::uint64_t handled = kind == TW_KIND_STATE ? caught : 0;
+    const std::uint64_t handled = kind == TW_KIND_STATE ? counters().caught : 0;  // after what was skipped was read
     if (info.recursion_misses > handled) skipped.push_back({kind, info.recursion_misses - handled});
   }
   return skipped;
