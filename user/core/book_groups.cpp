@@ -146,7 +146,7 @@ void Book::take_out(Entry& entry) {
 void Book::move(Entry& entry, const Told& told, const std::string& wanted) {
   Group& from = *entry.group;
   const auto worth = [](const Verdict& v) {
-    return std::tuple{specificity(v.culprit), v.severity, -static_cast<int>(v.confidence)};
+    return std::tuple{specificity(v.culprit), v.severity, v.cause != "unknown", -static_cast<int>(v.confidence)};
   };
   const bool better = worth(told.verdict) > worth(from.primary.verdict);
   // Once, to where others are already: connections that were told apart for want of a look at the process are one finding.

@@ -51,7 +51,9 @@ Snapshot Collector::take(const core::Pipeline& pipeline, const RunFigures& figur
   s.add(Id::connections_tracked_limit, figures.most_connections);
   s.add(Id::connections_evicted, pipeline.facts().evicted());
   const core::Summary summary = pipeline.summary();
-  for (const auto& [table, count] : summary.evictions) s.add(Id::evictions, {table}, count);
+  std::map<std::string, std::uint64_t> evictions = summary.evictions;
+  evictions.try_emplace("connections", 0);
+  for (const auto& [table, count] : evictions) s.add(Id::evictions, {table}, count);
   s.add(Id::behind, std::chrono::duration<double>{summary.behind}.count());
   s.add(Id::sweeps, figures.sweeps);
   s.add(Id::sweep_cpu, {"walk"}, figures.sweep_walk_s);
