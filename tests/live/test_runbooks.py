@@ -14,7 +14,7 @@ PAGES = ROOT / "doc" / "runbooks"
 # Page: the cause that makes its incident, who is the service, and what the first problem of the first check is.
 INCIDENTS = {
     "service-hangs": ("i1", "ipv4", "queue-server", "accept-queue-overflow (not-accepting)"),
-    "connections-pile-up": ("i10", "leak", "leaky-server", "close-wait-leak (forgotten-fd)"),
+    "connections-pile-up": ("i10", "leak", "leaky-server", "close-wait-leak ("),
     "clients-are-reset": ("resets", "unread-data", "careless-server", "reset (close-with-unread-data)"),
     "dependency-silent": ("i5", "sigkill", "caller", "connect-refused (listener-gone)"),
 }
