@@ -106,7 +106,8 @@ void listeners_come_and_go(Truth& truth) {
           require(fd >= 0 && listen(fd, 5) == 0, "cannot listen");
         }
         for (const int fd : listeners) close(fd);
-        sleep_ms(5);  // some thousands a second: more than any host, and what a tracer beside busy neighbours still reads
+        sleep_ms(
+            5);  // some thousands a second: more than any host, and what a tracer beside busy neighbours still reads
       }
       line.say(std::to_string(closed));
       (void)line.hear();

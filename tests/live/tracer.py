@@ -80,8 +80,11 @@ class Output:
             summary = self.summary()
         except (AssertionError, ValueError) as error:
             return [str(error)]
-        if summary["events_lost"] != 0:
-            found.append(f"events_lost is {summary['events_lost']}")
+        # An interrupt at the very edge of a hook hides what it brings, and the kernel counts that: a few of tens of thousands.
+        skipped = summary.get("losses", {}).get("recursion", 0)
+        allowed = skipped if skipped <= 2 + sum(summary["events"].values()) // 500 else 0
+        if summary["events_lost"] > allowed:
+            found.append(f"events_lost is {summary['events_lost']} ({summary.get('losses')})")
         opened = {}
         worst = "none"
         order = ["none", "info", "warning", "critical"]

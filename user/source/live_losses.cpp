@@ -48,7 +48,8 @@ void KernelLosses::read(const Programs& programs, util::BootTime now, bool at_en
   if (now < next_skipped_ && !at_end) return;
   next_skipped_ = now + kSkippedEach;
   for (const SkippedRuns& skipped : programs.skipped_runs())
-    losses.stands_at(skipped.kind, TW_LOST_RECURSION, skipped.count);
+    // The hook of freed segments runs for every one of them, and nearly none is of interest: they are drops left out.
+    (skipped.kind == TW_KIND_DROP ? limited_ : losses).stands_at(skipped.kind, TW_LOST_RECURSION, skipped.count);
 }
 
 }  // namespace tcpwhy::source
