@@ -31,7 +31,7 @@ PROGRAMS = ("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10", "resets
 # What is made at each change: of most incidents one, of those that need neither long nor a machine for themselves. All are for
 # scripts/test --kernels.
 SHORT = ("i1-ipv4", "i4-recovers", "i5-sigkill", "i6-cut", "i9-vanish", "i10-leak", "resets-linger0-outstanding",
-         "connect-stalled-then-ok", "healthy-clean-closes", "healthy-listeners-come-and-go", "crowd-400")
+         "connect-stalled-then-ok", "healthy-clean-closes", "healthy-listeners-come-and-go")
 
 
 def listed(program):
