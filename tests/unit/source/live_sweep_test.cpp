@@ -153,7 +153,7 @@ class Sweeps : public testing::Test {
 };
 
 TEST_F(Sweeps, EachOfManySocketsThatRecoverTogetherIsReportedAtRest) {
-  if (!start()) GTEST_SKIP();
+  ASSERT_TRUE(start());
   connections_.open(kConnections);
   connections_.write_to_each(kUnread);
   sweep(3);
@@ -172,7 +172,7 @@ TEST_F(Sweeps, EachOfManySocketsThatRecoverTogetherIsReportedAtRest) {
 }
 
 TEST_F(Sweeps, AWholeSweepReportsWhatDidNotChange) {
-  if (!start()) GTEST_SKIP();
+  ASSERT_TRUE(start());
   connections_.open(kConnections);
   connections_.write_to_each(kUnread);
   sweep(3);
@@ -191,7 +191,7 @@ TEST_F(Sweeps, AWholeSweepReportsWhatDidNotChange) {
 TEST_F(Sweeps, ALostSampleIsNamedByTheNextSweepAndComesWithAWholeOne) {
   LiveOptions options;
   options.lose_each = 7;  // no divisor of kConnections: a whole sweep loses others
-  if (!start(options)) GTEST_SKIP();
+  ASSERT_TRUE(start(options));
   connections_.open(kConnections);
   connections_.write_to_each(kUnread);
   sweep(4);
@@ -206,7 +206,7 @@ TEST_F(Sweeps, ALostSampleIsNamedByTheNextSweepAndComesWithAWholeOne) {
 }
 
 TEST_F(Sweeps, OnlyReadingProvesThatAProcessReads) {
-  if (!start()) GTEST_SKIP();
+  ASSERT_TRUE(start());
   connections_.open(2);
   sweep(2);
   EXPECT_FALSE(read_age_of_this_process().has_value()) << "it has read nothing";
@@ -227,7 +227,7 @@ TEST_F(Sweeps, OnlyReadingProvesThatAProcessReads) {
 }
 
 TEST_F(Sweeps, WhoNeverReadsAllThereIsReadsAllTheSame) {
-  if (!start()) GTEST_SKIP();
+  ASSERT_TRUE(start());
   connections_.open(1);
   connections_.write_to_each(kUnread);
   sweep(3);
