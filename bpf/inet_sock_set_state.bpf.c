@@ -246,30 +246,52 @@ static __always_inline void tw_on_set_state(const struct sock *sk, int from, int
   tw_note_end(sk, to);
 }
 
+static __always_inline int tw_is_begun(const struct tw_begun *begun, const struct sock *sk, int from, int to) {
+  return TW_LOAD_ONCE(begun->sk) == (__u64)sk && begun->from == (__u32)from && begun->to == (__u32)to;
+}
+
+static __always_inline void tw_begin(struct tw_counters *counters, const struct sock *sk, int from, int to) {
+  struct tw_begun *begun = &counters->begun[!!TW_LOAD_ONCE(counters->begun[0].sk)];
+
+  begun->from = from;
+  begun->to = to;
+  TW_STORE_ONCE(begun->sk, (__u64)sk);
+  barrier();
+}
+
+/* Whether the first program has seen this transition. */
+static __always_inline int tw_end(struct tw_counters *counters, const struct sock *sk, int from, int to) {
+  for (int i = 0; i < 2; i++) {
+    if (tw_is_begun(&counters->begun[i], sk, from, to)) {
+      TW_STORE_ONCE(counters->begun[i].sk, 0);
+      return 1;
+    }
+  }
+  return 0;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int from, const int to) {
   struct tw_counters *counters = tw_counters();
 
   if (!counters)
     return 0;
-  TW_STORE_ONCE(counters->in_state, 1);
-  barrier();
+  tw_begin(counters, sk, from, to);
   tw_on_set_state(sk, from, to);
-  barrier();
-  TW_STORE_ONCE(counters->in_state, 0);
   return 0;
 }
 
 /*
  * The kernel skips a program that is running on this CPU already. That is no rare chance here: in process context an interrupt
- * may run what the network has queued, a batch of segments at once, while a process closes thousands of sockets. What the first
- * program missed so, this one handles; it is another program, and softirqs do not nest.
+ * may run what the network has queued, a batch of segments at once, while a process closes thousands of sockets. This one runs
+ * after the first, which leaves what it has begun, from its first instruction on; what it has not begun was skipped, and is
+ * handled here. Softirqs do not nest, so the two are never skipped at once, and two places hold what is under way.
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tw_inet_sock_set_state_nested, const struct sock *sk, const int from, const int to) {
   struct tw_counters *counters = tw_counters();
 
-  if (!counters || !TW_LOAD_ONCE(counters->in_state))
+  if (!counters || tw_end(counters, sk, from, to))
     return 0;
   counters->caught++;
   tw_on_set_state(sk, from, to);

@@ -447,15 +447,22 @@ struct tw_config {
 };
 
 /* For each CPU; user space adds them up. */
+/* A transition of one socket, as inet_sock_set_state is called with it; sk is 0 where there is none. */
+struct tw_begun {
+  __u64 sk;
+  __u32 from;
+  __u32 to;
+};
+
 struct tw_counters {
   __u64 seen[TW_KERNEL_KINDS];    /* what the hooks saw and the filter let through */
   __u64 lost[TW_KERNEL_KINDS];    /* did not fit into the ring buffer */
   __u64 limited[TW_KERNEL_KINDS]; /* left out by a rate limit */
   __u64 connects;
   __u64 accepts;
-  __u64 caught;   /* transitions that the second program of inet_sock_set_state handled, for the first was running */
-  __u32 in_state; /* the first is running */
-  __u32 reserved;
+  __u64 caught; /* transitions that the second program of inet_sock_set_state handled, for the first was running */
+  struct tw_begun
+      begun[2]; /* transitions that the first has begun and the second has not seen: of a process, of a softirq in it */
   __u64 unswept; /* listeners and orphans for which there was no room among the tracked sockets */
 };
 
