@@ -39,9 +39,8 @@ using util::Duration;
 
 constexpr Duration kTick = milliseconds{100};
 constexpr Duration kHostEach = milliseconds{900};
-constexpr Duration kReport = std::chrono::microseconds{8};  // about what one sample costs the thread that sweeps
-constexpr Duration kClockMoved = milliseconds{50};          // worth a record: times are printed in milliseconds
-constexpr Duration kClockSet = milliseconds{1000};          // worth a word
+constexpr Duration kClockMoved = milliseconds{50};  // worth a record: times are printed in milliseconds
+constexpr Duration kClockSet = milliseconds{1000};  // worth a word
 // A producer that never pauses must not keep the ticks from coming: so long one drain of the ring buffer goes on.
 constexpr Duration kDrain = milliseconds{50};
 constexpr int kSweepDrains = 10;                    // of what a sweep put into the ring buffer, at most
@@ -345,9 +344,7 @@ void Live::note_run(SweepPace& pace, Duration& cost, BootTime now, const util::R
   }
   const Duration cpu = run ? run->cpu : Duration::zero();
   cost += cpu;
-  // What is reported is reported once: the pace is that of looking.
-  const Duration looking = std::max<Duration>(cpu / 4, cpu - kReport * static_cast<int>(run ? run->records : 0));
-  const std::string note = pace.swept(now, looking);
+  const std::string note = pace.swept(now, cost_of_looking(cpu, run ? run->records : 0));
   if (!note.empty()) log_info(note);
 }
 

@@ -25,6 +25,8 @@ constexpr double kShare = 0.004;  // of one CPU: the walk over all files keeps t
 constexpr util::Duration kBurst = milliseconds{4};
 constexpr util::Duration kEach = milliseconds{500};
 constexpr util::Duration kHalfATick = milliseconds{50};
+constexpr util::Duration kTooLong =
+    milliseconds{1500};  // since the last look at a process: it may run the budget into debt
 
 // The kernel walks the files of a process that has ended, too, and finds none.
 bool exists(std::uint32_t pid) { return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH; }
@@ -70,7 +72,8 @@ std::vector<ActiveProcesses::Due> ActiveProcesses::due(util::BootTime now) {
   };
   std::vector<Row> rows;
   rows.reserve(processes_.size());
-  for (const auto& [pid, process] : processes_) rows.push_back({process.walked, process.used, {pid, process.cost}});
+  for (const auto& [pid, process] : processes_)
+    rows.push_back({process.walked, process.used, {pid, process.cost, now - process.walked}});
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
     return std::tie(a.walked, b.used, a.due.pid) < std::tie(b.walked, a.used, b.due.pid);
   });
@@ -96,27 +99,40 @@ util::Duration ActiveWalks::walk(util::BootTime now, Programs& programs, SweepPa
   credit_.earn(now);
   if (now + kHalfATick < next_ || all.is_due(now)) return {};
   next_ = now + kEach;
-  const util::Duration spent = all.interval() > kEach ? walk_round(now, programs, on_record) : util::Duration::zero();
+  util::Duration cpu{};
+  const util::Duration spent =
+      all.interval() > kEach ? walk_round(now, programs, on_record, cpu) : util::Duration::zero();
   credit_.spend(spent);
   cost_.add(now, spent);
-  all.leave(cost_.of_one_cpu());
-  return spent;
+  all.leave(std::min(cost_.of_one_cpu(), kShare));  // the more of a moment is a debt, paid by the next rounds
+  return cpu;
 }
 
-util::Duration ActiveWalks::walk_round(util::BootTime now, Programs& programs, const OnRecord& on_record) {
+util::Duration ActiveWalks::walk_round(util::BootTime now, Programs& programs, const OnRecord& on_record,
+                                       util::Duration& cpu) {
   const util::Duration before = thread_cpu();
   for (const std::uint32_t pid : programs.take_connecting()) processes_.saw(pid, now, 0);
   programs.begin_round();
+  util::Duration spent{};
   for (const ActiveProcesses::Due& due : processes_.due(now)) {
+    const util::Duration left = credit_.left() - spent;
+    // One that is too expensive now does not keep those after it from their turn, and gets its own all the same.
+    if (due.cost > left && (left <= util::Duration::zero() || due.not_seen < kTooLong)) continue;
     const util::Duration begun = thread_cpu();
-    // One that is too expensive now does not keep those after it from their turn.
-    if (begun - before + due.cost > credit_.left()) continue;
-    if (!exists(due.pid) || !programs.walk_suspects_of(due.pid, on_record))
-      processes_.gone(due.pid);
+    std::uint64_t reports = 0;
+    const bool walked = exists(due.pid) && programs.walk_suspects_of(due.pid, [&](std::span<const std::byte> record) {
+      ++reports;
+      on_record(record);
+    });
+    const util::Duration cost = cost_of_looking(thread_cpu() - begun, reports);
+    spent += cost;
+    if (walked)
+      processes_.walked(due.pid, now, cost);
     else
-      processes_.walked(due.pid, now, thread_cpu() - begun);
+      processes_.gone(due.pid);
   }
-  return thread_cpu() - before;
+  cpu = thread_cpu() - before;
+  return spent;
 }
 
 void ActiveWalks::learn(util::BootTime now, Programs& programs, const SweepPace& all) {

@@ -28,7 +28,8 @@ class ActiveProcesses {
 
   struct Due {
     std::uint32_t pid = 0;
-    util::Duration cost{};  // expected
+    util::Duration cost{};      // expected
+    util::Duration not_seen{};  // since it was looked at last
   };
   // Those that used the network in the last minute: first who was not looked at for longest, then who used it last.
   [[nodiscard]] std::vector<Due> due(util::BootTime now);
@@ -70,7 +71,8 @@ class ActiveWalks {
   [[nodiscard]] double of_one_cpu() const { return cost_.of_one_cpu(); }
 
  private:
-  util::Duration walk_round(util::BootTime now, Programs& programs, const OnRecord& on_record);
+  // What its looks cost; cpu: and what they reported.
+  util::Duration walk_round(util::BootTime now, Programs& programs, const OnRecord& on_record, util::Duration& cpu);
 
   ActiveProcesses processes_;
   ActiveCost cost_;

@@ -18,7 +18,13 @@ constexpr util::Duration kCheapWalk = milliseconds{10};
 constexpr double kShare = 0.01;  // of one CPU
 constexpr double kLeastShare = 0.002;
 
+constexpr util::Duration kReport = std::chrono::microseconds{8};  // about what a sample costs the thread that sweeps
+
 }  // namespace
+
+util::Duration cost_of_looking(util::Duration cpu, std::uint64_t reports) {
+  return std::max<util::Duration>(cpu / 4, cpu - kReport * static_cast<std::int64_t>(reports));
+}
 
 bool SweepPace::is_due(util::BootTime now) const { return now + kHalfATick >= next_; }
 

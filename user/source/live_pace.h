@@ -2,12 +2,16 @@
 // How often sweeps and walks may run, so that neither costs more than 1% of one CPU.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
 #include "user/util/time.h"
 
 namespace tcpwhy::source {
+
+// What a run cost but for its reports, of which each was made once: the pace is that of looking.
+[[nodiscard]] util::Duration cost_of_looking(util::Duration cpu, std::uint64_t reports);
 
 // One half of a sweep ("the walk over all sockets") each half second, less often where it is expensive.
 class SweepPace {
