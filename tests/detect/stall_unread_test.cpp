@@ -53,6 +53,18 @@ TEST(StallUnread, AStoppedProcessReadsNothing) {
   EXPECT_EQ(f.evidence.text("process_state"), "stopped");
 }
 
+// What it does after it has read is not why it did not read: no look has shown the data unread after that observation.
+TEST(StallUnread, WhatIsObservedAfterTheLastLookIsNoCause) {
+  const std::string served = kUnread + "sweeps confirm\n";
+  EXPECT_EQ(brief(tell(served + "at 3.2s process 77 state D in nfs_wait\nuntil 5s").first(kSlug)),
+            "process-blocked warning likely app[77]");
+  for (int read_ms = 3010; read_ms < 4500; read_ms += 10) {
+    const std::string at = "at " + std::to_string(read_ms) + "ms ";
+    const std::string then = "at " + std::to_string(read_ms + 60) + "ms process 77 state D in nfs_wait\nuntil 6s";
+    for (const core::Finding& f : tell(served + at + "read in\n" + then).lines) EXPECT_EQ(f.cause, "unknown") << at;
+  }
+}
+
 TEST(StallUnread, AShutWindowIsCritical) {
   EXPECT_EQ(brief(tell(kUnread + "set in rcv-window 0\n" + kStopped + "until 4s").first(kSlug)),
             "process-stopped critical certain app[77]");

@@ -39,7 +39,8 @@ class CloseWaitLeak final : public SilentDetector {
     v.severity = pid != 0 && (count >= kMany || grows) ? Severity::warning : Severity::info;
     // To read the end of file moves copied_seq, too: what a walk saw read long ago may have been this FIN.
     const util::Duration silent_for = std::min<util::Duration>(scene.now() - c.since, kReadsNow);
-    const ProcessActivity activity = pid != 0 ? activity_lately(pid, silent_for, scene) : ProcessActivity::unknown;
+    const ProcessActivity activity =
+        pid != 0 ? activity_lately(pid, *keeper, silent_for, scene) : ProcessActivity::unknown;
     if (pid != 0 && activity == ProcessActivity::unknown && scene.now() - c.raised < kObserveFor && !scene.final)
       return std::nullopt;
     v.cause = cause_of(activity);

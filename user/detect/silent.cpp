@@ -15,10 +15,13 @@ using namespace std::chrono_literals;
 
 // An observation that is older says how the process was, not how it is.
 constexpr auto kFresh = 900ms;
+constexpr auto kSecondLook = 400ms;  // what it computes is known from two
 // The walk that notices a read comes up to one interval after it; that interval at the least.
 constexpr auto kNoticed = 300ms;
 // A process that read from another socket within this time does so now.
 constexpr auto kLately = 1500ms;
+// A sweep, and the observations that go with it.
+constexpr auto kSameTick = 50ms;
 // It has much to catch up with when it goes on.
 constexpr auto kCatchesUp = 5s;
 constexpr std::size_t kMostHeldUp = 1024;
@@ -35,6 +38,12 @@ std::optional<util::Duration> other_read(std::uint32_t pid, util::Duration silen
   const util::Duration age = *state->read_age + (scene.now() - *observed);
   const util::Duration noticed = std::max<util::Duration>(kNoticed, scene.facts.sweep_interval(core::host_of_pid(pid)));
   return age + noticed < silent_for ? std::optional{age} : std::nullopt;
+}
+
+bool is_younger_than_look(std::uint32_t pid, const core::Connection& silent, const core::Scene& scene) {
+  const std::optional<util::BootTime> observed = scene.facts.process_observed(pid);
+  const std::optional<util::Duration> looked = scene.facts.look_age(silent);
+  return observed && looked && !silent.silence.only_idle() && *observed > scene.now() - *looked + kSameTick;
 }
 
 }  // namespace
@@ -95,7 +104,8 @@ bool is_stopped(const abi::ProcessState& state) { return state.state == 'T' || s
 ProcessActivity activity_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) {
   using enum ProcessActivity;
   const std::optional<util::BootTime> observed = scene.facts.process_observed(pid);
-  if (!observed || scene.now() - *observed > kFresh) scene.book.observe(pid);
+  const util::Duration fresh = scene.facts.cpu_share(pid) ? kFresh : kSecondLook;
+  if (!observed || scene.now() - *observed > fresh) scene.book.observe(pid);
   const abi::ProcessState* state = observed ? scene.facts.process(pid) : nullptr;
   if (!state || state->state == '?') return unknown;
   if (is_stopped(*state)) return stopped;
@@ -112,10 +122,14 @@ ProcessActivity activity_of(std::uint32_t pid, util::Duration silent_for, const 
   return state->polling ? waiting : unknown;
 }
 
-ProcessActivity SilentDetector::activity_lately(std::uint32_t pid, util::Duration silent_for,
-                                                const core::Scene& scene) const {
+ProcessActivity SilentDetector::activity_lately(std::uint32_t pid, const core::Connection& silent,
+                                                util::Duration silent_for, const core::Scene& scene) const {
   using enum ProcessActivity;
   const ProcessActivity activity = activity_of(pid, silent_for, scene);
+  if (is_younger_than_look(pid, silent, scene)) {
+    const auto it = held_up_.find(pid);
+    return it != held_up_.end() ? it->second.first : unknown;
+  }
   if (activity == stopped || activity == busy || activity == blocked) {
     if (held_up_.size() >= kMostHeldUp) held_up_.clear();
     held_up_[pid] = {activity, scene.now()};

@@ -48,8 +48,10 @@ class SilentDetector : public core::Detector {
   // Before the connections of the host that was swept are looked at, once each sweep.
   virtual void begin_sweep(core::Scene&) {}
   // activity_of(), but a process that was stopped, busy or blocked a moment ago counts as that still.
-  [[nodiscard]] ProcessActivity activity_lately(std::uint32_t pid, util::Duration silent_for,
-                                                const core::Scene& scene) const;
+  // An observation younger than the last look at the silent connection may be of what came after the silence: it is no
+  // cause before a look confirms that the connection is silent still.
+  [[nodiscard]] ProcessActivity activity_lately(std::uint32_t pid, const core::Connection& silent,
+                                                util::Duration silent_for, const core::Scene& scene) const;
   [[nodiscard]] util::Duration threshold(const core::Connection& connection) const;
   [[nodiscard]] util::Duration threshold() const { return thresholds_.of(slug_, otherwise_); }
 

@@ -36,7 +36,7 @@ class StallUnread final : public SilentDetector {
     const bool much = core::much_unread(s);
     const util::Duration silent_for = scene.now() - c.since;
     const ProcessActivity activity =
-        culprit.process ? activity_lately(culprit.process->pid, silent_for, scene) : ProcessActivity::unknown;
+        culprit.process ? activity_lately(culprit.process->pid, *reader, silent_for, scene) : ProcessActivity::unknown;
     const bool asking =
         culprit.process && activity == ProcessActivity::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
     if (asking && !never_accepted) return std::nullopt;
@@ -113,7 +113,7 @@ class StallUnread final : public SilentDetector {
   }
 
  private:
-  static constexpr auto kObserveFor = 1500ms;
+  static constexpr auto kObserveFor = 1000ms;
   static constexpr auto kNowAndThen = 5s;
 
   static core::Culprit culprit_of(const core::Connection& c, const core::Scene& scene) {

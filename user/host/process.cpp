@@ -117,33 +117,46 @@ void read_stat(Process& process, Folder& folder) {
 }
 
 bool waits_for_sockets(long call) {
-  static constexpr long kCalls[] = {SYS_epoll_pwait,
-                                    SYS_ppoll,
-                                    SYS_pselect6,
-                                    SYS_accept,
-                                    SYS_accept4,
-                                    SYS_recvfrom,
-                                    SYS_recvmsg,
-                                    SYS_io_getevents,
+  static constexpr long kCalls[] = {
+      SYS_epoll_pwait,    SYS_ppoll, SYS_pselect6, SYS_accept, SYS_accept4, SYS_recvfrom, SYS_recvmsg, SYS_io_getevents,
 #ifdef SYS_epoll_wait
-                                    SYS_epoll_wait,
-                                    SYS_poll,
-                                    SYS_select,
+      SYS_epoll_wait,     SYS_poll,  SYS_select,
 #endif
 #ifdef SYS_epoll_pwait2
-                                    SYS_epoll_pwait2,
+      SYS_epoll_pwait2,
 #endif
 #ifdef SYS_io_uring_enter
-                                    SYS_io_uring_enter,
+      SYS_io_uring_enter,
 #endif
-                                    SYS_read};
+  };
   return std::find(std::begin(kCalls), std::end(kCalls), call) != std::end(kCalls);
+}
+
+bool is_socket(const Folder& folder, std::uint64_t fd) {
+  std::array<char, 16> target;
+  const ssize_t n = ::readlinkat(folder.get(), ("fd/" + std::to_string(fd)).c_str(), target.data(), target.size());
+  return n < 0 || std::string_view{target.data(), static_cast<std::size_t>(n)}.starts_with("socket:");
+}
+
+// Of a call as /proc shows it, its number and its arguments in hexadecimal: a read is one of a socket, or of something else.
+bool waits_for_sockets(std::string_view text, const Folder& folder) {
+  long call = -1;
+  std::from_chars(text.data(), text.data() + text.size(), call);
+  if (call != SYS_read && call != SYS_readv) return waits_for_sockets(call);
+  constexpr std::string_view kHexadecimal = "0x";
+  const std::size_t argument = text.find(kHexadecimal);
+  if (argument == std::string_view::npos) return true;
+  const std::string_view digits = text.substr(argument + kHexadecimal.size());
+  std::uint64_t fd = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), fd, 16);
+  return is_socket(folder, fd);
 }
 
 // What the threads of a process do.
 struct Threads {
   std::uint32_t polling = 0;
-  bool shown = false;  // their system calls
+  bool shown = false;   // their system calls
+  bool moving = false;  // one woke or slept meanwhile: what it waits for is not known
   bool any_runs = false;
 };
 
@@ -154,12 +167,11 @@ void look_at_thread(Threads& threads, Folder& folder, const std::string& thread)
   threads.shown = threads.shown || !text.empty();
   const bool may_run = text.empty() || text.front() == 'r';
   if (may_run) {
+    threads.moving = true;
     threads.any_runs = threads.any_runs || state_in(folder.read((thread + "stat").c_str())) == 'R';
     return;
   }
-  long call = -1;
-  std::from_chars(text.data(), text.data() + text.size(), call);
-  if (waits_for_sockets(call)) threads.polling += 1;
+  if (waits_for_sockets(text, folder)) threads.polling += 1;
 }
 
 void read_threads(Process& process, Folder& folder) {
@@ -174,7 +186,8 @@ void read_threads(Process& process, Folder& folder) {
     });
     if (threads.any_runs) process.state = 'R';
   }
-  if (threads.shown) process.polling = threads.polling;
+  // None of them waits for a socket only where each is seen to wait for something else.
+  if (threads.polling > 0 || (threads.shown && !threads.moving)) process.polling = threads.polling;
 }
 
 std::optional<std::uint32_t> count_files(const Folder& folder) {

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,6 +90,39 @@ TEST(ReadProcess, AStoppedProcessIsT) {
 TEST(ReadProcess, ASleepingProcessIsS) {
   const Child child;
   EXPECT_TRUE(becomes(as_pid(child.pid()), [](const Process& p) { return p.state == 'S'; }));
+}
+
+TEST(ReadProcess, AReadOfAPipeWaitsForNoSocket) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const Child child{[&ends] {
+    char byte;
+    (void)!::read(ends[0], &byte, 1);
+  }};
+  EXPECT_TRUE(becomes(as_pid(child.pid()), [](const Process& p) { return p.polling == 0U; }));
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(ReadProcess, AReadOfASocketWaitsForOne) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  const Child child{[&ends] {
+    char byte;
+    (void)!::read(ends[0], &byte, 1);
+  }};
+  EXPECT_TRUE(becomes(as_pid(child.pid()), [](const Process& p) { return p.polling == 1U; }));
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+// Whoever comes and goes waits for something that one look does not tell: it is not held up for it.
+TEST(ReadProcess, AThreadThatMovesIsNotKnownToWaitForNothing) {
+  const Child child{[] {
+    while (true) ::usleep(1);
+  }};
+  const std::uint32_t pid = as_pid(child.pid());
+  EXPECT_TRUE(becomes(pid, [](const Process& p) { return p.state != '?' && !p.polling; }));
 }
 
 TEST(ReadProcess, ABusyThreadMakesASleepingLeaderRun) {
