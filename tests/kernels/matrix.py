@@ -107,7 +107,7 @@ class Run:
         self.verified = None  # {program: instructions}; None where it was not told
         self.doctor = None  # what `tcpwhy doctor --format json` said there
         self.console = ""  # what the kernel said
-        self.made_again = set()  # "PROGRAM-VARIANT" whose cause needed a second try there
+        self.made_again = {}  # {"PROGRAM-VARIANT" whose cause needed a second try there: why}
         self._made = {}
         folder = pathlib.Path(folder)
         said = folder / f"{name}.said"
@@ -135,8 +135,8 @@ class Run:
             words = line.split()
             if len(words) == 3 and words[0] == "incident":
                 self._made[words[1]] = words[2]
-            elif len(words) == 2 and words[0] == "again":
-                self.made_again.add(words[1])
+            elif len(words) >= 2 and words[0] == "again":
+                self.made_again[words[1]] = " ".join(words[2:])
             elif len(words) == 2 and words[0] == "doctor":
                 self.doctor = json.loads(base64.b64decode(words[1]))
             elif words[:1] == ["verified"]:

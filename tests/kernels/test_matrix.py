@@ -28,12 +28,12 @@ def pytest_generate_tests(metafunc):
 def test_incident(runs, kernel, program, variant):
     try:
         failure = matrix.failure_of(kernel, runs(kernel), program, variant)
-        made_again = f"{program}-{variant}" in runs(kernel).made_again
+        made_again = runs(kernel).made_again.get(f"{program}-{variant}")
         if failure:
             story, failure = failure, matrix.failure_of(kernel, runs.second(kernel), program, variant)
             second_tries.note(f"{kernel} {program} {variant}", story, failure)
-        elif made_again:
-            second_tries.note(f"{kernel} {program} {variant}", "the cause did not make its incident", None)
+        elif made_again is not None:
+            second_tries.note(f"{kernel} {program} {variant}", f"the cause did not make its incident: {made_again}", None)
     except truths.Skipped as why:
         pytest.skip(str(why))
     if failure:

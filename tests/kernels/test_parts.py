@@ -172,8 +172,8 @@ def test_what_needed_a_second_try_in_the_machine_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(matrix.Run, "_boot", lambda *_: None)
     monkeypatch.setattr(kernels, "fetch", lambda name: name)
     run = matrix.Run("6.1", [], tmp_path)
-    run.read("\nagain i1-ipv4\n\nincident i1-ipv4 packed\n")
-    assert run.made_again == {"i1-ipv4"}
+    run.read("\nagain i1-ipv4 nobody was stuck\n\nincident i1-ipv4 packed\n")
+    assert run.made_again == {"i1-ipv4": "nobody was stuck"}
 
 
 def test_a_second_try_is_noted_with_the_difference(tmp_path, monkeypatch):
