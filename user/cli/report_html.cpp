@@ -22,6 +22,7 @@
 #include "user/html/explanations.h"
 #include "user/html/page.h"
 #include "user/sink/json.h"
+#include "user/util/file_writer.h"
 
 namespace tcpwhy::cli {
 namespace {
@@ -51,35 +52,14 @@ std::vector<html::Origin> origins_of(const Recordings& recordings, const core::R
   return origins;
 }
 
-util::Error cannot(const std::string& what, const std::string& path, int err) {
-  std::string hint;
-  if (err == EEXIST) hint = "choose another name, or say --force to overwrite it";
-  if (err == ENOSPC) hint = "make room on the disk, or choose another";
-  if (err == EISDIR) hint = "name a file";
-  if (err == ENOENT) hint = "the folder must be there";
-  if (err == EACCES || err == EPERM || err == EROFS) hint = "choose a folder that this user may write to";
-  return {fmt::format("cannot {} {}: {}", what, path, std::strerror(err)), err, hint};
-}
-
 // A page that is there in part would only mislead: it is whole, or not there.
 util::Status write_file(const std::string& path, bool force, std::string_view text) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0600);
-  if (fd < 0) return cannot("make", path, errno);
-  // What was there before may be open to others; a device or a pipe keeps its own mode.
-  struct stat status {};
-  const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-  int err = regular && ::fchmod(fd, 0600) != 0 ? errno : 0;
-  while (err == 0 && !text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written >= 0)
-      text.remove_prefix(static_cast<std::size_t>(written));
-    else if (errno != EINTR)
-      err = errno;
-  }
-  if (::close(fd) != 0 && err == 0) err = errno;
-  if (err == 0) return util::Done{};
-  if (regular) ::unlink(path.c_str());
-  return cannot("write to", path, err);
+  util::Result<util::FileWriter> file = util::FileWriter::create(path, force);
+  if (!file) return std::move(file.error());
+  util::Status status = file->write(text);
+  if (status) status = file->close();
+  if (!status) file->discard();
+  return status;
 }
 
 int put(const ReportOptions& options, const std::string& text, int code) {
@@ -161,7 +141,7 @@ util::Status check_html(const ReportOptions& options) {
   struct stat status {};
   if (!options.force && !options.output.empty() && options.output != "-" &&
       ::lstat(options.output.c_str(), &status) == 0)
-    return cannot("make", options.output, EEXIST);
+    return util::cannot_write("make", options.output, EEXIST);
   return util::Done{};
 }
 

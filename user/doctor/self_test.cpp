@@ -15,6 +15,7 @@
 
 #include "user/abi/decode.h"
 #include "user/source/live.h"
+#include "user/util/fd.h"
 
 namespace tcpwhy::doctor {
 namespace {
@@ -23,33 +24,17 @@ using Clock = std::chrono::steady_clock;
 
 constexpr util::Duration kWaitMost = std::chrono::seconds{5};
 
-class Socket {
- public:
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  Socket& operator=(Socket&&) = delete;
-  ~Socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 util::Error no_loopback(const char* what) {
   return {std::string{what}, errno, "the self-test needs 127.0.0.1: ip link set lo up"};
 }
 
 struct Listener {
-  Socket socket;
+  util::Fd socket;
   sockaddr_in address{};
 };
 
 util::Result<Listener> listen_on_loopback() {
-  Listener listener{Socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)}, {}};
+  Listener listener{util::Fd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)}, {}};
   listener.address.sin_family = AF_INET;
   listener.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   auto* address = reinterpret_cast<sockaddr*>(&listener.address);
@@ -62,12 +47,12 @@ util::Result<Listener> listen_on_loopback() {
 
 // In a child: tcpwhy never blames itself for anything, and so does not name itself as an owner.
 int reset_once(const Listener& listener) {
-  const Socket client{::socket(AF_INET, SOCK_STREAM, 0)};
+  const util::Fd client{::socket(AF_INET, SOCK_STREAM, 0)};
   timeval limit{2, 0};
   ::setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
   const auto* address = reinterpret_cast<const sockaddr*>(&listener.address);
   if (::connect(client.get(), address, sizeof(listener.address)) != 0) return 1;
-  const Socket server{::accept(listener.socket.get(), nullptr, nullptr)};
+  const util::Fd server{::accept(listener.socket.get(), nullptr, nullptr)};
   const linger abort{1, 0};
   return server.get() >= 0 && ::setsockopt(server.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof(abort)) == 0 ? 0 : 1;
 }

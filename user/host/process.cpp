@@ -16,25 +16,13 @@
 #include <string_view>
 #include <vector>
 
+#include "user/util/fd.h"
+
 namespace tcpwhy::host {
 namespace {
 
 constexpr std::size_t kMostThreads = 256;       // looked at for one that runs
 constexpr std::uint32_t kMostFiles = 1U << 20;  // counted one by one, where the kernel does not tell
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // /proc/PID, opened once: its files are found without a look-up of the process for each.
 class Folder {
@@ -44,13 +32,13 @@ class Folder {
   [[nodiscard]] int get() const { return fd_.get(); }
   // The head of a small file, for which /proc needs one read; empty where it cannot be read.
   [[nodiscard]] std::string_view read(const char* name) {
-    const Descriptor file{::openat(fd_.get(), name, O_RDONLY | O_CLOEXEC)};
+    const util::Fd file{::openat(fd_.get(), name, O_RDONLY | O_CLOEXEC)};
     const ssize_t n = file.get() < 0 ? -1 : ::read(file.get(), bytes_.data(), bytes_.size());
     return {bytes_.data(), n < 0 ? 0 : static_cast<std::size_t>(n)};
   }
 
  private:
-  Descriptor fd_;
+  util::Fd fd_;
   std::array<char, 4096> bytes_;
 };
 
@@ -61,13 +49,10 @@ struct CloseDirectory {
 // Entries of a directory, "." and ".." left out, until visit says false.
 template <typename Visit>
 bool for_each_entry(const Folder& folder, const char* name, Visit visit) {
-  const int fd = ::openat(folder.get(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const std::unique_ptr<DIR, CloseDirectory> directory{::fdopendir(fd)};
-  if (!directory) {
-    ::close(fd);
-    return false;
-  }
+  util::Fd fd{::openat(folder.get(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const std::unique_ptr<DIR, CloseDirectory> directory{fd.is_open() ? ::fdopendir(fd.get()) : nullptr};
+  if (!directory) return false;
+  (void)fd.release();  // the directory closes it
   while (const dirent* entry = ::readdir(directory.get()))
     if (entry->d_name[0] != '.' && !visit(entry->d_name)) break;
   return true;

@@ -4,7 +4,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
-#include <unistd.h>
+
+#include "user/util/fd.h"
 
 namespace tcpwhy::kernel {
 
@@ -18,10 +19,7 @@ bool loads_iterator(const std::string& target) {
   DECLARE_LIBBPF_OPTS(bpf_prog_load_opts, options);
   options.expected_attach_type = BPF_TRACE_ITER;
   options.attach_btf_id = static_cast<__u32>(type);
-  const int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "tw_probe", "GPL", nothing, 2, &options);
-  if (fd < 0) return false;
-  ::close(fd);
-  return true;
+  return util::Fd{bpf_prog_load(BPF_PROG_TYPE_TRACING, "tw_probe", "GPL", nothing, 2, &options)}.is_open();
 }
 
 }  // namespace tcpwhy::kernel

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "user/metrics/answer.h"
+#include "user/util/fd.h"
 
 namespace tcpwhy::metrics {
 namespace {
@@ -44,25 +45,6 @@ constexpr seconds kForNextRequest{90};  // longer than the usual interval of scr
 constexpr seconds kForAnswer{10};
 constexpr seconds kForLastBytes{1};
 constexpr milliseconds kAcceptAgain{200};
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 bool would_block() { return errno == EAGAIN || errno == EINTR; }
 
@@ -88,7 +70,7 @@ using Respond = std::function<Answer(const Request&)>;
 // One connection: a request is read, its answer written, and so on. Never waits.
 class Connection {
  public:
-  Connection(Descriptor socket, const Respond& respond) : socket_(std::move(socket)), respond_(&respond) {
+  Connection(util::Fd socket, const Respond& respond) : socket_(std::move(socket)), respond_(&respond) {
     expect_request(kForFirstRequest);
   }
   [[nodiscard]] int fd() const { return socket_.get(); }
@@ -181,7 +163,7 @@ class Connection {
     return ::shutdown(fd(), SHUT_WR) == 0;
   }
 
-  Descriptor socket_;
+  util::Fd socket_;
   const Respond* respond_;
   State state_ = State::reading;
   Clock::time_point deadline_{};
@@ -244,8 +226,8 @@ class PollServer final : public Server {
   int listen(const util::Endpoint& at) {
     SocketAddress address = to_socket(at);
     const int yes = 1;
-    listener_ = Descriptor{::socket(address.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-    stop_ = Descriptor{::eventfd(0, EFD_CLOEXEC)};
+    listener_ = util::Fd{::socket(address.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    stop_ = util::Fd{::eventfd(0, EFD_CLOEXEC)};
     if (listener_.get() < 0 || stop_.get() < 0) return errno;
     ::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (::bind(listener_.get(), address.get(), address.size) != 0) return errno;
@@ -304,7 +286,7 @@ class PollServer final : public Server {
   }
 
   void accept() {
-    Descriptor socket{::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    util::Fd socket{::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     if (socket.get() < 0) {
       // No descriptor is left, perhaps.
       if (!would_block() && errno != ECONNABORTED) accept_from_ = Clock::now() + kAcceptAgain;
@@ -318,8 +300,8 @@ class PollServer final : public Server {
   Shelf shelf_;
   Answers answers_;
   const Respond respond_ = [this](const Request& request) { return answers_.to(request, shelf_.newest()); };
-  Descriptor listener_;
-  Descriptor stop_;
+  util::Fd listener_;
+  util::Fd stop_;
   util::Endpoint at_;
   Clock::time_point accept_from_{};
   bool stopped_ = false;

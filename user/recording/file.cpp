@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/recording/file.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
-#include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace tcpwhy::recording {
@@ -15,42 +10,29 @@ namespace {
 
 View view_of(std::string_view text) { return std::as_bytes(std::span{text.data(), text.size()}); }
 
-util::Error cannot(const std::string& what, const std::string& path, int err) {
-  std::string hint;
-  if (err == EISDIR) hint = "name a file; a folder is for --flight-recorder";
-  if (err == EEXIST) hint = "choose another name, or say --force to overwrite it";
-  if (err == ENOSPC) hint = "make room on the disk, or bound the recording with --max-size and --max-files";
-  if (err == ENOENT) hint = "the folder must be there";
-  if (err == EACCES || err == EPERM || err == EROFS) hint = "choose a folder that this user may write to";
-  return {fmt::format("cannot {} {}: {}", what, path, std::strerror(err)), err, hint};
+// What only a recording can do about it.
+util::Error recording_error(util::Error error) {
+  if (error.code == EISDIR) error.hint = "name a file; a folder is for --flight-recorder";
+  if (error.code == ENOSPC)
+    error.hint = "make room on the disk, or bound the recording with --max-size and --max-files";
+  return error;
+}
+
+util::Status or_recording_error(util::Status status) {
+  if (!status) return recording_error(std::move(status.error()));
+  return status;
 }
 
 }  // namespace
 
-File& File::operator=(File&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(fd_, other.fd_);
-  std::swap(bytes_, other.bytes_);
-  std::swap(index_, other.index_);
-  return *this;
-}
-
-File::~File() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 util::Result<File> File::create(const std::string& path, bool overwrite, const Meta& meta) {
+  util::Result<util::FileWriter> out = util::FileWriter::create(path, overwrite);
+  if (!out) return recording_error(std::move(out.error()));
   File file;
-  file.path_ = path;
-  file.fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (overwrite ? O_TRUNC : O_EXCL), 0600);
-  if (file.fd_ < 0) return cannot("make", path, errno);
-  // What was there before may be open to others; a device or a pipe keeps its own mode.
-  struct stat status {};
-  if (overwrite && ::fstat(file.fd_, &status) == 0 && S_ISREG(status.st_mode) && ::fchmod(file.fd_, 0600) != 0)
-    return cannot("protect", path, errno);
+  file.out_ = std::move(*out);
   Bytes head;
   put_file_header(head);
-  if (util::Status written = file.write(head); !written) return std::move(written.error());
+  if (util::Status written = file.out_.write(head); !written) return std::move(written.error());
   ChunkHeader header;
   header.type = static_cast<std::uint16_t>(ChunkType::meta);
   header.flags = kRequired;
@@ -60,19 +42,8 @@ util::Result<File> File::create(const std::string& path, bool overwrite, const M
   return file;
 }
 
-util::Status File::write(View bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return cannot("write to", path_, errno);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-    bytes_ += static_cast<std::uint64_t>(written);
-  }
-  return util::Done{};
-}
-
 void File::add_to_index(const ChunkHeader& header) {
-  put(index_, bytes_);
+  put(index_, bytes());
   put(index_, header.type);
   index_.resize(index_.size() + 6);
   put(index_, header.time_ns);
@@ -89,11 +60,11 @@ util::Status File::write_chunk(ChunkHeader header, View payload) {
   chunk.reserve(kChunkHeaderBytes + payload.size());
   put_chunk_header(chunk, header);
   chunk.insert(chunk.end(), payload.begin(), payload.end());
-  return write(chunk);
+  return or_recording_error(out_.write(chunk));
 }
 
 util::Status File::finish(const End& end) {
-  const std::uint64_t index_at = bytes_;
+  const std::uint64_t index_at = bytes();
   const Bytes index = std::exchange(index_, {});
   ChunkHeader header;
   header.type = static_cast<std::uint16_t>(ChunkType::index);
@@ -108,9 +79,9 @@ util::Status File::finish(const End& end) {
   put(trailer, index_at);
   for (const unsigned char c : kTrailerMagic) trailer.push_back(std::byte{c});
   put(trailer, crc32_of(trailer));
-  util::Status status = write(trailer);
-  if (::close(std::exchange(fd_, -1)) != 0 && status) return cannot("close", path_, errno);
-  return status;
+  util::Status status = or_recording_error(out_.write(trailer));
+  util::Status closed = out_.close();
+  return status ? std::move(closed) : std::move(status);
 }
 
 }  // namespace tcpwhy::recording

@@ -7,35 +7,26 @@
 
 #include "user/recording/format.h"
 #include "user/recording/meta.h"
+#include "user/util/file_writer.h"
 #include "user/util/result.h"
 
 namespace tcpwhy::recording {
 
 class File {
  public:
-  File() = default;
-  File(File&& other) noexcept { *this = std::move(other); }
-  File& operator=(File&& other) noexcept;
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File();
-
   // With mode 0600, its file header and META.
   static util::Result<File> create(const std::string& path, bool overwrite, const Meta& meta);
 
   util::Status write_chunk(ChunkHeader header, View payload);
   // INDEX, END and the trailer; closes.
   util::Status finish(const End& end);
-  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
-  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
+  [[nodiscard]] std::uint64_t bytes() const { return out_.bytes(); }
+  [[nodiscard]] bool is_open() const { return out_.is_open(); }
 
  private:
-  util::Status write(View bytes);
   void add_to_index(const ChunkHeader& header);
 
-  std::string path_;
-  int fd_ = -1;
-  std::uint64_t bytes_ = 0;
+  util::FileWriter out_;
   Bytes index_;
 };
 

@@ -14,6 +14,7 @@
 #include "user/abi/header.h"
 #include "user/recording/codec.h"
 #include "user/recording/index.h"
+#include "user/util/fd.h"
 
 namespace tcpwhy::recording {
 namespace {
@@ -24,13 +25,10 @@ constexpr std::size_t kReadBytes = 1U << 20;
 class Window {
  public:
   // A file that has a size can be looked at anywhere.
-  Window(int fd, bool has_size) : fd_(fd), has_size_(has_size) {}
+  Window(util::Fd fd, bool has_size) : fd_(std::move(fd)), has_size_(has_size) {}
   explicit Window(Bytes bytes) : bytes_(std::move(bytes)), all_(true) {}
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
-  ~Window() {
-    if (fd_ > 0) ::close(fd_);
-  }
 
   // The next `count` bytes, or fewer where the input ends before.
   View peek(std::size_t count) {
@@ -47,14 +45,14 @@ class Window {
   }
   // Those at this place of the input; none where it cannot be looked at anywhere.
   View read_at(std::uint64_t offset, std::size_t count) {
-    if (fd_ < 0) {  // all of it is here
+    if (!fd_.is_open()) {  // all of it is here
       const std::uint64_t at = std::min<std::uint64_t>(offset - (offset_ - start_), bytes_.size());
       return View{bytes_}.subspan(at, std::min<std::size_t>(count, bytes_.size() - at));
     }
     if (!has_size_) return {};
     aside_.resize(count);
     ssize_t got = 0;
-    do got = ::pread(fd_, aside_.data(), count, static_cast<off_t>(offset));
+    do got = ::pread(fd_.get(), aside_.data(), count, static_cast<off_t>(offset));
     while (got < 0 && errno == EINTR);
     return View{aside_}.first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   }
@@ -71,7 +69,7 @@ class Window {
   // Forward, to a place that read_at() has shown to be there.
   void go_to(std::uint64_t offset) {
     if (offset - offset_ <= bytes_.size() - start_) return skip(static_cast<std::size_t>(offset - offset_));
-    if (::lseek(fd_, static_cast<off_t>(offset), SEEK_SET) < 0) error_ = errno;
+    if (::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_SET) < 0) error_ = errno;
     bytes_.clear();
     start_ = 0;
     offset_ = offset;
@@ -86,14 +84,14 @@ class Window {
     const std::size_t wanted = std::max(kReadBytes, start_ + count - had);
     bytes_.resize(had + wanted);
     ssize_t got = 0;
-    do got = ::read(fd_, bytes_.data() + had, wanted);
+    do got = ::read(fd_.get(), bytes_.data() + had, wanted);
     while (got < 0 && errno == EINTR);
     if (got < 0) error_ = errno;
     all_ = got <= 0;
     bytes_.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   }
 
-  int fd_ = -1;
+  util::Fd fd_;
   bool has_size_ = false;
   Bytes bytes_;
   Bytes aside_;
@@ -399,14 +397,15 @@ util::Result<std::unique_ptr<Reader>> make(std::unique_ptr<Window> window, const
 }  // namespace
 
 util::Result<std::unique_ptr<Reader>> Reader::open(const std::string& path) {
-  if (path == "-") return make(std::make_unique<Window>(STDIN_FILENO, false), "standard input", 0);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
+  if (path == "-") return make(std::make_unique<Window>(util::Fd{::dup(STDIN_FILENO)}, false), "standard input", 0);
+  util::Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!fd.is_open())
     return util::Error{fmt::format("cannot open {}: {}", path, std::strerror(errno)), errno,
                        "name recordings that were made by tcpwhy record -o FILE"};
   struct stat status {};
-  const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-  return make(std::make_unique<Window>(fd, regular), path, regular ? static_cast<std::uint64_t>(status.st_size) : 0);
+  const bool regular = ::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode);
+  return make(std::make_unique<Window>(std::move(fd), regular), path,
+              regular ? static_cast<std::uint64_t>(status.st_size) : 0);
 }
 
 util::Result<std::unique_ptr<Reader>> Reader::of(Bytes bytes, const std::string& name) {

@@ -29,6 +29,7 @@
 #include "user/source/live_processes.h"
 #include "user/source/live_programs.h"
 #include "user/source/live_wants.h"
+#include "user/util/fd.h"
 
 namespace tcpwhy::source {
 namespace {
@@ -68,9 +69,6 @@ class Live final : public LiveSource {
         wall_told_(identity_.wall.at_start()) {}
   Live(const Live&) = delete;
   Live& operator=(const Live&) = delete;
-  ~Live() override {
-    if (epoll_ >= 0) ::close(epoll_);
-  }
 
   util::Status prepare();
 
@@ -144,7 +142,7 @@ class Live final : public LiveSource {
   core::RunIdentity identity_;
   util::WallOffset wall_told_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;
-  int epoll_ = -1;
+  util::Fd epoll_;
   Drain drain_;
   bool seeded_ = false;
   std::uint64_t seeds_ = 0;
@@ -173,13 +171,13 @@ class Live final : public LiveSource {
 util::Status Live::prepare() {
   ring_.reset(ring_buffer__new(programs_->events_fd(), on_ring_record, this, nullptr));
   if (!ring_) return util::Error{"cannot map the ring buffer", errno, "give it less memory"};
-  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  if (epoll_ < 0) return util::Error{"cannot make an epoll instance", errno, ""};
+  epoll_ = util::Fd{::epoll_create1(EPOLL_CLOEXEC)};
+  if (!epoll_.is_open()) return util::Error{"cannot make an epoll instance", errno, ""};
   // Edge-triggered: only the kernel side's wake-up (at a fill level) counts, not that there is something to read.
   // Level-triggered, a busy host would make this a busy loop.
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
-  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, programs_->events_fd(), &event) != 0)
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, programs_->events_fd(), &event) != 0)
     return util::Error{"cannot wait for the ring buffer", errno, ""};
   return util::Done{};
 }
@@ -285,7 +283,7 @@ util::Status Live::wait_for_tick() const {
   if (left <= Duration::zero() || !seeded_ || more_in_ring_) return util::Done{};
   epoll_event event;
   const auto ms = std::chrono::ceil<milliseconds>(left).count();
-  if (::epoll_wait(epoll_, &event, 1, static_cast<int>(ms)) < 0 && errno != EINTR)
+  if (::epoll_wait(epoll_.get(), &event, 1, static_cast<int>(ms)) < 0 && errno != EINTR)
     return util::Error{"cannot wait for the ring buffer", errno, ""};
   return util::Done{};
 }

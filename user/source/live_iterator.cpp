@@ -12,22 +12,10 @@
 
 #include "bpf/tcpwhy_abi.h"
 
+#include "user/util/fd.h"
+
 namespace tcpwhy::source {
 namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // One read; the kernel gives up after a million objects without a record (EAGAIN), having moved on: again then.
 ssize_t read_some(int fd, std::span<std::byte> room, std::chrono::nanoseconds& cpu) {
@@ -95,12 +83,12 @@ util::Result<std::size_t> split_records(std::span<const std::byte> bytes, const 
   return used;
 }
 
-bool Iterator::can_start() const { return FileDescriptor{bpf_iter_create(bpf_link__fd(link_.get()))}.get() >= 0; }
+bool Iterator::can_start() const { return util::Fd{bpf_iter_create(bpf_link__fd(link_.get()))}.is_open(); }
 
 util::Result<IteratorPieces> Iterator::start() const {
-  const int fd = bpf_iter_create(bpf_link__fd(link_.get()));
-  if (fd < 0) return util::Error{"cannot start a walk in the kernel", errno, ""};
-  return IteratorPieces{fd};
+  util::Fd fd{bpf_iter_create(bpf_link__fd(link_.get()))};
+  if (!fd.is_open()) return util::Error{"cannot start a walk in the kernel", errno, ""};
+  return IteratorPieces{std::move(fd)};
 }
 
 util::Result<IteratorRun> Iterator::run(const OnRecord& on_record) const {
@@ -112,18 +100,11 @@ util::Result<IteratorRun> Iterator::run(const OnRecord& on_record) const {
 }
 
 // A header's size is 16 bits wide: a cut record, moved to the head, always leaves room for its rest.
-IteratorPieces::IteratorPieces(int fd) : fd_(fd), buffer_(2U << 16) {}
-
-IteratorPieces::IteratorPieces(IteratorPieces&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), buffer_(std::move(other.buffer_)), held_(other.held_), run_(other.run_) {}
-
-IteratorPieces::~IteratorPieces() {
-  if (fd_ >= 0) ::close(fd_);
-}
+IteratorPieces::IteratorPieces(util::Fd fd) : fd_(std::move(fd)), buffer_(2U << 16) {}
 
 util::Result<bool> IteratorPieces::read(const OnRecord& on_record, const std::function<bool()>& enough) {
   do {
-    const ssize_t n = read_some(fd_, std::span{buffer_}.subspan(held_), run_.cpu);
+    const ssize_t n = read_some(fd_.get(), std::span{buffer_}.subspan(held_), run_.cpu);
     if (n < 0) return util::Error{"a walk in the kernel broke off", errno, ""};
     if (n == 0 && held_ != 0) return util::Error{"a walk in the kernel ended within a record", EBADMSG, ""};
     if (n == 0) return true;

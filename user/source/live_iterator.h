@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "user/util/fd.h"
 #include "user/util/result.h"
 
 struct bpf_link;
@@ -28,10 +29,7 @@ struct IteratorRun {
 // One run, read piece by piece: between two pieces anything else may be done, runs of the same iterator too.
 class IteratorPieces {
  public:
-  explicit IteratorPieces(int fd);
-  IteratorPieces(IteratorPieces&& other) noexcept;
-  IteratorPieces& operator=(IteratorPieces&&) = delete;
-  ~IteratorPieces();
+  explicit IteratorPieces(util::Fd fd);
 
   // Reads until the walk is at its end (true) or `enough` says so, which is asked after each read. A record is valid only
   // while on_record runs.
@@ -39,7 +37,7 @@ class IteratorPieces {
   [[nodiscard]] const IteratorRun& run() const { return run_; }
 
  private:
-  int fd_;
+  util::Fd fd_;
   std::vector<std::byte> buffer_;
   std::size_t held_ = 0;  // of a record that was cut, at the buffer's head
   IteratorRun run_;
