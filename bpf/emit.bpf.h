@@ -34,7 +34,6 @@ static __always_inline void *tw_reserve(__u32 kind, __u32 size) {
 
   if (!counters || kind >= TW_KERNEL_KINDS)
     return NULL;
-  counters->seen[kind]++;
   record = bpf_ringbuf_reserve(&tw_events, size, 0);
   if (!record) {
     counters->lost[kind]++;

@@ -29,7 +29,8 @@ int tw_held(struct bpf_iter__task_file *ctx) {
   record.pid = owner.pid;
   record.start_ns = owner.start_ns;
   __builtin_memcpy(record.comm, owner.comm, sizeof(record.comm));
-  record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+  tw_fill_tuple(&record.tuple, sk, 1);
+  record.cgroup_id = tw_cgroup_id(sk);
   record.state = sk->__sk_common.skc_state;
   tp = record.state == TCP_LISTEN ? NULL : tw_tcp_of(sk);
   if (tp) {

@@ -246,28 +246,40 @@ static __always_inline void tw_on_set_state(const struct sock *sk, int from, int
   tw_note_end(sk, to);
 }
 
+/*
+ * The kernel skips a program that is running on this CPU already. That is no rare chance here: in process context an interrupt
+ * may run what the network has queued, a batch of segments at once, while a process closes thousands of sockets; and since 7.0
+ * a process may be preempted within a program, and whoever runs then is skipped for as long as it may run.
+ *
+ * So several programs stand on this tracepoint, and run one after the other for each transition. Whichever runs first handles
+ * it and leaves word, from its first instruction on; the next ones find that. Two of them are enough where only softirqs
+ * interrupt, which do not nest. The last takes the word away; where it was skipped, the word stays until its place is needed.
+ * A word that was overwritten has a transition handled twice, which changes nothing that user space knows.
+ */
 static __always_inline int tw_is_begun(const struct tw_begun *begun, const struct sock *sk, int from, int to) {
   return TW_LOAD_ONCE(begun->sk) == (__u64)sk && begun->from == (__u32)from && begun->to == (__u32)to;
 }
 
-static __always_inline void tw_begin(struct tw_counters *counters, const struct sock *sk, int from, int to) {
-  struct tw_begun *begun = &counters->begun[!!TW_LOAD_ONCE(counters->begun[0].sk)];
+static __always_inline struct tw_begun *tw_find_begun(struct tw_counters *counters, const struct sock *sk, int from,
+                                                      int to) {
+  for (int i = 0; i < TW_BEGUN; i++)
+    if (tw_is_begun(&counters->begun[i], sk, from, to))
+      return &counters->begun[i];
+  return NULL;
+}
 
+static __always_inline void tw_begin(struct tw_counters *counters, const struct sock *sk, int from, int to) {
+  struct tw_begun *begun = NULL;
+
+  for (int i = 0; i < TW_BEGUN && !begun; i++)
+    if (!TW_LOAD_ONCE(counters->begun[i].sk))
+      begun = &counters->begun[i];
+  if (!begun)
+    begun = &counters->begun[++counters->begun_next & (TW_BEGUN - 1)];
   begun->from = from;
   begun->to = to;
   TW_STORE_ONCE(begun->sk, (__u64)sk);
   barrier();
-}
-
-/* Whether the first program has seen this transition. */
-static __always_inline int tw_end(struct tw_counters *counters, const struct sock *sk, int from, int to) {
-  for (int i = 0; i < 2; i++) {
-    if (tw_is_begun(&counters->begun[i], sk, from, to)) {
-      TW_STORE_ONCE(counters->begun[i].sk, 0);
-      return 1;
-    }
-  }
-  return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -276,24 +288,47 @@ int BPF_PROG(tw_inet_sock_set_state, const struct sock *sk, const int from, cons
 
   if (!counters)
     return 0;
-  tw_begin(counters, sk, from, to);
+  if (!tw_find_begun(counters, sk, from, to))
+    tw_begin(counters, sk, from, to);
   tw_on_set_state(sk, from, to);
   return 0;
 }
 
-/*
- * The kernel skips a program that is running on this CPU already. That is no rare chance here: in process context an interrupt
- * may run what the network has queued, a batch of segments at once, while a process closes thousands of sockets. This one runs
- * after the first, which leaves what it has begun, from its first instruction on; what it has not begun was skipped, and is
- * handled here. Softirqs do not nest, so the two are never skipped at once, and two places hold what is under way.
- */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tw_inet_sock_set_state_nested, const struct sock *sk, const int from, const int to) {
+static __always_inline int tw_handle_skipped(const struct sock *sk, int from, int to) {
   struct tw_counters *counters = tw_counters();
 
-  if (!counters || tw_end(counters, sk, from, to))
+  if (!counters || tw_find_begun(counters, sk, from, to))
     return 0;
-  counters->caught++;
+  tw_begin(counters, sk, from, to);
+  __sync_fetch_and_add(&counters->caught, 1);
+  tw_on_set_state(sk, from, to);
+  return 0;
+}
+
+/* Both only where a program may be preempted. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tw_inet_sock_set_state_second, const struct sock *sk, const int from, const int to) {
+  return tw_handle_skipped(sk, from, to);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tw_inet_sock_set_state_third, const struct sock *sk, const int from, const int to) {
+  return tw_handle_skipped(sk, from, to);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tw_inet_sock_set_state_last, const struct sock *sk, const int from, const int to) {
+  struct tw_counters *counters = tw_counters();
+  struct tw_begun *begun;
+
+  if (!counters)
+    return 0;
+  begun = tw_find_begun(counters, sk, from, to);
+  if (begun) {
+    TW_STORE_ONCE(begun->sk, 0);
+    return 0;
+  }
+  __sync_fetch_and_add(&counters->caught, 1);
   tw_on_set_state(sk, from, to);
   return 0;
 }

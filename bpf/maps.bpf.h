@@ -111,7 +111,6 @@ struct {
 
 /* Where tracing programs have no socket storage (before 5.12), or no safe walk over them (from 7.0 on): the same, by the
  * socket's address. */
-#define TW_TRACKED_MOST 65536
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, TW_TRACKED_MOST);
@@ -169,11 +168,7 @@ struct {
 __u64 tw_refused_ns[TW_REFUSED_PORTS] __weak = {};
 /* The reader was woken, and has not begun to read since: it clears this. */
 __u32 tw_woken __weak = 0;
-/* Set by user space around a walk: what it reports. */
-#define TW_WALK_WANTED 0
-#define TW_WALK_ALL 1     /* at start: every TCP socket */
-#define TW_WALK_SUSPECT 2 /* part of a sweep */
-#define TW_WALK_LEARN 3   /* before 5.12: what the files of sockets have in common, from one of user space's own */
+/* Set by user space around a walk: what it reports (TW_WALK_). */
 __u32 tw_walk_mode __weak = 0;
 __u32 tw_sweep_number __weak = 0;
 /* The sample being made: too large for the stack twice, and one thread of user space runs all walks. */
@@ -194,7 +189,6 @@ __u32 tw_walk_number __weak = 0;
 /* Sockets that this walk found suspect and could not have tracked; one that several descriptors share counts for each. */
 __u64 tw_walk_unswept __weak = 0;
 /* What a run of tw_sweep_run is to look at, and how far it came. */
-#define TW_LISTED_MOST 64
 __u64 tw_listed[TW_LISTED_MOST] __weak = {};
 __u32 tw_listed_count __weak = 0;
 __u32 tw_listed_done __weak = 0;

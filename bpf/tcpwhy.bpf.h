@@ -10,7 +10,6 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "reader.h"
 #include "tcpwhy_abi.h"
 #include "usual_wait.h"
 

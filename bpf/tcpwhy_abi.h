@@ -3,7 +3,7 @@
  * The contract between the kernel side and user space: every record of the stream, the configuration and the counters.
  *
  * Rules: only fixed-width integers and arrays; every padding byte named; host byte order; append only, kinds never
- * reused; sizes asserted below, so both sides see the same layout. Addresses are 16 bytes, IPv4 as v4-mapped IPv6;
+ * reused; no padding that is not named, and sizes asserted below, so both sides see the same layout. Addresses are 16 bytes, IPv4 as v4-mapped IPv6;
  * ports in host byte order. Numbers that kernels renumber (drop and reset reasons) travel raw, the running kernel's
  * names are read from its BTF. Ages ("_age_ms") are the time between a kernel stamp and the record, TW_NEVER where the
  * stamp was never set.
@@ -15,7 +15,10 @@
 #include <linux/types.h>
 #endif
 
-#define TW_ABI_VERSION 1
+/* Without padding the order of the members and their sizes give every offset, whoever compiles this. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
 #define TW_NEVER 0xffffffffU
 #define TW_COMM 16
 
@@ -396,14 +399,15 @@ struct tw_clock {
 /* A TCP socket that a process holds, as small as a count of all of them allows. */
 struct tw_held {
   struct tw_header header;
-  __u64 id;       /* its address: tells it from the others of the same count */
-  __u64 start_ns; /* of the process */
+  __u64 id;        /* its address: tells it from the others of the same count */
+  __u64 start_ns;  /* of the process */
+  __u64 cgroup_id; /* of the socket */
+  struct tw_tuple tuple;
   __u32 pid;
-  __u32 netns;
   __u32 unread;  /* bytes that wait for the process; 0 of a listener */
   __u32 unacked; /* bytes that it wrote and the other end has not acknowledged, unsent ones too; 0 of a listener */
   __u8 state;
-  __u8 reserved[7];
+  __u8 reserved[3];
   char comm[TW_COMM]; /* of the thread-group leader */
 };
 
@@ -446,7 +450,29 @@ struct tw_config {
   __u32 idle_ms;       /* an idle connection that nothing guards is told from this age on; 0: never */
 };
 
-/* For each CPU; user space adds them up. */
+/* What a walk over the processes' files reports: tw_walk_mode. */
+#define TW_WALK_WANTED 0
+#define TW_WALK_ALL 1     /* at start: every TCP socket */
+#define TW_WALK_SUSPECT 2 /* part of a sweep */
+#define TW_WALK_LEARN 3   /* before 5.12: what the files of sockets have in common, from one of user space's own */
+
+#define TW_TRACKED_MOST 65536 /* sockets, where the sweep walks a hash by their addresses */
+#define TW_LISTED_MOST 64     /* of these, in one run of tw_sweep_run */
+
+/*
+ * A value of the map tw_readers: the proof that a process reads. read_ns is a moment at or before its latest read, and not before the read that is proven:
+ * the arrival of data that was read since, or the look before the one that found more copied from the same sockets. A
+ * process that opened or closed a socket between two looks has read nothing as far as the sums tell.
+ */
+struct tw_reader {
+  __u64 copied;   /* sum of copied_seq of its sockets */
+  __u64 identity; /* sum over what tells its sockets from others, and never changes of one */
+  __u64 looked_ns;
+  __u64 read_ns; /* 0: never seen to read */
+  __u32 sockets;
+  __u32 reserved;
+};
+
 /* A transition of one socket, as inet_sock_set_state is called with it; sk is 0 where there is none. */
 struct tw_begun {
   __u64 sk;
@@ -454,15 +480,17 @@ struct tw_begun {
   __u32 to;
 };
 
+#define TW_BEGUN 4 /* a power of 2 */
+
+/* For each CPU; user space adds them up. */
 struct tw_counters {
-  __u64 seen[TW_KERNEL_KINDS];    /* what the hooks saw and the filter let through */
   __u64 lost[TW_KERNEL_KINDS];    /* did not fit into the ring buffer */
   __u64 limited[TW_KERNEL_KINDS]; /* left out by a rate limit */
   __u64 connects;
   __u64 accepts;
-  __u64 caught; /* transitions that the second program of inet_sock_set_state handled, for the first was running */
-  struct tw_begun
-      begun[2]; /* transitions that the first has begun and the second has not seen: of a process, of a softirq in it */
+  __u64 caught; /* transitions that a later program of inet_sock_set_state handled, for the first was running */
+  struct tw_begun begun[TW_BEGUN]; /* what one of them handles, until the last has seen it */
+  __u64 begun_next;
   __u64 unswept; /* listeners and orphans for which there was no room among the tracked sockets */
 };
 
@@ -491,8 +519,17 @@ TW_ASSERT_SIZE(tw_sweep_end, 48);
 TW_ASSERT_SIZE(tw_host, 64);
 TW_ASSERT_SIZE(tw_mib, 104);
 TW_ASSERT_SIZE(tw_clock, 32);
-TW_ASSERT_SIZE(tw_held, 72);
+TW_ASSERT_SIZE(tw_held, 112);
 TW_ASSERT_SIZE(tw_active, 32);
 TW_ASSERT_SIZE(tw_config, 116);
+TW_ASSERT_SIZE(tw_reader, 40);
+TW_ASSERT_SIZE(tw_begun, 16);
+TW_ASSERT_SIZE(tw_counters, 360);
+TW_ASSERT_SIZE(tw_seed, 264);
+TW_ASSERT_SIZE(tw_seed_end, 32);
+TW_ASSERT_SIZE(tw_socket_error, 264);
+TW_ASSERT_SIZE(tw_tick, 16);
+
+#pragma GCC diagnostic pop
 
 #endif

@@ -288,6 +288,8 @@ const Row* row_of(std::uint32_t kind) {
 
 }  // namespace
 
+Tuple to_tuple(const tw_tuple& t) { return tuple(t); }
+
 std::string_view kind_name(std::uint32_t kind) {
   const Row* row = row_of(kind);
   return row ? row->name : "unknown";

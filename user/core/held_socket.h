@@ -14,7 +14,8 @@ struct HeldSocket {
   std::uint32_t pid = 0;
   util::BootTime start{};  // of the process
   std::string comm;
-  std::uint32_t netns = 0;
+  abi::Tuple tuple;
+  std::uint64_t cgroup_id = 0;
   abi::TcpState state = abi::TcpState::unknown;
   std::uint32_t unread = 0;   // bytes that wait for the process
   std::uint32_t unacked = 0;  // bytes that it wrote and the other end has not acknowledged

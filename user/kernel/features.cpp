@@ -75,6 +75,9 @@ constexpr Loss kNoDropSocket[] = {
     {"accept-queue-overflow", partly, "refused segments are not seen: the sweep looks at the queue"}};
 constexpr Loss kNothingWorks[] = {{"*", nothing, ""}};
 
+// The data of the SRCU that protects them instead of disabled preemption (DEFINE_SRCU_FAST in kernel/tracepoint.c).
+constexpr std::string_view kPreemptedTracepoints = "tracepoint_srcu_srcu_data";
+
 constexpr std::array kFeatures{
     Feature{"tw_inet_sock_set_state", kTracepoint, "inet_sock_set_state", 3, "4.16",
             "connections are not followed: no finding about connecting, closing or refusals", kNoStates},
@@ -109,7 +112,28 @@ constexpr std::array kFeatures{
     Feature{"tw_sweep_run", kTracepoint, "tcp_destroy_sock", 1, "5.10",
             "listeners and stalled senders are seen only at events: what is quiet goes unseen", kNoSweep},
     // For what the first program of this hook misses: the same hook as tw_inet_sock_set_state, whose row says what is missing.
-    Feature{"tw_inet_sock_set_state_nested", kTracepoint, "inet_sock_set_state", 3, "4.16", ""},
+    // Two of them only where a tracepoint's programs may be preempted (since 7.0).
+    Feature{"tw_inet_sock_set_state_second",
+            kTracepoint,
+            "inet_sock_set_state",
+            3,
+            "4.16",
+            "",
+            {},
+            {},
+            {},
+            kPreemptedTracepoints},
+    Feature{"tw_inet_sock_set_state_third",
+            kTracepoint,
+            "inet_sock_set_state",
+            3,
+            "4.16",
+            "",
+            {},
+            {},
+            {},
+            kPreemptedTracepoints},
+    Feature{"tw_inet_sock_set_state_last", kTracepoint, "inet_sock_set_state", 3, "4.16", ""},
     // Of tcpwhy top alone, and the same hook as tw_walk: its row says what is missing.
     Feature{"tw_held", kIterator, "task_file", 0, "5.8", ""},
     Feature{"", kTracepoint, "tcp_send_reset", 3, "6.10",
@@ -157,7 +181,8 @@ bool is_present(const Feature& feature, const Btf& btf) {
     case HookKind::tracepoint:
       break;
   }
-  return btf.tracepoint_arguments(feature.hook).value_or(0) >= feature.arguments;
+  return btf.tracepoint_arguments(feature.hook).value_or(0) >= feature.arguments &&
+         (feature.where.empty() || btf.has_variable(feature.where));
 }
 
 const Loss* loss_of(std::string_view finding, const Feature& feature) {

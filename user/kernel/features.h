@@ -46,6 +46,7 @@ struct Feature {
     std::string_view member;
     std::string_view what;  // can happen
   } fault = {};
+  std::string_view where = {};  // only on kernels with this per-CPU variable is there any use for it
 };
 
 // Rows in the order in which the kernel's offer is shown.

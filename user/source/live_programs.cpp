@@ -12,9 +12,9 @@
 #include <cstring>
 #include <system_error>
 
-#include "bpf/reader.h"
 #include "tcpwhy.skel.h"
 #include "user/source/live_log.h"
+#include "user/util/fd.h"
 
 namespace tcpwhy::source {
 namespace {
@@ -44,10 +44,7 @@ util::Error load_error(int code) {
   }
 }
 
-// maps.bpf.h: TW_WALK_
-constexpr std::uint64_t kMostTracked = 65536;  // TW_TRACKED_MOST
-constexpr std::size_t kListed = 64;            // TW_LISTED_MOST
-constexpr __u32 kWalkWanted = 0, kWalkAll = 1, kWalkSuspects = 2, kWalkLearn = 3;
+constexpr std::size_t kListed = TW_LISTED_MOST;
 
 using PortBits = std::array<std::uint64_t, 65536 / 64>;
 
@@ -149,17 +146,16 @@ void Programs::attach_iterators(const kernel::Survey& survey) {
 
 // Without bpf_sock_from_file() a walk knows a socket by what its file has in common with one of ours.
 void Programs::learn_socket_files() {
-  const int own = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const util::Fd own{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   const auto give_up = [&](const std::string& why) {
     missing_.push_back("no walk over sockets: " + why);
     walk_.reset();
   };
-  if (own < 0) return give_up("cannot make a socket to know others by: " + reason_of(errno));
-  skeleton_->bss->tw_own_socket = static_cast<__u32>(own);
-  skeleton_->bss->tw_walk_mode = kWalkLearn;
+  if (!own.is_open()) return give_up("cannot make a socket to know others by: " + reason_of(errno));
+  skeleton_->bss->tw_own_socket = static_cast<__u32>(own.get());
+  skeleton_->bss->tw_walk_mode = TW_WALK_LEARN;
   const auto run = walk_->run([](std::span<const std::byte>) {});
-  skeleton_->bss->tw_walk_mode = kWalkWanted;
-  ::close(own);
+  skeleton_->bss->tw_walk_mode = TW_WALK_WANTED;
   if (!run) return give_up(run.error().what);
   if (skeleton_->bss->tw_socket_ops == 0) give_up("this process was not found in it (a process namespace of its own?)");
 }
@@ -199,7 +195,6 @@ tw_counters Programs::counters() const {
     return sum;
   for (const tw_counters& one : each) {
     for (std::size_t kind = 0; kind < TW_KERNEL_KINDS; ++kind) {
-      sum.seen[kind] += one.seen[kind];
       sum.lost[kind] += one.lost[kind];
       sum.limited[kind] += one.limited[kind];
     }
@@ -217,9 +212,9 @@ util::Result<bool> Programs::walk_all(const OnRecord& on_record, const std::func
     if (!started) return started.error();
     all_.emplace(std::move(*started));
   }
-  skeleton_->bss->tw_walk_mode = kWalkAll;
+  skeleton_->bss->tw_walk_mode = TW_WALK_ALL;
   auto ended = all_->read(on_record, enough);
-  skeleton_->bss->tw_walk_mode = kWalkWanted;
+  skeleton_->bss->tw_walk_mode = TW_WALK_WANTED;
   all_cost_ = all_->run().cpu;
   if (!ended || *ended) all_.reset();
   return ended;
@@ -232,7 +227,7 @@ util::Result<IteratorRun> Programs::run_for_suspects(const Iterator& walk, const
   // A walk that broke off has left a process behind.
   state.tw_walk_pid = state.tw_walk_files = state.tw_walk_active_ms = 0;
   state.tw_walk_reader = {};
-  state.tw_walk_mode = kWalkSuspects;
+  state.tw_walk_mode = TW_WALK_SUSPECT;
   std::uint64_t of_processes = 0;
   auto run = walk.run([&](std::span<const std::byte> record) {
     tw_active active;
@@ -242,7 +237,7 @@ util::Result<IteratorRun> Programs::run_for_suspects(const Iterator& walk, const
     of_processes += 1;
     active_.push_back({active.pid, std::chrono::milliseconds{active.age_ms}, active.files});
   });
-  state.tw_walk_mode = kWalkWanted;
+  state.tw_walk_mode = TW_WALK_WANTED;
   if (run) run->records -= of_processes;
   return run;
 }
@@ -298,7 +293,7 @@ void Programs::begin_sweep(bool whole) {
   state.tw_sweep_complete = 0;
   state.tw_sweep_turn += 1;
   state.tw_sweep_whole = whole ? 1 : 0;
-  state.tw_sweep_crowded = by_address_ && visited_ > kMostTracked / 2 ? 1 : 0;
+  state.tw_sweep_crowded = by_address_ && visited_ > TW_TRACKED_MOST / 2 ? 1 : 0;
   state.tw_forget_count = 0;
   state.tw_ring_samples = 0;
   std::memset(&state.tw_still_now, 0, sizeof(state.tw_still_now));  // of a sweep that broke off

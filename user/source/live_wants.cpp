@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "user/abi/decode.h"
+
 namespace tcpwhy::source {
 namespace {
 
@@ -79,7 +81,8 @@ core::HeldSocket to_held(const tw_held& record) {
   held.pid = record.pid;
   held.start = util::boot_time(record.start_ns);
   held.comm.assign(std::begin(record.comm), std::find(std::begin(record.comm), std::end(record.comm), '\0'));
-  held.netns = record.netns;
+  held.tuple = abi::to_tuple(record.tuple);
+  held.cgroup_id = record.cgroup_id;
   held.state = static_cast<abi::TcpState>(record.state);
   held.unread = record.unread;
   held.unacked = record.unacked;

@@ -52,7 +52,7 @@ std::uint32_t& counter_of(ProcessUse& use, TcpState state) {
 
 bool CensusTaker::passes(const core::HeldSocket& s) const {
   return lets_through(filter_.pids, s.pid) && lets_through(filter_.comms, s.comm) &&
-         lets_through(filter_.netns, s.netns);
+         lets_through(filter_.netns, s.tuple.netns) && lets_through(filter_.cgroups, s.cgroup_id);
 }
 
 void CensusTaker::add(const core::HeldSocket& s) {

@@ -344,7 +344,7 @@ TEST(LiveCount, EachSocketThatAProcessHoldsIsToldAndNoneIsARecord) {
     if (held.pid != child.pid()) return;
     found += 1;
     EXPECT_EQ(held.state, abi::TcpState::listen);
-    EXPECT_NE(held.netns, 0U);
+    EXPECT_NE(held.tuple.netns, 0U);
     EXPECT_FALSE(held.comm.empty());
     EXPECT_NE(held.start, util::BootTime{});
   }));

@@ -16,7 +16,7 @@ core::HeldSocket held(std::uint64_t id, std::uint32_t pid, TcpState state, std::
   s.id = id;
   s.pid = pid;
   s.comm = "p" + std::to_string(pid);
-  s.netns = 4026531840 + pid;
+  s.tuple.netns = 4026531840 + pid;
   s.state = state;
   s.unread = unread;
   s.unacked = unacked;
