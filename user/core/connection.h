@@ -131,6 +131,7 @@ struct Listener {
   abi::SocketId id = abi::SocketId::none;
   std::uint32_t host = 0;
   abi::Tuple tuple;  // local only
+  std::uint64_t cgroup_id = 0;
   std::vector<Process> owners;
   util::BootTime first_seen{};
   std::optional<util::BootTime> ended;

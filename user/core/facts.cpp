@@ -363,6 +363,7 @@ void Facts::observe(Listener& l, const abi::Socket& s) {
   l.observed = now_;
   l.queue = s.queue;
   l.limit = s.limit;
+  if (s.cgroup_id != 0) l.cgroup_id = s.cgroup_id;
   l.requests = s.requests;
   l.young = s.young;
   observe_head(l, s.queue > 0 ? s.head_age : std::nullopt, s.head_port);
@@ -729,18 +730,18 @@ bool Facts::looked_at_lately(const Connection& c) const {
 
 void Facts::on(const abi::ProcessState& e) {
   const auto [known, is_new] = processes_.use(e.pid, now_);
-  if (is_new) {
-    known = Observed{e, now_, std::nullopt};
+  ProcessLook look{e, now_, std::nullopt};
+  if (is_new || known.newest.state.start != e.start) {
+    known = Observed{std::move(look), std::nullopt};
     return;
   }
-  const bool same = known.state.start == e.start;
   // Two looks at one moment say nothing of the time between them.
-  if (same && now_ - known.at >= 100ms && e.cpu >= known.state.cpu)
-    known.cpu_share =
-        std::chrono::duration<double>{e.cpu - known.state.cpu} / std::chrono::duration<double>{now_ - known.at};
-  if (!same) known.cpu_share.reset();
-  known.state = e;
-  known.at = now_;
+  const ProcessLook& last = known.newest;
+  look.cpu_share = last.cpu_share;
+  if (now_ - last.at >= 100ms && e.cpu >= last.state.cpu)
+    look.cpu_share =
+        std::chrono::duration<double>{e.cpu - last.state.cpu} / std::chrono::duration<double>{now_ - last.at};
+  known.before = std::exchange(known.newest, std::move(look));
 }
 
 void Facts::on(const abi::Mib& e) {
@@ -806,18 +807,20 @@ bool Facts::has_all_refusals(util::BootTime since, std::uint32_t host) const {
 }
 
 const abi::ProcessState* Facts::process(std::uint32_t pid) const {
-  const Observed* observed = processes_.find(pid);
-  return observed ? &observed->state : nullptr;
+  const ProcessLook* look = process_look(pid);
+  return look ? &look->state : nullptr;
 }
 
-std::optional<util::BootTime> Facts::process_observed(std::uint32_t pid) const {
+const ProcessLook* Facts::process_look(std::uint32_t pid) const {
   const Observed* observed = processes_.find(pid);
-  return observed ? std::optional{observed->at} : std::nullopt;
+  return observed ? &observed->newest : nullptr;
 }
 
-std::optional<double> Facts::cpu_share(std::uint32_t pid) const {
+const ProcessLook* Facts::process_look(std::uint32_t pid, util::BootTime not_after) const {
   const Observed* observed = processes_.find(pid);
-  return observed ? observed->cpu_share : std::nullopt;
+  if (!observed) return nullptr;
+  if (observed->newest.at <= not_after) return &observed->newest;
+  return observed->before && observed->before->at <= not_after ? &*observed->before : nullptr;
 }
 
 std::map<std::string, std::uint64_t> Facts::evictions() const {

@@ -59,6 +59,13 @@ struct FactsBounds {
   std::size_t bytes = std::size_t{128} << 20;  // of all tables together
 };
 
+// What a process was seen to do.
+struct ProcessLook {
+  abi::ProcessState state;
+  util::BootTime at{};
+  std::optional<double> cpu_share;  // of one CPU, since the look before
+};
+
 class Facts {
  public:
   Facts(KernelNames names, const FactsBounds& bounds);
@@ -109,8 +116,9 @@ class Facts {
   [[nodiscard]] bool has_all_listeners(util::BootTime since) const { return !listeners_.forgot(since); }
   // The newest observation of a process, and the share of one CPU that it used since the one before it.
   [[nodiscard]] const abi::ProcessState* process(std::uint32_t pid) const;
-  [[nodiscard]] std::optional<util::BootTime> process_observed(std::uint32_t pid) const;
-  [[nodiscard]] std::optional<double> cpu_share(std::uint32_t pid) const;
+  // The newest look at it, or the newer of the last two that is not after that moment; nullptr where there is none.
+  [[nodiscard]] const ProcessLook* process_look(std::uint32_t pid) const;
+  [[nodiscard]] const ProcessLook* process_look(std::uint32_t pid, util::BootTime not_after) const;
 
   // How much a counter of a network namespace (0: of all that were observed on the host) has grown in this run.
   [[nodiscard]] std::uint64_t mib_growth(std::uint32_t netns, abi::MibCounter counter, std::uint32_t host = 0) const;
@@ -251,9 +259,8 @@ class Facts {
 
   using ByHost = std::pair<std::uint32_t, util::Endpoint>;
   struct Observed {
-    abi::ProcessState state;
-    util::BootTime at{};
-    std::optional<double> cpu_share;
+    ProcessLook newest;
+    std::optional<ProcessLook> before;
   };
 
   KernelNames names_;

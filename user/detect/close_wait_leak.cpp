@@ -39,8 +39,7 @@ class CloseWaitLeak final : public SilentDetector {
     v.severity = pid != 0 && (count >= kMany || grows) ? Severity::warning : Severity::info;
     // To read the end of file moves copied_seq, too: what a walk saw read long ago may have been this FIN.
     const util::Duration silent_for = std::min<util::Duration>(scene.now() - c.since, kReadsNow);
-    const ProcessActivity activity =
-        pid != 0 ? activity_lately(pid, *keeper, silent_for, scene) : ProcessActivity::unknown;
+    const ProcessActivity activity = pid != 0 ? activity_of(pid, *keeper, silent_for, scene) : ProcessActivity::unknown;
     if (pid != 0 && activity == ProcessActivity::unknown && scene.now() - c.raised < kObserveFor && !scene.final)
       return std::nullopt;
     v.cause = cause_of(activity);
@@ -49,7 +48,7 @@ class CloseWaitLeak final : public SilentDetector {
     v.evidence.set("grew_by", static_cast<std::int64_t>(count) - first_of(pid));
     v.evidence.set("waiting_ms", util::to_ms(scene.now() - *keeper->silence.close_wait));
     v.evidence.set("unread_bytes", outstanding_of(keeper->socket).unread);
-    if (pid != 0) add_activity(v.evidence, pid, activity, silent_for, scene);
+    if (pid != 0) add_activity(v.evidence, pid, *keeper, activity, silent_for, scene);
     return v;
   }
 

@@ -13,6 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+using core::ProcessLook;
+
 // An observation that is older says how the process was, not how it is.
 constexpr auto kFresh = 900ms;
 constexpr auto kSecondLook = 400ms;  // what it computes is known from two
@@ -31,19 +33,44 @@ constexpr double kBusyShare = 0.5;
 // How long ago the process read from another socket than the one that has been silent for so long, where a walk proves
 // that it did. Only reads after the silence began are of another socket for certain: of the silent one nothing was read
 // since, but the walk that noticed its last bytes being read may have come up to an interval later.
-std::optional<util::Duration> other_read(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) {
-  const abi::ProcessState* state = scene.facts.process(pid);
-  const std::optional<util::BootTime> observed = scene.facts.process_observed(pid);
-  if (!state || !observed || !state->read_age) return std::nullopt;
-  const util::Duration age = *state->read_age + (scene.now() - *observed);
-  const util::Duration noticed = std::max<util::Duration>(kNoticed, scene.facts.sweep_interval(core::host_of_pid(pid)));
+std::optional<util::Duration> other_read(const ProcessLook* look, util::Duration silent_for, const core::Scene& scene) {
+  if (!look || !look->state.read_age) return std::nullopt;
+  const util::Duration age = *look->state.read_age + (scene.now() - look->at);
+  const util::Duration noticed =
+      std::max<util::Duration>(kNoticed, scene.facts.sweep_interval(core::host_of_pid(look->state.pid)));
   return age + noticed < silent_for ? std::optional{age} : std::nullopt;
 }
 
-bool is_younger_than_look(std::uint32_t pid, const core::Connection& silent, const core::Scene& scene) {
-  const std::optional<util::BootTime> observed = scene.facts.process_observed(pid);
+// What was seen after the last look at the silent connection may be of what came after its silence.
+const ProcessLook* look_at_owner(std::uint32_t pid, const core::Connection& silent, const core::Scene& scene) {
   const std::optional<util::Duration> looked = scene.facts.look_age(silent);
-  return observed && looked && !silent.silence.only_idle() && *observed > scene.now() - *looked + kSameTick;
+  if (!looked || silent.silence.only_idle()) return scene.facts.process_look(pid);
+  return scene.facts.process_look(pid, scene.now() - *looked + kSameTick);
+}
+
+// Whether it computed for most of the time; absent where two looks are needed to tell, and there was one.
+std::optional<bool> is_busy(const ProcessLook& look, util::Duration silent_for) {
+  if (look.cpu_share) return *look.cpu_share >= kBusyShare;
+  const auto most = std::chrono::duration_cast<util::Duration>(silent_for * kBusyShare);
+  return look.state.cpu < most ? std::optional{false} : std::nullopt;
+}
+
+ProcessActivity activity_in(const ProcessLook* look, util::Duration silent_for, const core::Scene& scene) {
+  using enum ProcessActivity;
+  if (!look || look->state.state == '?' || scene.now() - look->at > silent_for) return unknown;
+  const abi::ProcessState& state = look->state;
+  if (is_stopped(state)) return stopped;
+  if (state.state == 'D') return blocked;
+  const std::optional<util::Duration> read = other_read(look, silent_for, scene);
+  const util::Duration lately =
+      std::max<util::Duration>(kLately, 2 * scene.facts.sweep_interval(core::host_of_pid(state.pid)));
+  if (read && *state.read_age < lately) return reads_elsewhere;
+  const std::optional<bool> busy_now = is_busy(*look, silent_for);
+  if (!busy_now) return unknown;
+  if (*busy_now) return busy;
+  if (state.polling && *state.polling == 0) return blocked;
+  if (read) return reads_elsewhere;
+  return state.polling ? waiting : unknown;
 }
 
 }  // namespace
@@ -101,35 +128,16 @@ core::Ended how_ended(const core::Connection& c, const abi::StateChange& change)
 
 bool is_stopped(const abi::ProcessState& state) { return state.state == 'T' || state.state == 't'; }
 
-ProcessActivity activity_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene) {
-  using enum ProcessActivity;
-  const std::optional<util::BootTime> observed = scene.facts.process_observed(pid);
-  const util::Duration fresh = scene.facts.cpu_share(pid) ? kFresh : kSecondLook;
-  if (!observed || scene.now() - *observed > fresh) scene.book.observe(pid);
-  const abi::ProcessState* state = observed ? scene.facts.process(pid) : nullptr;
-  if (!state || state->state == '?') return unknown;
-  if (is_stopped(*state)) return stopped;
-  if (state->state == 'D') return blocked;
-  const std::optional<util::Duration> read = other_read(pid, silent_for, scene);
-  const util::Duration lately =
-      std::max<util::Duration>(kLately, 2 * scene.facts.sweep_interval(core::host_of_pid(pid)));
-  if (read && *state->read_age < lately) return reads_elsewhere;
-  const std::optional<double> share = scene.facts.cpu_share(pid);
-  if (!share) return unknown;
-  if (*share >= kBusyShare) return busy;
-  if (state->polling && *state->polling == 0) return blocked;
-  if (read) return reads_elsewhere;
-  return state->polling ? waiting : unknown;
+void observe_activity(std::uint32_t pid, const core::Scene& scene) {
+  const ProcessLook* look = scene.facts.process_look(pid);
+  if (!look || scene.now() - look->at > (look->cpu_share ? kFresh : kSecondLook)) scene.book.observe(pid);
 }
 
-ProcessActivity SilentDetector::activity_lately(std::uint32_t pid, const core::Connection& silent,
-                                                util::Duration silent_for, const core::Scene& scene) const {
+ProcessActivity SilentDetector::activity_of(std::uint32_t pid, const core::Connection& silent,
+                                            util::Duration silent_for, const core::Scene& scene) const {
   using enum ProcessActivity;
-  const ProcessActivity activity = activity_of(pid, silent_for, scene);
-  if (is_younger_than_look(pid, silent, scene)) {
-    const auto it = held_up_.find(pid);
-    return it != held_up_.end() ? it->second.first : unknown;
-  }
+  observe_activity(pid, scene);
+  const ProcessActivity activity = activity_in(look_at_owner(pid, silent, scene), silent_for, scene);
   if (activity == stopped || activity == busy || activity == blocked) {
     if (held_up_.size() >= kMostHeldUp) held_up_.clear();
     held_up_[pid] = {activity, scene.now()};
@@ -162,12 +170,13 @@ core::Confidence confidence_of(ProcessActivity activity) {
   return activity == ProcessActivity::unknown ? core::Confidence::unsure : core::Confidence::likely;
 }
 
-void add_activity(core::Evidence& evidence, std::uint32_t pid, ProcessActivity activity, util::Duration silent_for,
-                  const core::Scene& scene) {
-  add_process(evidence, pid, scene.facts);
+void add_activity(core::Evidence& evidence, std::uint32_t pid, const core::Connection& silent, ProcessActivity activity,
+                  util::Duration silent_for, const core::Scene& scene) {
+  const ProcessLook* look = look_at_owner(pid, silent, scene);
+  if (look) add_process(evidence, look->state);
   if (activity == ProcessActivity::waiting) evidence.set("waits_for_sockets", true);
   if (activity != ProcessActivity::reads_elsewhere) return;
-  if (const auto read = other_read(pid, silent_for, scene)) evidence.set("other_read_ms", util::to_ms(*read));
+  if (const auto read = other_read(look, silent_for, scene)) evidence.set("other_read_ms", util::to_ms(*read));
 }
 
 std::string activity_words(const core::Finding& f) {

@@ -20,8 +20,8 @@ enum class ProcessActivity : std::uint8_t {
   waiting,          // it waits for sockets; nothing proves that it read from one
   reads_elsewhere,  // it read from another socket since this one fell silent
 };
-// Asks for an observation where there is none, or where it is older than kFresh.
-ProcessActivity activity_of(std::uint32_t pid, util::Duration silent_for, const core::Scene& scene);
+// Asks for a look at it where there is none that is fresh.
+void observe_activity(std::uint32_t pid, const core::Scene& scene);
 
 class SilentDetector : public core::Detector {
  public:
@@ -47,11 +47,11 @@ class SilentDetector : public core::Detector {
   }
   // Before the connections of the host that was swept are looked at, once each sweep.
   virtual void begin_sweep(core::Scene&) {}
-  // activity_of(), but a process that was stopped, busy or blocked a moment ago counts as that still.
-  // An observation younger than the last look at the silent connection may be of what came after the silence: it is no
-  // cause before a look confirms that the connection is silent still.
-  [[nodiscard]] ProcessActivity activity_lately(std::uint32_t pid, const core::Connection& silent,
-                                                util::Duration silent_for, const core::Scene& scene) const;
+  // What the process did while that connection was silent, for so long; asks for a look where there is none that is fresh.
+  // One that was stopped, busy or blocked a moment ago counts as that still. What was seen after the last look at the
+  // connection is no cause before a look confirms that it is silent still.
+  [[nodiscard]] ProcessActivity activity_of(std::uint32_t pid, const core::Connection& silent,
+                                            util::Duration silent_for, const core::Scene& scene) const;
   [[nodiscard]] util::Duration threshold(const core::Connection& connection) const;
   [[nodiscard]] util::Duration threshold() const { return thresholds_.of(slug_, otherwise_); }
 
@@ -75,9 +75,9 @@ bool is_stopped(const abi::ProcessState& state);
 std::string_view cause_of(ProcessActivity activity);
 // Certain only where the kernel said so; unsure where the process was not observed.
 core::Confidence confidence_of(ProcessActivity activity);
-// What the process was observed to do: process_state and its like, `waits_for_sockets` and `other_read_ms`.
-void add_activity(core::Evidence& evidence, std::uint32_t pid, ProcessActivity activity, util::Duration silent_for,
-                  const core::Scene& scene);
+// What it was seen to do: process_state and its like, `waits_for_sockets` and `other_read_ms`.
+void add_activity(core::Evidence& evidence, std::uint32_t pid, const core::Connection& silent, ProcessActivity activity,
+                  util::Duration silent_for, const core::Scene& scene);
 // Why it does not read, for one of those causes, and what to do where the cause is unknown.
 std::string activity_words(const core::Finding& finding);
 std::string unknown_activity_advice(const core::Finding& finding);

@@ -51,7 +51,7 @@ class StallAwaitingReply final : public SilentDetector {
     v.evidence.set("no_timer", !client->socket.keepalive && client->socket.user_timeout == util::Duration{});
     if (peer && peer->in_accept_queue()) v.evidence.set("never_accepted", true);
     if (v.culprit.process) {
-      if (v.severity > Severity::info) (void)activity_of(v.culprit.process->pid, waiting, scene);
+      if (v.severity > Severity::info) observe_activity(v.culprit.process->pid, scene);
       add_process(v.evidence, v.culprit.process->pid, scene.facts);
     }
     if (client->before_trace) v.evidence.set("history", "began before the trace");

@@ -36,7 +36,7 @@ class StallUnread final : public SilentDetector {
     const bool much = core::much_unread(s);
     const util::Duration silent_for = scene.now() - c.since;
     const ProcessActivity activity =
-        culprit.process ? activity_lately(culprit.process->pid, *reader, silent_for, scene) : ProcessActivity::unknown;
+        culprit.process ? activity_of(culprit.process->pid, *reader, silent_for, scene) : ProcessActivity::unknown;
     const bool asking =
         culprit.process && activity == ProcessActivity::unknown && scene.now() - c.raised < kObserveFor && !scene.final;
     if (asking && !never_accepted) return std::nullopt;
@@ -56,7 +56,7 @@ class StallUnread final : public SilentDetector {
     if (const core::Listener* l = scene.facts.listener(reader->listener); l && never_accepted)
       add_queue(v.evidence, *l, scene.facts);
     else if (culprit.process)
-      add_activity(v.evidence, culprit.process->pid, activity, silent_for, scene);
+      add_activity(v.evidence, culprit.process->pid, *reader, activity, silent_for, scene);
     if (reader->before_trace) v.evidence.set("history", "began before the trace");
     return v;
   }
@@ -105,10 +105,10 @@ class StallUnread final : public SilentDetector {
       // Two observations tell how much it computes: the first is asked for before the threshold.
       const bool long_enough = scene.now() - *c->silence.unread >= threshold(*c) / 2;
       const bool telling = core::much_unread(c->socket) || c->in_accept_queue() || waiting_[pid] >= kSeveral;
-      if (long_enough && telling) (void)activity_of(pid, scene.now() - *c->silence.unread, scene);
+      if (long_enough && telling) observe_activity(pid, scene);
       // A little on one connection is ordinary, unless its process is stopped: worth a look now and then.
-      const auto observed = scene.facts.process_observed(pid);
-      if (long_enough && !telling && (!observed || scene.now() - *observed > kNowAndThen)) scene.book.observe(pid);
+      const core::ProcessLook* look = scene.facts.process_look(pid);
+      if (long_enough && !telling && (!look || scene.now() - look->at > kNowAndThen)) scene.book.observe(pid);
     }
   }
 

@@ -88,14 +88,17 @@ void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Fa
 }
 
 void add_process(core::Evidence& evidence, std::uint32_t pid, const core::Facts& facts) {
-  const abi::ProcessState* state = facts.process(pid);
-  if (!state || state->state == '?') return;
-  std::string words = state_words(state->state);
-  if (words == "blocked" && !state->wait_channel.empty() && state->wait_channel != "0")
-    words += " in " + state->wait_channel;
+  if (const abi::ProcessState* state = facts.process(pid)) add_process(evidence, *state);
+}
+
+void add_process(core::Evidence& evidence, const abi::ProcessState& state) {
+  if (state.state == '?') return;
+  std::string words = state_words(state.state);
+  if (words == "blocked" && !state.wait_channel.empty() && state.wait_channel != "0")
+    words += " in " + state.wait_channel;
   evidence.set("process_state", core::EvidenceValue{words});
-  if (state->open_fds) evidence.set("open_fds", *state->open_fds);
-  if (state->fd_limit) evidence.set("fd_limit", *state->fd_limit);
+  if (state.open_fds) evidence.set("open_fds", *state.open_fds);
+  if (state.fd_limit) evidence.set("fd_limit", *state.fd_limit);
 }
 
 std::string queue_words(const core::ListenerView& l) {

@@ -42,6 +42,7 @@ std::string firewall_host_words(const core::Finding& finding);
 
 // process_state ("blocked in hrtimer_nanosleep"), open_fds and fd_limit, where the process was observed.
 void add_process(core::Evidence& evidence, std::uint32_t pid, const core::Facts& facts);
+void add_process(core::Evidence& evidence, const abi::ProcessState& state);
 
 // "accept queue of 0.0.0.0:8080 is full (129 of 128)": queue holds limit + 1.
 std::string queue_words(const core::ListenerView& listener);
