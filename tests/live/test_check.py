@@ -69,6 +69,7 @@ def live(tool, make, *arguments, json_lines=False):
 
 def test_healthy(tool, pair):
     server, client = pair
+    server.do("listen", "127.0.0.1")
     out, rc = live(tool, lambda: None, "--netns", client.netns)
     assert (verdict_of_text(out, rc), len(out)) == ("OK", 1)
 
@@ -113,7 +114,8 @@ def test_stopped_too_early_cannot_tell(tool, pair, number):
 def test_filters_and_thresholds(tool, pair):
     server, client = pair
     port = server.do("listen", "127.0.0.1")
-    for arguments in (["--port", "1"], ["--threshold", "reset=off"]):
+    healthy = client.do("listen", "127.0.0.1")
+    for arguments in (["--port", healthy], ["--threshold", "reset=off"]):
         out, rc = live(tool, lambda: reset_incident(server, client, "127.0.0.1", port), "--netns", client.netns, *arguments)
         assert verdict_of_text(out, rc) == "OK"
         port = server.do("listen", "127.0.0.1")

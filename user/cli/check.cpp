@@ -67,6 +67,7 @@ int check_live(const CheckOptions& options) {
     sink.doubt(end->status.error().what);
   }
   if (end->interrupted) sink.doubt(fmt::format("it was stopped before {} were over", util::human(*options.run_for)));
+  if (!end->unmatched.empty()) sink.doubt(core::unmatched_words(end->unmatched));
   doubt_what_is_missing(sink, end->losses, end->summary);
   sink.summary(end->summary);
   return static_cast<int>(sink.health());
@@ -76,6 +77,7 @@ int check_files(const CheckOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
   util::Result<Recordings> recordings = open_recordings(options.files);
   if (!recordings) return cannot_tell(options, recordings.error());
+  if (const util::Status can = can_narrow(options.filter, *recordings); !can) return cannot_tell(options, can.error());
   const util::Result<Span> span = span_of(options, *recordings);
   if (!span) return cannot_tell(options, span.error());
   const auto joined = join_hosts(options.files, *recordings);
@@ -102,6 +104,7 @@ int check_files(const CheckOptions& options) {
   const core::Summary summary = in_span.narrowed(summary_of(pipeline, replay, *recordings));
   const Remarks remarks = remarks_on(pipeline, replay, *recordings, *span);
   (void)conclude(remarks);
+  if (const auto values = pipeline.unmatched(); !values.empty()) sink.doubt(core::unmatched_words(values));
   if (remarks.damaged) sink.doubt("a part of the recording could not be read");
   if (remarks.outside) sink.doubt("nothing of the recording is in the time that was asked for");
   doubt_what_is_missing(sink, pipeline.losses(), summary);

@@ -115,8 +115,13 @@ void add_filters(CLI::App& app, core::Filter& filter) {
       ->delimiter(',');
   add_filter(app, "--pid", "PID", "Process id", filter.pids, parse_pid)->delimiter(',');
   add_filter(app, "--comm", "NAME", "Process name, exactly as in /proc/PID/comm", filter.comms, parse_comm);
-  add_filter(app, "--cgroup", "PATH", "cgroup v2, its path below /sys/fs/cgroup or in full", filter.cgroups,
-             [](const std::string& word) { return resolve_cgroup(word); });
+  add_words(app, "--cgroup", "cgroup v2 and those below it, a path below /sys/fs/cgroup",
+            [&filter](const std::string& word) {
+              const auto ids = accept<std::vector<std::uint64_t>>("--cgroup", resolve_cgroup(word));
+              filter.cgroups.insert(filter.cgroups.end(), ids.begin(), ids.end());
+            })
+      ->type_name("PATH")
+      ->group(kFilters);
   add_filter(app, "--netns", "NETNS", "Network namespace: a name of `ip netns`, pid:N, or an inode number",
              filter.netns, [](const std::string& word) { return resolve_netns(word); });
 }

@@ -35,11 +35,13 @@ std::uint32_t retransmits_of(const LedgerRow& row) { return row.client_end.retra
 bool passes(const LedgerRow& row, const core::Filter& filter) {
   if (filter.empty()) return true;
   core::Finding stand_in;
-  core::ConnectionView client{0, row.client, row.server, row.client_end.netns, core::ConnectionRole::client, {}};
-  core::ConnectionView server{0, row.server, row.client, row.server_end.netns, core::ConnectionRole::server, {}};
-  stand_in.connection = client;
+  const auto view = [](const util::Endpoint& local, const util::Endpoint& remote, const LedgerEnd& end) {
+    return core::ConnectionView{
+        .local = local, .remote = remote, .netns = end.netns, .host = end.host, .cgroup_id = end.cgroup_id};
+  };
+  stand_in.connection = view(row.client, row.server, row.client_end);
   stand_in.owner = row.client_end.owner;
-  stand_in.peer = core::PeerView{server, row.server_end.owner};
+  stand_in.peer = core::PeerView{view(row.server, row.client, row.server_end), row.server_end.owner};
   return filter.passes(stand_in);
 }
 

@@ -10,8 +10,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <string_view>
+#include <system_error>
 
 namespace tcpwhy::cli {
 namespace {
@@ -53,6 +55,19 @@ Result<std::uint32_t> netns_inode(const std::string& path, const std::string& te
     return Error{fmt::format("{} is not a network namespace", path), 0, hint};
   }
   return static_cast<std::uint32_t>(*inode);  // the kernel numbers namespaces with 32 bits
+}
+
+// One that is removed meanwhile, or cannot be read, is left out.
+std::vector<std::uint64_t> cgroups_of(const std::string& top, std::uint64_t inode) {
+  std::vector<std::uint64_t> ids{inode};
+  std::error_code error;
+  using Walk = std::filesystem::recursive_directory_iterator;
+  for (Walk at{top, std::filesystem::directory_options::skip_permission_denied, error}; !error && at != Walk{};
+       at.increment(error)) {
+    if (!at->is_directory(error)) continue;
+    if (const Result<std::uint64_t> below = inode_of(at->path())) ids.push_back(*below);
+  }
+  return ids;
 }
 
 }  // namespace
@@ -101,7 +116,7 @@ Result<std::size_t> parse_size(const std::string& text) {
   return no_size;
 }
 
-Result<std::uint64_t> resolve_cgroup(const std::string& text, const HostPaths& paths) {
+Result<std::vector<std::uint64_t>> resolve_cgroup(const std::string& text, const HostPaths& paths) {
   // A hybrid host keeps its cgroup v2 tree in "unified".
   const std::string candidates[] = {text, paths.cgroup + "/" + text, paths.cgroup + "/unified/" + text};
   bool exists = false;
@@ -111,7 +126,7 @@ Result<std::uint64_t> resolve_cgroup(const std::string& text, const HostPaths& p
     }
     const Result<std::uint64_t> inode = inode_of(path);
     if (inode && is_on_filesystem(path, CGROUP2_SUPER_MAGIC)) {
-      return *inode;
+      return cgroups_of(path, *inode);
     }
     exists = exists || inode.has_value();
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "user/util/address.h"
 #include "user/util/result.h"
@@ -26,8 +27,8 @@ struct HostPaths {
   std::string netns = "/run/netns";
   std::string proc = "/proc";
 };
-// A cgroup v2 folder, absolute or below the mount: its id, which is its inode.
-util::Result<std::uint64_t> resolve_cgroup(const std::string& text, const HostPaths& paths = {});
+// A cgroup v2 folder, absolute or below the mount: its id, which is its inode, and the ids of those below it now.
+util::Result<std::vector<std::uint64_t>> resolve_cgroup(const std::string& text, const HostPaths& paths = {});
 // An inode number, a name of `ip netns`, or pid:N: the inode of the network namespace.
 util::Result<std::uint32_t> resolve_netns(const std::string& text, const HostPaths& paths = {});
 

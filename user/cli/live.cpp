@@ -55,6 +55,8 @@ core::Settings settings_of(const TraceOptions& options, const source::LiveSource
   return settings;
 }
 
+bool is_here(std::uint32_t pid) { return std::filesystem::exists(fmt::format("/proc/{}", pid)); }
+
 }  // namespace
 
 void catch_signals(bool for_screen) {
@@ -77,14 +79,18 @@ util::Result<Live> Live::open(const TraceOptions& options, bool for_screen) {
   catch_signals(for_screen);
   forbid_new_privileges();
   const bool every_transition = options.events || options.every_transition;
-  source::LiveOptions live{options.filter,   every_transition, options.buffer_bytes,
-                           options.btf_file, options.without,  idle_from(options),
-                           for_screen};
+  source::LiveOptions live{options.filter,
+                           every_transition,
+                           options.buffer_bytes,
+                           options.btf_file,
+                           options.without,
+                           idle_from(options),
+                           for_screen || !options.filter.empty()};
   util::Result<std::unique_ptr<source::LiveSource>> source = source::LiveSource::open(live);
   if (!source) return std::move(source.error());
   for (const std::string& line : (*source)->missing()) log::warn(line);
   for (const std::uint32_t pid : options.filter.pids)
-    if (!std::filesystem::exists(fmt::format("/proc/{}", pid)))
+    if (!is_here(pid))
       log::warn(fmt::format("no process {} is here: nothing is told before one with this id comes", pid));
   return Live{options, std::move(*source), share->tables};
 }
@@ -103,12 +109,25 @@ util::Result<LiveEnd> Live::watch(const LiveHooks& hooks) {
   end->summary = pipeline.summary();
   end->summary.connections = std::max(end->summary.connections, source_->connections_seen());
   end->losses = pipeline.losses();
+  if (matched_) end->unmatched = pipeline.unmatched();
   return end;
+}
+
+// A value that lets nothing through now may be mistyped; whoever waits for the service to come knows better.
+void Live::match_filter(core::Pipeline& pipeline) {
+  if (options_.filter.empty() || !source_->can_count_held()) return;
+  matched_ = source_->count_held(pipeline.facts().now(), [&](const core::HeldSocket& held) { pipeline.note(held); });
+  if (!matched_) return;
+  std::vector<std::string> values = pipeline.unmatched();
+  for (const std::uint32_t pid : options_.filter.pids)
+    if (!is_here(pid)) std::erase(values, fmt::format("--pid {}", pid));  // that was said
+  if (!values.empty()) log::warn(core::unmatched_words(values) + ": nothing is told of it before there is one");
 }
 
 util::Status Live::say_attached(core::Pipeline& pipeline, const LiveHooks& hooks) {
   // Whoever waits for the word "attached" may ask for the metrics at once.
   if (hooks.looked) hooks.looked(pipeline);
+  match_filter(pipeline);
   log::info(fmt::format("attached: every hook is live, {} listeners are known", pipeline.facts().listeners().size()));
   return hooks.attached ? hooks.attached(pipeline) : util::Done{};
 }

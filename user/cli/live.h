@@ -28,6 +28,7 @@ struct LiveHooks {
 struct LiveEnd {
   core::Summary summary;
   core::Losses losses;
+  std::vector<std::string> unmatched;  // the filter's values that let nothing through: "--port 8081"
   bool interrupted = false;            // by a signal
   util::Status status = util::Done{};  // what failed on the way; what was seen until then is told
 };
@@ -54,11 +55,13 @@ class Live {
   Live(const TraceOptions& options, std::unique_ptr<source::LiveSource> source, std::size_t table_bytes);
   util::Result<LiveEnd> follow(core::Pipeline& pipeline, const LiveHooks& hooks,
                                const source::LiveSource::Handler& feed);
-  static util::Status say_attached(core::Pipeline& pipeline, const LiveHooks& hooks);
+  util::Status say_attached(core::Pipeline& pipeline, const LiveHooks& hooks);
+  void match_filter(core::Pipeline& pipeline);
 
   const TraceOptions& options_;  // the caller's
   std::unique_ptr<source::LiveSource> source_;
   core::Settings settings_;
+  bool matched_ = false;  // the filter, with every socket that a process held as the run began
 };
 
 }  // namespace tcpwhy::cli

@@ -9,6 +9,7 @@
 #include "user/cli/moment.h"
 #include "user/cli/options.h"
 #include "user/config/config.h"
+#include "user/host/identity.h"
 
 namespace tcpwhy::cli {
 namespace {
@@ -53,6 +54,17 @@ util::Result<Joined> join_hosts(const std::vector<std::string>& files, Recording
   if (!again) return std::move(again.error());
   recordings = std::move(*again);
   return joined;
+}
+
+util::Status can_narrow(const core::Filter& narrowing, const Recordings& recordings) {
+  if (narrowing.cgroups.empty()) return util::Done{};
+  const std::string here = host::read_identity().boot_id;
+  for (const Run& run : recordings.runs)
+    if (run.meta().settings.identity.boot_id != here)
+      return util::Error{fmt::format("--cgroup cannot be looked for in {}", run.pieces.front()->name()), 0,
+                         "it was recorded on another host, or before this one booted, whose cgroups are not these: use "
+                         "--comm, --pid or --port"};
+  return util::Done{};
 }
 
 core::Settings settings_of(const core::Filter& narrowing, const core::Thresholds& thresholds, const Joined& joined) {
@@ -124,6 +136,7 @@ Remarks remarks_on(const core::Pipeline& pipeline, const Replay& replay, const R
                    const Span& span) {
   Remarks remarks;
   remarks.damaged = pipeline.unreadable() > 0 || replay.torn() > 0;
+  if (const auto values = pipeline.unmatched(); !values.empty()) remarks.warns.push_back(core::unmatched_words(values));
   for (const Run& run : recordings.runs) note_gaps(remarks, run, replay.stopped());
   note_span(remarks, recordings.first().meta(), span, pipeline.facts().now());
   for (const Run& run : recordings.runs)

@@ -15,6 +15,9 @@ namespace tcpwhy::cli {
 // Of several hosts: reads all once for their clocks, says what came of it, and opens all anew.
 util::Result<Joined> join_hosts(const std::vector<std::string>& files, Recordings& recordings);
 
+// A cgroup's id is its host's, from one boot to the next: of a recording from elsewhere, the folder here is another one.
+util::Status can_narrow(const core::Filter& narrowing, const Recordings& recordings);
+
 // The pipeline's settings: the run's own thresholds below those given, and the filter read for any host.
 core::Settings settings_of(const core::Filter& narrowing, const core::Thresholds& thresholds, const Joined& joined);
 

@@ -76,6 +76,7 @@ int run_report(const ReportOptions& options) {
                               recordings->first().pieces.front()->name());
     return kRan;
   }
+  if (const util::Status can = can_narrow(options.filter, *recordings); !can) return usage(can.error());
   const util::Result<Span> asked = span_of(options, *recordings);
   if (!asked) return usage(asked.error());
   const Span span = *asked;

@@ -40,12 +40,13 @@ bool same_start(util::BootTime a, util::BootTime b) {
 }  // namespace
 
 ConnectionView view_of(const Connection& c) {
-  return {c.number, c.tuple.local, c.tuple.remote, c.tuple.netns, c.role, abi::to_string(c.state), c.host};
+  return {c.number, c.tuple.local,           c.tuple.remote, c.tuple.netns,
+          c.role,   abi::to_string(c.state), c.host,         c.socket.cgroup_id};
 }
 
 std::optional<ListenerView> view_of(const Listener* l) {
   if (!l) return std::nullopt;
-  return ListenerView{l->tuple.local, l->tuple.netns, l->queue, l->limit, l->owners, l->host};
+  return ListenerView{l->tuple.local, l->tuple.netns, l->queue, l->limit, l->owners, l->host, l->cgroup_id};
 }
 
 Book::Book(Facts& facts, const Settings& settings)

@@ -96,8 +96,15 @@ bool processes_pass(const Filter& filter, const Finding& finding) {
     return list.empty() || std::any_of(processes.begin(), processes.end(),
                                        [&](const Process* process) { return lists(list, process->*key); });
   };
-  return some(filter.pids, &Process::pid) && some(filter.comms, &Process::comm) &&
-         some(filter.cgroups, &Process::cgroup_id);
+  return some(filter.pids, &Process::pid) && some(filter.comms, &Process::comm);
+}
+
+bool cgroups_pass(const Filter& filter, const Finding& finding) {
+  if (filter.cgroups.empty()) return true;
+  const auto in = [&filter](const auto& end) { return lists(filter.cgroups, end.cgroup_id); };
+  return (finding.connection && in(*finding.connection)) || (finding.peer && in(finding.peer->connection)) ||
+         (finding.listener && in(*finding.listener)) ||
+         std::any_of(finding.examples.begin(), finding.examples.end(), in);
 }
 
 bool netns_passes(const Filter& filter, const Finding& finding) {
@@ -125,7 +132,8 @@ bool Filter::passes(const abi::Event& event) const {
 }
 
 bool Filter::passes(const Finding& finding) const {
-  return sides_pass(*this, finding) && processes_pass(*this, finding) && netns_passes(*this, finding);
+  return sides_pass(*this, finding) && processes_pass(*this, finding) && cgroups_pass(*this, finding) &&
+         netns_passes(*this, finding);
 }
 
 }  // namespace tcpwhy::core

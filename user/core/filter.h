@@ -18,7 +18,7 @@ struct Filter {
   std::vector<util::Cidr> remote;      // --remote
   std::vector<std::uint32_t> pids;     // of either end, the listener's owners or the culprit
   std::vector<std::string> comms;      // same, exact name
-  std::vector<std::uint64_t> cgroups;  // cgroup v2 ids, same
+  std::vector<std::uint64_t> cgroups;  // cgroup v2 ids, of either end or the listener
   std::vector<std::uint32_t> netns;    // inode of the network namespace of either end
 
   [[nodiscard]] bool empty() const;

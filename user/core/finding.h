@@ -47,10 +47,9 @@ struct Process {
   std::uint32_t pid = 0;
   std::string comm;
   util::BootTime start{};  // zero where unknown; tells a reused pid from its predecessor
-  std::uint64_t cgroup_id = 0;
-  std::string cgroup;     // path, empty where unknown
-  std::string container;  // empty where unknown
-  std::string state;      // "running", "blocked in futex_wait", "stopped"; empty where not observed
+  std::string cgroup;      // path, empty where unknown
+  std::string container;   // empty where unknown
+  std::string state;       // "running", "blocked in futex_wait", "stopped"; empty where not observed
   std::optional<ProcessExit> exit;
   std::string host;  // where several hosts' recordings are read together; else empty
 
@@ -69,6 +68,7 @@ struct ConnectionView {
   ConnectionRole role = ConnectionRole::unknown;
   std::string_view state;  // the kernel's name: "ESTABLISHED"
   std::uint32_t host = 0;
+  std::uint64_t cgroup_id = 0;  // cgroup v2 that the socket was made in, a child's its listener's; 0 where unknown
 };
 
 struct PeerView {
@@ -83,6 +83,7 @@ struct ListenerView {
   std::uint32_t limit = 0;  // sk_max_ack_backlog; the queue holds limit + 1
   std::vector<Process> owners;
   std::uint32_t host = 0;
+  std::uint64_t cgroup_id = 0;
 };
 
 struct Culprit {

@@ -213,6 +213,7 @@ void Ledger::note(LedgerEnd& end, const abi::Socket& s, const abi::Owner& owner,
   const TcpState was = std::exchange(end.state, state == TcpState::unknown ? end.state : state);
   end.seen = true;
   if (s.tuple.netns) end.netns = s.tuple.netns;
+  if (s.cgroup_id) end.cgroup_id = s.cgroup_id;
   if (owner.known() && !end.owner) end.owner = process_of(owner);
   if (s.err) end.err = s.err;
   end.retransmits = std::max(end.retransmits, s.total_retrans);

@@ -21,6 +21,7 @@ struct LedgerEnd {
   bool seen = false;
   std::uint32_t host = 0;
   std::uint32_t netns = 0;
+  std::uint64_t cgroup_id = 0;
   std::optional<Process> owner;
   abi::TcpState state = abi::TcpState::unknown;  // the last that was seen
   std::optional<std::uint32_t> first_una;        // sequence number of its first byte

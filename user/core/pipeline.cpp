@@ -6,8 +6,19 @@
 
 namespace tcpwhy::core {
 
+namespace {
+
+// Of several hosts' recordings, each may have been filtered in its own way: they are what there is.
+Filter filter_to_match(const Settings& settings) {
+  if (!settings.narrowing.empty()) return settings.narrowing;
+  return settings.other_filters.empty() ? settings.filter : Filter{};
+}
+
+}  // namespace
+
 Pipeline::Pipeline(Settings settings, std::vector<std::unique_ptr<Detector>> detectors, Outlets outlets)
     : settings_(std::move(settings)),
+      matches_(filter_to_match(settings_)),
       facts_(settings_.names, {settings_.max_connections, settings_.table_bytes}),
       book_(facts_, settings_),
       detectors_(std::move(detectors)),
@@ -32,6 +43,7 @@ void Pipeline::feed(std::span<const std::byte> record) {
 
 void Pipeline::feed(const abi::Event& event) {
   note(event.body.index(), event.time);
+  matches_.note(event);
   facts_.apply(event);
   // Of several hosts' times all are printed by the first one's clock.
   if (const auto* clock = std::get_if<abi::Clock>(&event.body); clock && event.host == 0)

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "user/core/book.h"
+#include "user/core/filter_matches.h"
 #include "user/core/losses.h"
 
 namespace tcpwhy::core {
@@ -31,18 +32,25 @@ struct Outlets {
 class Pipeline {
  public:
   Pipeline(Settings settings, std::vector<std::unique_ptr<Detector>> detectors, Outlets outlets);
+  Pipeline(const Pipeline&) = delete;  // parts of it refer to each other
+  Pipeline& operator=(const Pipeline&) = delete;
 
   // One record. What cannot be read is counted, never fatal.
   void feed(std::span<const std::byte> record);
   // A transition of which nothing is known but its time: what feed() makes of one where nobody looks at events.
   void feed_ordinary(util::BootTime time);
-  [[nodiscard]] bool shows_events() const { return outlets_.event != nullptr; }
+  [[nodiscard]] bool shows_events() const { return outlets_.event != nullptr || !matches_.all(); }
   // The same, decoded.
   void feed(const abi::Event& event);
   // The recording of one of several hosts is over: what is open there is not looked at any further.
   void end_of_host(std::uint32_t host) { book_.end_of_host(host); }
   // Closes what is open and gives the last findings.
   void finish();
+
+  // A socket that a process holds, of a look at all that run: what the filter's values let through of it.
+  void note(const HeldSocket& socket) { matches_.note(socket); }
+  // The filter's values that let nothing through so far: "--port 8081". Of a report those that narrow it.
+  [[nodiscard]] std::vector<std::string> unmatched() const { return matches_.unmatched(); }
 
   // What the findings need to know; a live source answers, a replay ignores it.
   Wants take_wants() { return book_.take_wants(); }
@@ -62,6 +70,7 @@ class Pipeline {
   void tick(Scene& scene);
 
   Settings settings_;
+  FilterMatches matches_;
   Facts facts_;
   Book book_;
   std::vector<std::unique_ptr<Detector>> detectors_;

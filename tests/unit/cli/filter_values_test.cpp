@@ -57,7 +57,7 @@ TEST(ParseServiceAddress, RefusesTheRest) {
 }
 
 TEST_F(HostFiles, AFolderElsewhereIsNoCgroup) {
-  const util::Result<std::uint64_t> id = resolve_cgroup("system.slice", paths_);
+  const auto id = resolve_cgroup("system.slice", paths_);
   ASSERT_FALSE(id);
   EXPECT_EQ(id.error().what, "'system.slice' is not a folder of cgroup v2");
   EXPECT_FALSE(resolve_cgroup("none", paths_));

@@ -13,15 +13,20 @@ util::Cidr cidr(const std::string& text) { return *util::parse_cidr(text); }
 // A client at 10.0.0.5:40000 in one namespace and its server at 10.0.0.9:80 in another, told from the client's end.
 Finding both_ends() {
   Finding finding;
-  finding.connection = ConnectionView{
-      .number = 1, .local = at("10.0.0.5", 40000), .remote = at("10.0.0.9", 80), .netns = 100, .state = "ESTABLISHED"};
-  finding.owner = Process{.pid = 11, .comm = "curl", .cgroup_id = 1001};
+  finding.connection = ConnectionView{.number = 1,
+                                      .local = at("10.0.0.5", 40000),
+                                      .remote = at("10.0.0.9", 80),
+                                      .netns = 100,
+                                      .state = "ESTABLISHED",
+                                      .cgroup_id = 1001};
+  finding.owner = Process{.pid = 11, .comm = "curl"};
   finding.peer = PeerView{.connection = {.number = 2,
                                          .local = at("10.0.0.9", 80),
                                          .remote = at("10.0.0.5", 40000),
                                          .netns = 200,
-                                         .state = "ESTABLISHED"},
-                          .owner = Process{.pid = 22, .comm = "nginx", .cgroup_id = 1002}};
+                                         .state = "ESTABLISHED",
+                                         .cgroup_id = 1002},
+                          .owner = Process{.pid = 22, .comm = "nginx"}};
   return finding;
 }
 
@@ -29,7 +34,8 @@ Finding listener_only(const std::string& address) {
   Finding finding;
   finding.listener = ListenerView{.endpoint = at(address, 80),
                                   .netns = 200,
-                                  .owners = {{.pid = 22, .comm = "nginx"}, {.pid = 23, .comm = "nginx"}}};
+                                  .owners = {{.pid = 22, .comm = "nginx"}, {.pid = 23, .comm = "nginx"}},
+                                  .cgroup_id = 1002};
   return finding;
 }
 
@@ -86,12 +92,19 @@ TEST(Filter, ProcessOfEitherEndListenerOrCulprit) {
   EXPECT_TRUE(Filter{.pids = {23}}.passes(listener_only("0.0.0.0")));
   EXPECT_TRUE(Filter{.comms = {"nginx"}}.passes(both_ends()));
   EXPECT_FALSE(Filter{.comms = {"ngin"}}.passes(both_ends()));
-  EXPECT_TRUE(Filter{.cgroups = {1002}}.passes(both_ends()));
-  EXPECT_FALSE(Filter{.cgroups = {1003}}.passes(both_ends()));
 
   Finding finding;
   finding.culprit = {.kind = CulpritKind::local_process, .process = Process{.pid = 33}};
   EXPECT_TRUE(Filter{.pids = {33}}.passes(finding));
+}
+
+TEST(Filter, CgroupOfEitherEndOrTheListener) {
+  EXPECT_TRUE(Filter{.cgroups = {1001}}.passes(both_ends()));
+  EXPECT_TRUE((Filter{.cgroups = {7, 1002}}.passes(both_ends())));
+  EXPECT_FALSE(Filter{.cgroups = {1003}}.passes(both_ends()));
+  EXPECT_TRUE(Filter{.cgroups = {1002}}.passes(listener_only("0.0.0.0")));
+  EXPECT_FALSE(Filter{.cgroups = {1001}}.passes(listener_only("0.0.0.0")));
+  EXPECT_FALSE(Filter{.cgroups = {1001}}.passes(Finding{}));
 }
 
 TEST(Filter, NamespaceOfEitherEnd) {
