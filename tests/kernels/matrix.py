@@ -24,8 +24,6 @@ TAIL_S = 3
 # To boot, to verify, and for the slowest incident; then for each incident its share.
 BASE_LIMIT_S = 240
 SHARE_S = 20
-PROGRAMS = ("i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8", "i9", "i10", "resets", "connect", "healthy", "traps", "netem",
-            "crowd", "flood")
 
 
 # What is made at each change: of most incidents one, of those that need neither long nor a machine for themselves. All are for
@@ -42,7 +40,7 @@ def listed(program):
 def incidents(patterns="*"):
     """[(program, variant)] that a virtual machine can make."""
     out = []
-    for program in PROGRAMS:
+    for program in truths.programs():
         for variant in listed(program):
             name = f"{program}-{variant}"
             if (program, variant) not in expected.LEFT_OUT and any(fnmatch.fnmatch(name, one) for one in patterns.split(",")):

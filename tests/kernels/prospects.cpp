@@ -40,7 +40,7 @@ int tell_offers(const std::vector<std::string>& pairs) {
 
 Json findings_of(const kernel::Survey& survey) {
   Json all = Json::object();
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     const kernel::Prospect prospect = kernel::prospect_of(row.slug, survey);
     Json without = Json::array();
     for (const kernel::Prospect::Blame& blame : prospect.blames)

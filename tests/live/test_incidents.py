@@ -16,8 +16,6 @@ from tracer import Tracer
 TAIL_S = 2.0
 # A healthy run is watched a little longer, for a false alarm that comes late.
 SILENT_TAIL_S = 1.0
-PROGRAMS = ["i1", "i6", "resets", "i2", "i3", "i4", "i5", "i7", "i8", "i9", "i10", "connect", "healthy", "netem", "traps",
-            "crowd", "flood"]
 # These fill the machine, or change what is one for the whole host: they are made alone.
 HEAVY = {("healthy", "ab"), ("healthy", "loss-short"), ("healthy", "loss-bulk"), ("healthy", "busy-loop"),
          ("i3", "memory"), ("i7", "busy"), ("i7", "busy-upload"), ("i7", "stopped"),
@@ -28,7 +26,7 @@ ELSEWHERE = {("crowd", "200"), ("crowd", "processes")}
 
 def variants():
     causes = causes_path()
-    for program in PROGRAMS:
+    for program in truths.programs():
         path = causes / program
         if not path.exists():
             yield pytest.param(program, None, id=program)
@@ -107,7 +105,7 @@ def test_incident(request, tool, ahead, program, variant, turn):
 
 def test_help_and_usage_of_causes():
     """Every cause explains itself, and refuses a variant that it does not have."""
-    for program in PROGRAMS:
+    for program in truths.programs():
         path = causes_path() / program
         assert "usage:" in subprocess.run([str(path), "--help"], capture_output=True, text=True, check=True).stdout
         assert subprocess.run([str(path), "--variant", "nonsense"], capture_output=True, check=False).returncode == 2

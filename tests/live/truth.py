@@ -4,12 +4,19 @@ import datetime
 import errno
 import json
 import math
+import pathlib
 import re
 import subprocess
 import time
 
 SEVERITIES = ["info", "warning", "critical"]
 SKIPPED = 77
+CAUSES = pathlib.Path(__file__).resolve().parent.parent / "causes"
+
+
+def programs():
+    """Those that make incidents: each file of tests/causes with a main()."""
+    return [source.stem for source in sorted(CAUSES.glob("*.cpp")) if "\nint main(" in source.read_text()]
 
 
 class Skipped(Exception):
