@@ -2,7 +2,7 @@
 /*
  * Every map and the configuration. Each object that is linked has them all; __weak makes the linker keep one.
  *
- * The three "caches" are plain arrays used as direct-mapped tables: a slot is found by hashing, holds its key, and is
+ * tw_connectors, tw_handshakes, tw_destinations and tw_waits are plain arrays used as direct-mapped tables: a slot is found by hashing, holds its key, and is
  * overwritten by the next that hashes there. Looking one up is a few nanoseconds, nothing is allocated for a
  * healthy connection, and a lost entry only means "not known".
  */

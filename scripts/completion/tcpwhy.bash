@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # bash completion for tcpwhy(1); a test compares it with --help.
 
-_tcpwhy_findings="accept-queue-overflow close-wait-leak closed-mid-request connect-refused connect-stalled
-  connect-timeout half-open-risk memory-pressure reset stall-awaiting-reply stall-closing stall-unacked stall-unread
-  stall-zero-window synack-retransmit synack-retransmit-unexpected timed-out"
+_tcpwhy_findings() { # as the installed program knows them
+  "${COMP_WORDS[0]}" explain 2>/dev/null | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'
+}
 
 _tcpwhy_options() { # command
   local filters="--port --local --remote --pid --comm --cgroup --netns"
@@ -56,7 +56,7 @@ _tcpwhy() {
     --save-on) _tcpwhy_words "critical never" ;;
     --threshold)
       compopt -o nospace 2>/dev/null
-      mapfile -t COMPREPLY < <(compgen -W "$_tcpwhy_findings" -S = -- "$current")
+      mapfile -t COMPREPLY < <(compgen -W "$(_tcpwhy_findings)" -S = -- "$current")
       ;;
     --metrics) _tcpwhy_words "9435" ;;
     --netns) _tcpwhy_words "$(ip netns list 2>/dev/null | cut -d' ' -f1)" ;;
@@ -69,7 +69,7 @@ _tcpwhy() {
       elif [[ $command == report || $command == check || $command == top ]]; then
         _tcpwhy_files
       elif [[ $command == explain ]]; then
-        _tcpwhy_words "$_tcpwhy_findings"
+        _tcpwhy_words "$(_tcpwhy_findings)"
       fi
       ;;
   esac

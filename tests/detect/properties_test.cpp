@@ -122,7 +122,7 @@ std::string label_of(const std::string* day) { return day == &kBusyDay ? "the bu
 
 // A finding that is new to the catalogue is to be put into a day, too.
 TEST(Properties, TheDaysRaiseEverything) {
-  for (const CatalogueRow& row : catalogue()) {
+  for (const FindingSpec& row : catalogue()) {
     const auto tells = [&row](const std::string* day) { return !tell(*day).phases(row.slug).empty(); };
     EXPECT_TRUE(std::any_of(std::begin(kDays), std::end(kDays), tells)) << row.slug;
   }
@@ -267,7 +267,7 @@ TEST(Properties, TheSummaryCountsWhatWasOpened) {
 
 TEST(Properties, ADetectorThatIsOffIsSilent) {
   for (const std::string* day : kDays) {
-    for (const CatalogueRow& row : catalogue()) {
+    for (const FindingSpec& row : catalogue()) {
       Setting setting;
       setting.settings.thresholds[std::string{row.slug}] = std::nullopt;
       EXPECT_EQ(tell(*day, setting).phases(row.slug), "") << label_of(day) << " " << row.slug;

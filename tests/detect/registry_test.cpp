@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Adding a detector is a row in the registry, a row in the catalogue, a test and a page: one without the other fails.
+// A finding is its file, a line in the registry, a test and a page: one without the other fails.
 // Runs in the root of the source tree.
 #include <gtest/gtest.h>
 
@@ -70,7 +70,7 @@ TEST(Registry, EveryPageAndEveryTestIsOfAFindingOfTheContract) {
 }
 
 TEST(Registry, EveryDetectorCanBeSwitchedOff) {
-  for (const CatalogueRow& row : catalogue()) {
+  for (const FindingSpec& row : catalogue()) {
     const auto detectors = make_all(Thresholds{{{std::string{row.slug}, std::nullopt}}});
     EXPECT_TRUE(std::none_of(detectors.begin(), detectors.end(), [&](const auto& d) { return d->slug() == row.slug; }))
         << row.slug;

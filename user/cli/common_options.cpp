@@ -262,14 +262,14 @@ std::string threshold_help() {
   std::string text = R"(
 Findings that wait for a time to pass, with their defaults for --threshold:
 )";
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (row.threshold && detect::is_looked_for(row.slug)) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
+    if (row.threshold) {
       text += fmt::format("  {:<28}  {:>6}  {}\n", row.slug, util::human(*row.threshold), row.threshold_means);
     }
   }
   text += "Those that do not can only be switched off, with FINDING=off:\n";
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (!row.threshold && detect::is_looked_for(row.slug)) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
+    if (!row.threshold) {
       text += fmt::format("  {:<28}  {}\n", row.slug, row.meaning);
     }
   }

@@ -49,8 +49,8 @@ std::string_view family_words(detect::Family family) {
 std::string all_findings(const sink::TextStyle& style) {
   constexpr std::size_t kColumn = 32;
   std::string text;
-  const detect::CatalogueRow* before = nullptr;
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  const detect::FindingSpec* before = nullptr;
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     if (!before || before->family != row.family)
       text += fmt::format("{}{}\n", before ? "\n" : "", family_words(row.family));
     text += sink::paragraph(explain::plain(explain::find(row.slug)->meaning),
@@ -60,7 +60,7 @@ std::string all_findings(const sink::TextStyle& style) {
   return text + "\ntcpwhy explain FINDING says more; tcpwhy explain FINDING --cause CAUSE what concerns one cause.\n";
 }
 
-util::Error no_such_cause(const detect::CatalogueRow& finding, const std::string& cause) {
+util::Error no_such_cause(const detect::FindingSpec& finding, const std::string& cause) {
   const std::string_view meant = util::nearest(cause, finding.causes);
   return {fmt::format("{} has no cause '{}'", finding.slug, cause), 0,
           meant.empty() ? fmt::format("its causes are {}", fmt::join(finding.causes, ", "))

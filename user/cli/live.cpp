@@ -33,14 +33,15 @@ std::atomic<bool> stop_flag{false};
 
 void ask_to_stop(int) { stop_flag = true; }
 
-// From which age on the kernel side tells of idle connections: what half-open-risk asks for.
+// From which age on the kernel side is to tell of idle connections: the least that a finding asks for.
 util::Duration idle_from(const TraceOptions& options) {
-  constexpr std::string_view kSlug = "half-open-risk";
   const core::Thresholds thresholds = options.thresholds.effective();
-  if (thresholds.off_everywhere(kSlug)) return {};
-  const util::Duration otherwise = *detect::find_in_catalogue(kSlug)->threshold;
-  util::Duration least = thresholds.of(kSlug, otherwise);
-  for (const auto& [port, limits] : thresholds.ports) least = std::min(least, thresholds.of(kSlug, port, otherwise));
+  util::Duration least{};
+  for (const core::FindingSpec& finding : detect::catalogue()) {
+    if (!finding.of_idle_connections || thresholds.off_everywhere(finding.slug)) continue;
+    const util::Duration asked = thresholds.least_of(finding);
+    least = least == util::Duration{} ? asked : std::min(least, asked);
+  }
   return least;
 }
 

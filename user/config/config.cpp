@@ -150,7 +150,7 @@ class Reader {
       return;
     }
     for (const auto& [slug, value] : *all) {
-      const Result<const detect::CatalogueRow*> finding = find_finding(std::string{slug.str()});
+      const Result<const detect::FindingSpec*> finding = find_finding(std::string{slug.str()});
       if (!finding) {
         wrong(slug.source(), in_words(finding.error()));
       } else {
@@ -159,7 +159,7 @@ class Reader {
     }
   }
 
-  void threshold(const detect::CatalogueRow& finding, const toml::node& value, core::Thresholds::BySlug& into) {
+  void threshold(const detect::FindingSpec& finding, const toml::node& value, core::Thresholds::BySlug& into) {
     const std::string say_off = fmt::format("{} = \"off\"", finding.slug);
     const toml::value<std::string>* text = value.as_string();
     if (!text) {

@@ -37,28 +37,25 @@ Said find(std::string_view slug, const BySlug& file, const BySlug& flags) {
   return it == file.end() ? Said{} : Said{&it->second, "file"};
 }
 
-std::string meaning(const detect::CatalogueRow& row) {
-  return detect::is_looked_for(row.slug) ? std::string{row.threshold_means} : "not looked for by this version yet";
-}
-
 std::string comment(std::string_view origin, std::string_view meaning) {
   return meaning.empty() ? std::string{origin} : fmt::format("{}: {}", origin, meaning);
 }
 
 // What nobody spoke of: its duration, or, where it has none, how to switch it off.
-Line default_line(const detect::CatalogueRow& row) {
+Line default_line(const detect::FindingSpec& row) {
   if (row.threshold) {
-    return {setting(row.slug, row.threshold), comment("default", meaning(row))};
+    return {setting(row.slug, row.threshold), comment("default", row.threshold_means)};
   }
   return {"# " + setting(row.slug, std::nullopt), "default: on"};
 }
 
 std::vector<Line> base_lines(const BySlug& file, const BySlug& flags) {
   std::vector<Line> lines;
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     if (const Said said = find(row.slug, file, flags); said.limit) {
-      lines.push_back({setting(row.slug, *said.limit), comment(said.origin, *said.limit ? meaning(row) : "")});
-    } else if (detect::is_looked_for(row.slug)) {
+      lines.push_back({setting(row.slug, *said.limit),
+                       comment(said.origin, *said.limit ? row.threshold_means : std::string_view{})});
+    } else {
       lines.push_back(default_line(row));
     }
   }
@@ -67,7 +64,7 @@ std::vector<Line> base_lines(const BySlug& file, const BySlug& flags) {
 
 std::vector<Line> port_lines(const BySlug& file, const BySlug& flags) {
   std::vector<Line> lines;
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     if (const Said said = find(row.slug, file, flags); said.limit) {
       lines.push_back({setting(row.slug, *said.limit), std::string{said.origin}});
     }

@@ -17,7 +17,7 @@ using util::Result;
 
 std::vector<std::string_view> slugs() {
   std::vector<std::string_view> all;
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     all.push_back(row.slug);
   }
   return all;
@@ -25,8 +25,8 @@ std::vector<std::string_view> slugs() {
 
 }  // namespace
 
-Result<const detect::CatalogueRow*> find_finding(const std::string& slug) {
-  if (const detect::CatalogueRow* row = detect::find_in_catalogue(slug)) {
+Result<const detect::FindingSpec*> find_finding(const std::string& slug) {
+  if (const detect::FindingSpec* row = detect::find_in_catalogue(slug)) {
     return row;
   }
   const std::vector<std::string_view> all = slugs();
@@ -36,7 +36,7 @@ Result<const detect::CatalogueRow*> find_finding(const std::string& slug) {
                              : fmt::format("did you mean {}?", meant)};
 }
 
-Result<Limit> parse_limit(const detect::CatalogueRow& finding, const std::string& text,
+Result<Limit> parse_limit(const detect::FindingSpec& finding, const std::string& text,
                           const std::string& how_to_say_off) {
   if (text == "off") {
     return Limit{};
@@ -70,7 +70,7 @@ Result<Threshold> parse_threshold(const std::string& text) {
     threshold.service_port = *port;
     finding.erase(0, colon + 1);
   }
-  Result<const detect::CatalogueRow*> row = find_finding(finding);
+  Result<const detect::FindingSpec*> row = find_finding(finding);
   if (!row) {
     return std::move(row.error());
   }

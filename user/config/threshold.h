@@ -15,10 +15,10 @@ namespace tcpwhy::config {
 using Limit = core::Thresholds::Limit;
 
 // The finding of this name; the Error suggests the nearest, or lists all where none is near.
-util::Result<const detect::CatalogueRow*> find_finding(const std::string& slug);
+util::Result<const detect::FindingSpec*> find_finding(const std::string& slug);
 
 // A duration, or "off". how_to_say_off: what to write where the finding has no duration.
-util::Result<Limit> parse_limit(const detect::CatalogueRow& finding, const std::string& text,
+util::Result<Limit> parse_limit(const detect::FindingSpec& finding, const std::string& text,
                                 const std::string& how_to_say_off);
 
 // What --threshold takes: [PORT:]FINDING=DURATION or [PORT:]FINDING=off.

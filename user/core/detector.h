@@ -10,6 +10,7 @@
 
 #include "user/core/facts.h"
 #include "user/core/finding.h"
+#include "user/core/finding_spec.h"
 #include "user/core/want.h"
 
 namespace tcpwhy::core {
@@ -60,12 +61,14 @@ struct Scene {
 
 class Detector {
  public:
+  explicit Detector(const FindingSpec& spec) : spec_(spec) {}
+  Detector(const Detector&) = delete;
+  Detector& operator=(const Detector&) = delete;
   virtual ~Detector() = default;
-  [[nodiscard]] virtual std::string_view slug() const = 0;
-  // Nearness to the culprit within a story: the lowest is the root.
-  [[nodiscard]] virtual int rank() const = 0;
-  // Over in an instant: phase "event". Else a condition that opens and closes.
-  [[nodiscard]] virtual bool instant() const = 0;
+  [[nodiscard]] const FindingSpec& spec() const { return spec_; }
+  [[nodiscard]] std::string_view slug() const { return spec_.slug; }
+  [[nodiscard]] int rank() const { return spec_.rank; }
+  [[nodiscard]] bool instant() const { return spec_.instant; }
   // Whether owners of both ends are asked for even where the verdict is no more than info.
   [[nodiscard]] virtual bool info_needs_owners() const { return false; }
   // Whether its evidence is a look of a sweep: then it opens, and turns critical, on one of the last interval only.
@@ -77,6 +80,9 @@ class Detector {
   [[nodiscard]] virtual std::optional<Verdict> judge(const Case& c, const Scene& scene) const = 0;
   // The sentences; may add evidence that only the aggregate knows (attempts).
   virtual void describe(Finding& finding) const = 0;
+
+ private:
+  FindingSpec spec_;
 };
 
 }  // namespace tcpwhy::core

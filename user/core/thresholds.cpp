@@ -43,14 +43,22 @@ bool Thresholds::off_everywhere(std::string_view slug) const {
          });
 }
 
-util::Duration Thresholds::of(std::string_view slug, util::Duration otherwise) const {
-  const Limit* limit = find(base, slug);
+util::Duration Thresholds::of(const FindingSpec& finding) const {
+  const util::Duration otherwise = finding.threshold.value_or(util::Duration::zero());
+  const Limit* limit = find(base, finding.slug);
   return limit ? limit->value_or(otherwise) : otherwise;
 }
 
-util::Duration Thresholds::of(std::string_view slug, std::uint16_t service_port, util::Duration otherwise) const {
-  const Limit* limit = find(*this, slug, service_port);
+util::Duration Thresholds::of(const FindingSpec& finding, std::uint16_t service_port) const {
+  const util::Duration otherwise = finding.threshold.value_or(util::Duration::zero());
+  const Limit* limit = find(*this, finding.slug, service_port);
   return limit ? limit->value_or(otherwise) : otherwise;
+}
+
+util::Duration Thresholds::least_of(const FindingSpec& finding) const {
+  util::Duration least = of(finding);
+  for (const auto& [port, limits] : ports) least = std::min(least, of(finding, port));
+  return least;
 }
 
 Thresholds Thresholds::overlaid_with(const Thresholds& over) const {

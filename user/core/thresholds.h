@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "user/core/finding_spec.h"
 #include "user/util/time.h"
 
 namespace tcpwhy::core {
@@ -30,9 +31,11 @@ struct Thresholds {
   // Off for every port: nobody needs to look for it.
   [[nodiscard]] bool off_everywhere(std::string_view slug) const;
 
-  // The duration, `otherwise` where none was said; what is off is asked with off(), and the book does.
-  [[nodiscard]] util::Duration of(std::string_view slug, util::Duration otherwise) const;
-  [[nodiscard]] util::Duration of(std::string_view slug, std::uint16_t service_port, util::Duration otherwise) const;
+  // The duration, that of the specification where none was said; what is off is asked with off(), and the book does.
+  [[nodiscard]] util::Duration of(const FindingSpec& finding) const;
+  [[nodiscard]] util::Duration of(const FindingSpec& finding, std::uint16_t service_port) const;
+  // The least of any port's.
+  [[nodiscard]] util::Duration least_of(const FindingSpec& finding) const;
 
   // This, and what `over` says instead, word by word: its base does not touch a port's own words here.
   [[nodiscard]] Thresholds overlaid_with(const Thresholds& over) const;

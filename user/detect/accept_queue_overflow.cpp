@@ -2,7 +2,7 @@
 // accept-queue-overflow: the kernel refused a SYN or the ACK of a handshake because the listener's accept queue is full.
 #include <fmt/format.h>
 
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -11,13 +11,21 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"not-accepting", "too-slow", "backlog-too-small"};
+constexpr core::FindingSpec kSpec{
+    .slug = "accept-queue-overflow",
+    .family = core::Family::handshake,
+    .rank = 10,
+    .instant = false,
+    .threshold = 1s,
+    .threshold_means = "the oldest connection in the queue has waited for this long",
+    .causes = kCauses,
+    .meaning = "The kernel turned clients away because a listener's queue of connections to accept was full.",
+};
+
 class AcceptQueueOverflow final : public core::Detector {
  public:
-  explicit AcceptQueueOverflow(Thresholds thresholds) : thresholds_(std::move(thresholds)) {}
-
-  std::string_view slug() const override { return "accept-queue-overflow"; }
-  int rank() const override { return 10; }
-  bool instant() const override { return false; }
+  explicit AcceptQueueOverflow(const Thresholds& thresholds) : Detector(kSpec), thresholds_(thresholds) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     if (const auto* drop = std::get_if<abi::Drop>(&event.body);
@@ -43,7 +51,7 @@ class AcceptQueueOverflow final : public core::Detector {
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Listener* l = scene.facts.listener(c.subject.listener);
     if (!l) return std::nullopt;
-    const util::Duration head_waits = thresholds_.of(slug(), l->tuple.local.port, 1s);
+    const util::Duration head_waits = thresholds_.of(kSpec, l->tuple.local.port);
     const bool not_accepting = l->accepted_nothing() >= head_waits;
     // A moment must pass before a burst, a slow and a dead reader can be told apart.
     if (!not_accepting && !scene.final && scene.now() - c.since < head_waits) return std::nullopt;
@@ -131,8 +139,6 @@ class AcceptQueueOverflow final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_accept_queue_overflow(const Thresholds& thresholds) {
-  return std::make_unique<AcceptQueueOverflow>(thresholds);
-}
+constinit const Definition kAcceptQueueOverflow{kSpec, make<AcceptQueueOverflow>};
 
 }  // namespace tcpwhy::detect

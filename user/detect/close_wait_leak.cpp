@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "user/detect/definition.h"
 #include "user/detect/silent.h"
 #include "user/detect/verdicts.h"
 
@@ -15,15 +16,26 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"process-stopped", "process-blocked", "process-busy", "forgotten-fd",
+                                        "unknown"};
+constexpr core::FindingSpec kSpec{
+    .slug = "close-wait-leak",
+    .family = core::Family::stall,
+    .rank = 32,
+    .instant = false,
+    .threshold = 60s,
+    .threshold_means = "closed by the peer and kept open for this long",
+    .causes = kCauses,
+    .meaning = "The peer has closed and the local process does not close its end.",
+};
+
 constexpr std::uint32_t kMany = 10;
 constexpr auto kGrowth = 3min;
 constexpr auto kReadsNow = 10s;
 
 class CloseWaitLeak final : public SilentDetector {
  public:
-  explicit CloseWaitLeak(const Thresholds& thresholds) : SilentDetector("close-wait-leak", 60s, thresholds) {}
-
-  int rank() const override { return 32; }
+  explicit CloseWaitLeak(const Thresholds& thresholds) : SilentDetector(kSpec, thresholds) {}
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Connection* keeper = scene.facts.connection(c.subject.connection);
@@ -119,8 +131,6 @@ class CloseWaitLeak final : public SilentDetector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_close_wait_leak(const Thresholds& thresholds) {
-  return std::make_unique<CloseWaitLeak>(thresholds);
-}
+constinit const Definition kCloseWaitLeak{kSpec, make<CloseWaitLeak>};
 
 }  // namespace tcpwhy::detect

@@ -2,7 +2,7 @@
 // closed-mid-request: the peer's FIN came while it owed a reply: the request was acknowledged, and not a byte came back.
 #include <fmt/format.h>
 
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -10,14 +10,22 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::string_view kCauses[] = {"process-exit", "peer-closed"};
+constexpr core::FindingSpec kSpec{
+    .slug = "closed-mid-request",
+    .family = core::Family::ending,
+    .rank = 44,
+    .instant = true,
+    .causes = kCauses,
+    .meaning = "The peer closed while it still owed a reply.",
+};
+
 // The other end's record is at most a softirq away.
 constexpr auto kOtherEnd = 300ms;
 
 class ClosedMidRequest final : public core::Detector {
  public:
-  std::string_view slug() const override { return "closed-mid-request"; }
-  int rank() const override { return 44; }
-  bool instant() const override { return true; }
+  explicit ClosedMidRequest(const Thresholds&) : Detector(kSpec) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     const auto* change = std::get_if<abi::StateChange>(&event.body);
@@ -103,8 +111,6 @@ class ClosedMidRequest final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_closed_mid_request(const Thresholds&) {
-  return std::make_unique<ClosedMidRequest>();
-}
+constinit const Definition kClosedMidRequest{kSpec, make<ClosedMidRequest>};
 
 }  // namespace tcpwhy::detect

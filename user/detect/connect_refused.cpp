@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "user/core/host.h"
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -20,6 +20,16 @@ namespace {
 using namespace std::chrono_literals;
 using core::CulpritKind;
 using core::Severity;
+
+constexpr std::string_view kCauses[] = {"no-listener", "listener-gone", "local-firewall", "refused-by-remote"};
+constexpr core::FindingSpec kSpec{
+    .slug = "connect-refused",
+    .family = core::Family::handshake,
+    .rank = 45,
+    .instant = true,
+    .causes = kCauses,
+    .meaning = "A reset answered a connect: as a rule nothing listens there.",
+};
 
 constexpr auto kFallback = 1s;
 constexpr auto kRefusalWindow = 10s;
@@ -38,13 +48,9 @@ constexpr std::size_t kMostWaiting = 64;  // processes, of one destination
 
 class ConnectRefused final : public core::Detector {
  public:
-  ConnectRefused() {
+  explicit ConnectRefused(const Thresholds&) : Detector(kSpec) {
     callers_.on_evict([this](std::uint32_t, const Caller& c) { services_ -= c.services.size(); });
   }
-
-  std::string_view slug() const override { return "connect-refused"; }
-  int rank() const override { return 45; }
-  bool instant() const override { return true; }
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     const auto* change = std::get_if<abi::StateChange>(&event.body);
@@ -310,6 +316,6 @@ class ConnectRefused final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_connect_refused(const Thresholds&) { return std::make_unique<ConnectRefused>(); }
+constinit const Definition kConnectRefused{kSpec, make<ConnectRefused>};
 
 }  // namespace tcpwhy::detect

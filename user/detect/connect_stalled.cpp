@@ -2,7 +2,7 @@
 // connect-stalled: an outgoing SYN was sent again and no answer came.
 #include <fmt/format.h>
 
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/elsewhere.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
@@ -12,11 +12,19 @@ namespace {
 
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"accept-queue-full", "dropped-locally", "unreachable", "peer-silent"};
+constexpr core::FindingSpec kSpec{
+    .slug = "connect-stalled",
+    .family = core::Family::handshake,
+    .rank = 40,
+    .instant = false,
+    .causes = kCauses,
+    .meaning = "A connect sent its SYN again because no answer came.",
+};
+
 class ConnectStalled final : public core::Detector {
  public:
-  std::string_view slug() const override { return "connect-stalled"; }
-  int rank() const override { return 40; }
-  bool instant() const override { return false; }
+  explicit ConnectStalled(const Thresholds&) : Detector(kSpec) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     if (const auto* again = std::get_if<abi::Retransmit>(&event.body)) {
@@ -81,6 +89,6 @@ class ConnectStalled final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_connect_stalled(const Thresholds&) { return std::make_unique<ConnectStalled>(); }
+constinit const Definition kConnectStalled{kSpec, make<ConnectStalled>};
 
 }  // namespace tcpwhy::detect

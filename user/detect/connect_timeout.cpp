@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/elsewhere.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
@@ -15,13 +15,22 @@ namespace {
 using core::CulpritKind;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"accept-queue-full", "dropped-locally", "unreachable",
+                                        "peer-silent",       "ports-exhausted", "rejected"};
+constexpr core::FindingSpec kSpec{
+    .slug = "connect-timeout",
+    .family = core::Family::handshake,
+    .rank = 50,
+    .instant = true,
+    .causes = kCauses,
+    .meaning = "A connect ended without an answer from the peer's TCP.",
+};
+
 constexpr auto kAtOnce = std::chrono::milliseconds{20};
 
 class ConnectTimeout final : public core::Detector {
  public:
-  std::string_view slug() const override { return "connect-timeout"; }
-  int rank() const override { return 50; }
-  bool instant() const override { return true; }
+  explicit ConnectTimeout(const Thresholds&) : Detector(kSpec) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     const auto* change = std::get_if<abi::StateChange>(&event.body);
@@ -183,6 +192,6 @@ class ConnectTimeout final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_connect_timeout(const Thresholds&) { return std::make_unique<ConnectTimeout>(); }
+constinit const Definition kConnectTimeout{kSpec, make<ConnectTimeout>};
 
 }  // namespace tcpwhy::detect

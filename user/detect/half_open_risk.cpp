@@ -2,6 +2,7 @@
 // half-open-risk: an idle connection to another host that nothing would end if that host vanished.
 #include <fmt/format.h>
 
+#include "user/detect/definition.h"
 #include "user/detect/silent.h"
 #include "user/detect/verdicts.h"
 
@@ -10,11 +11,22 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::string_view kCauses[] = {"no-keepalive"};
+constexpr core::FindingSpec kSpec{
+    .slug = "half-open-risk",
+    .family = core::Family::stall,
+    .rank = 60,
+    .instant = false,
+    .threshold = 15min,
+    .threshold_means = "idle for this long",
+    .causes = kCauses,
+    .meaning = "An idle connection that nothing would end if the peer vanished.",
+    .of_idle_connections = true,
+};
+
 class HalfOpenRisk final : public SilentDetector {
  public:
-  explicit HalfOpenRisk(const Thresholds& thresholds) : SilentDetector("half-open-risk", 15min, thresholds) {}
-
-  int rank() const override { return 60; }
+  explicit HalfOpenRisk(const Thresholds& thresholds) : SilentDetector(kSpec, thresholds) {}
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Connection* end = scene.facts.connection(c.subject.connection);
@@ -52,8 +64,6 @@ class HalfOpenRisk final : public SilentDetector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_half_open_risk(const Thresholds& thresholds) {
-  return std::make_unique<HalfOpenRisk>(thresholds);
-}
+constinit const Definition kHalfOpenRisk{kSpec, make<HalfOpenRisk>};
 
 }  // namespace tcpwhy::detect

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "user/core/host.h"
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/verdicts.h"
 
 namespace tcpwhy::detect {
@@ -14,6 +14,16 @@ namespace {
 
 using namespace std::chrono_literals;
 using core::Severity;
+
+constexpr std::string_view kCauses[] = {"tcp-mem", "orphans", "rcvbuf-overrun"};
+constexpr core::FindingSpec kSpec{
+    .slug = "memory-pressure",
+    .family = core::Family::stall,
+    .rank = 16,
+    .instant = false,
+    .causes = kCauses,
+    .meaning = "TCP is short of memory: the kernel throttles, prunes or aborts connections.",
+};
 
 constexpr std::uint64_t kPage = 4096;
 constexpr std::size_t kMostHolders = 5;
@@ -65,9 +75,7 @@ Holders holders_of(const core::Facts& facts, std::uint32_t host, By by) {
 
 class MemoryPressure final : public core::Detector {
  public:
-  std::string_view slug() const override { return "memory-pressure"; }
-  int rank() const override { return 16; }
-  bool instant() const override { return false; }
+  explicit MemoryPressure(const Thresholds&) : Detector(kSpec) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     if (const auto* host = std::get_if<abi::Host>(&event.body)) on_host(*host, event.host, scene);
@@ -188,6 +196,6 @@ class MemoryPressure final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_memory_pressure(const Thresholds&) { return std::make_unique<MemoryPressure>(); }
+constinit const Definition kMemoryPressure{kSpec, make<MemoryPressure>};
 
 }  // namespace tcpwhy::detect

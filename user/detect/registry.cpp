@@ -1,47 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The detectors of this build: one line each.
+// The findings of this build, in the order of the contract: one line each.
+#include <algorithm>
+
+#include "user/detect/catalogue.h"
+#include "user/detect/definition.h"
 #include "user/detect/detectors.h"
 
 namespace tcpwhy::detect {
 namespace {
 
-struct Row {
-  std::string_view slug;
-  std::unique_ptr<core::Detector> (*make)(const Thresholds&);
-};
-
-constexpr Row kDetectors[] = {
-    {"accept-queue-overflow", make_accept_queue_overflow},
-    {"synack-retransmit-unexpected", make_synack_retransmit_unexpected},
-    {"synack-retransmit", make_synack_retransmit},
-    {"connect-stalled", make_connect_stalled},
-    {"connect-timeout", make_connect_timeout},
-    {"connect-refused", make_connect_refused},
-    {"stall-unacked", make_stall_unacked},
-    {"stall-zero-window", make_stall_zero_window},
-    {"stall-unread", make_stall_unread},
-    {"stall-awaiting-reply", make_stall_awaiting_reply},
-    {"stall-closing", make_stall_closing},
-    {"close-wait-leak", make_close_wait_leak},
-    {"half-open-risk", make_half_open_risk},
-    {"memory-pressure", make_memory_pressure},
-    {"closed-mid-request", make_closed_mid_request},
-    {"reset", make_reset},
-    {"timed-out", make_timed_out},
+constexpr const Definition* kDefinitions[] = {
+    &kSynackRetransmitUnexpected,
+    &kSynackRetransmit,
+    &kConnectStalled,
+    &kConnectTimeout,
+    &kConnectRefused,
+    &kAcceptQueueOverflow,
+    &kStallUnacked,
+    &kStallZeroWindow,
+    &kStallUnread,
+    &kStallAwaitingReply,
+    &kStallClosing,
+    &kCloseWaitLeak,
+    &kHalfOpenRisk,
+    &kMemoryPressure,
+    &kReset,
+    &kClosedMidRequest,
+    &kTimedOut,
 };
 
 }  // namespace
 
-bool is_looked_for(std::string_view slug) {
-  for (const Row& row : kDetectors)
-    if (row.slug == slug) return true;
-  return false;
+std::span<const core::FindingSpec> catalogue() {
+  static const std::vector<core::FindingSpec> specs = [] {
+    std::vector<core::FindingSpec> all;
+    for (const Definition* definition : kDefinitions) all.push_back(definition->spec);
+    return all;
+  }();
+  return specs;
+}
+
+const core::FindingSpec* find_in_catalogue(std::string_view slug) {
+  const auto specs = catalogue();
+  const auto found = std::find_if(specs.begin(), specs.end(), [slug](const auto& spec) { return spec.slug == slug; });
+  return found == specs.end() ? nullptr : &*found;
 }
 
 std::vector<std::unique_ptr<core::Detector>> make_all(const Thresholds& thresholds) {
   std::vector<std::unique_ptr<core::Detector>> result;
-  for (const Row& row : kDetectors)
-    if (!thresholds.off_everywhere(row.slug)) result.push_back(row.make(thresholds));
+  for (const Definition* definition : kDefinitions)
+    if (!thresholds.off_everywhere(definition->spec.slug)) result.push_back(definition->make(thresholds));
   return result;
 }
 

@@ -6,7 +6,7 @@
 #include <array>
 #include <csignal>
 
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/elsewhere.h"
 #include "user/detect/verdicts.h"
 
@@ -20,6 +20,19 @@ using core::ConnectionRole;
 using core::CulpritKind;
 using core::SentReset;
 using core::Severity;
+
+constexpr std::string_view kCauseNames[] = {
+    "never-accepted", "process-exit", "close-with-unread-data", "data-after-close", "linger-zero",   "client-abandoned",
+    "memory",         "orphan-limit", "socket-destroyed",       "disconnect",       "stray-segment", "time-wait",
+    "peer-abort"};
+constexpr core::FindingSpec kSpec{
+    .slug = "reset",
+    .family = core::Family::ending,
+    .rank = 46,
+    .instant = true,
+    .causes = kCauseNames,
+    .meaning = "A reset ended a connection.",
+};
 
 // The other end's event is at most a softirq away; the tick after next has it.
 constexpr auto kOtherEnd = 300ms;
@@ -119,9 +132,7 @@ constexpr std::array kCauses{
 
 class Reset final : public core::Detector {
  public:
-  std::string_view slug() const override { return "reset"; }
-  int rank() const override { return 46; }
-  bool instant() const override { return true; }
+  explicit Reset(const Thresholds&) : Detector(kSpec) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     if (const auto* sent = std::get_if<abi::ResetSent>(&event.body)) {
@@ -467,6 +478,6 @@ class Reset final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_reset(const Thresholds&) { return std::make_unique<Reset>(); }
+constinit const Definition kReset{kSpec, make<Reset>};
 
 }  // namespace tcpwhy::detect

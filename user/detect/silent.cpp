@@ -76,7 +76,7 @@ ProcessActivity activity_in(const ProcessLook* look, util::Duration silent_for, 
 }  // namespace
 
 util::Duration SilentDetector::threshold(const core::Connection& c) const {
-  return thresholds_.of(slug_, core::service_endpoint(c).port, otherwise_);
+  return thresholds_.of(spec(), core::service_endpoint(c).port);
 }
 
 void SilentDetector::on_event(const abi::Event& event, core::Scene& scene) {

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "user/core/detector.h"
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 
 namespace tcpwhy::detect {
 
@@ -25,11 +25,9 @@ void observe_activity(std::uint32_t pid, const core::Scene& scene);
 
 class SilentDetector : public core::Detector {
  public:
-  SilentDetector(std::string_view slug, util::Duration otherwise, const Thresholds& thresholds)
-      : slug_(slug), otherwise_(otherwise), thresholds_(thresholds) {}
+  SilentDetector(const core::FindingSpec& spec, const Thresholds& thresholds)
+      : Detector(spec), thresholds_(thresholds) {}
 
-  [[nodiscard]] std::string_view slug() const final { return slug_; }
-  [[nodiscard]] bool instant() const final { return false; }
   [[nodiscard]] bool rests_on_looks() const final { return true; }
   void on_event(const abi::Event& event, core::Scene& scene) final;
 
@@ -53,14 +51,12 @@ class SilentDetector : public core::Detector {
   [[nodiscard]] ProcessActivity activity_of(std::uint32_t pid, const core::Connection& silent,
                                             util::Duration silent_for, const core::Scene& scene) const;
   [[nodiscard]] util::Duration threshold(const core::Connection& connection) const;
-  [[nodiscard]] util::Duration threshold() const { return thresholds_.of(slug_, otherwise_); }
+  [[nodiscard]] util::Duration threshold() const { return thresholds_.of(spec()); }
 
  private:
   void sweep(std::uint32_t host, core::Scene& scene);
   void on_end(const abi::StateChange& change, core::Scene& scene);
 
-  std::string_view slug_;
-  util::Duration otherwise_;
   Thresholds thresholds_;
   // By process: why it could not read, and when that was observed last.
   mutable std::map<std::uint32_t, std::pair<ProcessActivity, util::BootTime>> held_up_;

@@ -8,6 +8,7 @@
 
 #include <map>
 
+#include "user/detect/definition.h"
 #include "user/detect/silent.h"
 #include "user/detect/verdicts.h"
 
@@ -16,6 +17,18 @@ namespace {
 
 using namespace std::chrono_literals;
 using core::Severity;
+
+constexpr std::string_view kCauses[] = {"peer-silent", "peer-busy"};
+constexpr core::FindingSpec kSpec{
+    .slug = "stall-awaiting-reply",
+    .family = core::Family::stall,
+    .rank = 38,
+    .instant = false,
+    .threshold = 10s,
+    .threshold_means = "no reply for this long, or 20 times the usual wait",
+    .causes = kCauses,
+    .meaning = "A request was delivered in full and its reply does not come.",
+};
 
 constexpr int kTimesUsual = 20;
 constexpr std::uint32_t kEnoughAnswers = 3;
@@ -26,9 +39,8 @@ constexpr auto kAnAnswer = 200ms;
 
 class StallAwaitingReply final : public SilentDetector {
  public:
-  explicit StallAwaitingReply(const Thresholds& thresholds) : SilentDetector("stall-awaiting-reply", 10s, thresholds) {}
+  explicit StallAwaitingReply(const Thresholds& thresholds) : SilentDetector(kSpec, thresholds) {}
 
-  int rank() const override { return 38; }
   bool info_needs_owners() const override { return true; }
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
@@ -131,8 +143,6 @@ class StallAwaitingReply final : public SilentDetector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_stall_awaiting_reply(const Thresholds& thresholds) {
-  return std::make_unique<StallAwaitingReply>(thresholds);
-}
+constinit const Definition kStallAwaitingReply{kSpec, make<StallAwaitingReply>};
 
 }  // namespace tcpwhy::detect

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "user/core/silence.h"
+#include "user/detect/definition.h"
 #include "user/detect/silent.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
@@ -12,11 +13,21 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::string_view kCauses[] = {"peer-not-reading", "peer-gone", "path-lost", "unknown"};
+constexpr core::FindingSpec kSpec{
+    .slug = "stall-closing",
+    .family = core::Family::stall,
+    .rank = 36,
+    .instant = false,
+    .threshold = 5s,
+    .threshold_means = "nothing acknowledged for this long",
+    .causes = kCauses,
+    .meaning = "A closed connection cannot finish: its last data or its FIN is not acknowledged.",
+};
+
 class StallClosing final : public SilentDetector {
  public:
-  explicit StallClosing(const Thresholds& thresholds) : SilentDetector("stall-closing", 5s, thresholds) {}
-
-  int rank() const override { return 36; }
+  explicit StallClosing(const Thresholds& thresholds) : SilentDetector(kSpec, thresholds) {}
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Connection* closer = scene.facts.connection(c.subject.connection);
@@ -77,8 +88,6 @@ class StallClosing final : public SilentDetector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_stall_closing(const Thresholds& thresholds) {
-  return std::make_unique<StallClosing>(thresholds);
-}
+constinit const Definition kStallClosing{kSpec, make<StallClosing>};
 
 }  // namespace tcpwhy::detect

@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "user/core/give_up.h"
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/elsewhere.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
@@ -19,16 +19,25 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"accept-queue-full", "dropped-locally", "unreachable",
+                                        "peer-gone",         "path-lost",       "unknown"};
+constexpr core::FindingSpec kSpec{
+    .slug = "stall-unacked",
+    .family = core::Family::stall,
+    .rank = 42,
+    .instant = false,
+    .threshold = 1s,
+    .threshold_means = "nothing acknowledged for this long, and two retransmission time-outs",
+    .causes = kCauses,
+    .meaning = "Data was sent and nothing of it is acknowledged.",
+};
+
 constexpr std::uint32_t kRepairsForBadLuck = 3;
 constexpr std::uint32_t kLossesForBadLuck = 8;
 
 class StallUnacked final : public core::Detector {
  public:
-  explicit StallUnacked(Thresholds thresholds) : thresholds_(std::move(thresholds)) {}
-
-  std::string_view slug() const override { return "stall-unacked"; }
-  int rank() const override { return 42; }
-  bool instant() const override { return false; }
+  explicit StallUnacked(const Thresholds& thresholds) : Detector(kSpec), thresholds_(thresholds) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     if (const auto* again = std::get_if<abi::Retransmit>(&event.body)) {
@@ -111,7 +120,7 @@ class StallUnacked final : public core::Detector {
       scene.book.close(*this, subject, core::Ended::recovered);
       return;
     }
-    const util::Duration opens = thresholds_.of(slug(), core::service_endpoint(*c).port, 1s);
+    const util::Duration opens = thresholds_.of(kSpec, core::service_endpoint(*c).port);
     const bool proven = scene.now() - c->episode_start >= opens && c->episode_timeouts >= 2;
     if (proven && may_stall(c->state)) scene.book.raise(*this, subject, c->episode_start);
   }
@@ -136,8 +145,6 @@ class StallUnacked final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_stall_unacked(const Thresholds& thresholds) {
-  return std::make_unique<StallUnacked>(thresholds);
-}
+constinit const Definition kStallUnacked{kSpec, make<StallUnacked>};
 
 }  // namespace tcpwhy::detect

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "user/core/silence.h"
+#include "user/detect/definition.h"
 #include "user/detect/silent.h"
 #include "user/detect/verdicts.h"
 
@@ -18,14 +19,25 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"never-accepted", "process-stopped", "process-blocked",
+                                        "process-busy",   "forgotten-fd",    "unknown"};
+constexpr core::FindingSpec kSpec{
+    .slug = "stall-unread",
+    .family = core::Family::stall,
+    .rank = 12,
+    .instant = false,
+    .threshold = 2s,
+    .threshold_means = "nothing read for this long",
+    .causes = kCauses,
+    .meaning = "Data has arrived and the local process does not read it.",
+};
+
 // So many with a little unread make one think that the process does not read at all.
 constexpr std::uint32_t kSeveral = 5;
 
 class StallUnread final : public SilentDetector {
  public:
-  explicit StallUnread(const Thresholds& thresholds) : SilentDetector("stall-unread", 2s, thresholds) {}
-
-  int rank() const override { return 12; }
+  explicit StallUnread(const Thresholds& thresholds) : SilentDetector(kSpec, thresholds) {}
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Connection* reader = scene.facts.connection(c.subject.connection);
@@ -145,8 +157,6 @@ class StallUnread final : public SilentDetector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_stall_unread(const Thresholds& thresholds) {
-  return std::make_unique<StallUnread>(thresholds);
-}
+constinit const Definition kStallUnread{kSpec, make<StallUnread>};
 
 }  // namespace tcpwhy::detect

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "user/core/silence.h"
+#include "user/detect/definition.h"
 #include "user/detect/silent.h"
 #include "user/detect/verdicts.h"
 
@@ -12,11 +13,21 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"peer-not-reading", "peer-slow"};
+constexpr core::FindingSpec kSpec{
+    .slug = "stall-zero-window",
+    .family = core::Family::stall,
+    .rank = 34,
+    .instant = false,
+    .threshold = 3s,
+    .threshold_means = "the window has been shut for this long",
+    .causes = kCauses,
+    .meaning = "The peer's receive window is shut and data waits behind it.",
+};
+
 class StallZeroWindow final : public SilentDetector {
  public:
-  explicit StallZeroWindow(const Thresholds& thresholds) : SilentDetector("stall-zero-window", 3s, thresholds) {}
-
-  int rank() const override { return 34; }
+  explicit StallZeroWindow(const Thresholds& thresholds) : SilentDetector(kSpec, thresholds) {}
 
   std::optional<core::Verdict> judge(const core::Case& c, const core::Scene& scene) const override {
     const core::Connection* sender = scene.facts.connection(c.subject.connection);
@@ -88,8 +99,6 @@ class StallZeroWindow final : public SilentDetector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_stall_zero_window(const Thresholds& thresholds) {
-  return std::make_unique<StallZeroWindow>(thresholds);
-}
+constinit const Definition kStallZeroWindow{kSpec, make<StallZeroWindow>};
 
 }  // namespace tcpwhy::detect

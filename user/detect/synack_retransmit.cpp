@@ -5,7 +5,7 @@
 #include <deque>
 #include <set>
 
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/elsewhere.h"
 #include "user/detect/verdicts.h"
 
@@ -15,6 +15,16 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"synack-lost", "client-silent", "syn-flood"};
+constexpr core::FindingSpec kSpec{
+    .slug = "synack-retransmit",
+    .family = core::Family::handshake,
+    .rank = 30,
+    .instant = false,
+    .causes = kCauses,
+    .meaning = "The server repeats its SYN-ACK because nothing answers it.",
+};
+
 constexpr auto kRateWindow = 60s;
 constexpr std::size_t kRateForWarning = 10;
 constexpr auto kFloodWindow = 10s;
@@ -22,9 +32,7 @@ constexpr std::size_t kFloodSources = 50;
 
 class SynAckRetransmit final : public core::Detector {
  public:
-  std::string_view slug() const override { return "synack-retransmit"; }
-  int rank() const override { return 30; }
-  bool instant() const override { return false; }
+  explicit SynAckRetransmit(const Thresholds&) : Detector(kSpec) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     if (const auto* synack = std::get_if<abi::SynAckRetransmit>(&event.body)) {
@@ -140,8 +148,6 @@ class SynAckRetransmit final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_synack_retransmit(const Thresholds&) {
-  return std::make_unique<SynAckRetransmit>();
-}
+constinit const Definition kSynackRetransmit{kSpec, make<SynAckRetransmit>};
 
 }  // namespace tcpwhy::detect

@@ -5,7 +5,7 @@
 // milliseconds of the client's ESTABLISHED. TCP_DEFER_ACCEPT drops the bare ACK by design.
 #include <fmt/format.h>
 
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/elsewhere.h"
 #include "user/detect/verdicts.h"
 
@@ -15,13 +15,21 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"accept-queue-full", "handshake-ack-lost"};
+constexpr core::FindingSpec kSpec{
+    .slug = "synack-retransmit-unexpected",
+    .family = core::Family::handshake,
+    .rank = 20,
+    .instant = false,
+    .threshold = 200ms,
+    .threshold_means = "the client has been connected for this long",
+    .causes = kCauses,
+    .meaning = "The server repeats its SYN-ACK although the client has answered it and believes it is connected.",
+};
+
 class SynAckRetransmitUnexpected final : public core::Detector {
  public:
-  explicit SynAckRetransmitUnexpected(Thresholds thresholds) : thresholds_(std::move(thresholds)) {}
-
-  std::string_view slug() const override { return "synack-retransmit-unexpected"; }
-  int rank() const override { return 20; }
-  bool instant() const override { return false; }
+  explicit SynAckRetransmitUnexpected(const Thresholds& thresholds) : Detector(kSpec), thresholds_(thresholds) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     if (const auto* synack = std::get_if<abi::SynAckRetransmit>(&event.body)) {
@@ -113,7 +121,7 @@ class SynAckRetransmitUnexpected final : public core::Detector {
  private:
   bool is_unexpected(const abi::SynAckRetransmit& e, util::BootTime now) const {
     if (!e.by_timer || (e.listener.defer > 0 && !e.listener.over_limit())) return false;
-    const util::Duration client_believes = thresholds_.of(slug(), e.tuple.local.port, 200ms);
+    const util::Duration client_believes = thresholds_.of(kSpec, e.tuple.local.port);
     return e.acked || (e.client_established && now - *e.client_established >= client_believes);
   }
 
@@ -157,8 +165,6 @@ class SynAckRetransmitUnexpected final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_synack_retransmit_unexpected(const Thresholds& thresholds) {
-  return std::make_unique<SynAckRetransmitUnexpected>(thresholds);
-}
+constinit const Definition kSynackRetransmitUnexpected{kSpec, make<SynAckRetransmitUnexpected>};
 
 }  // namespace tcpwhy::detect

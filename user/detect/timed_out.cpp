@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "user/detect/detectors.h"
+#include "user/detect/definition.h"
 #include "user/detect/elsewhere.h"
 #include "user/detect/unanswered.h"
 #include "user/detect/verdicts.h"
@@ -15,11 +15,19 @@ namespace {
 using namespace std::chrono_literals;
 using core::Severity;
 
+constexpr std::string_view kCauses[] = {"retransmit-timeout", "keepalive-timeout", "user-timeout", "unreachable"};
+constexpr core::FindingSpec kSpec{
+    .slug = "timed-out",
+    .family = core::Family::ending,
+    .rank = 48,
+    .instant = true,
+    .causes = kCauses,
+    .meaning = "The kernel gave up on a connection.",
+};
+
 class TimedOut final : public core::Detector {
  public:
-  std::string_view slug() const override { return "timed-out"; }
-  int rank() const override { return 48; }
-  bool instant() const override { return true; }
+  explicit TimedOut(const Thresholds&) : Detector(kSpec) {}
 
   void on_event(const abi::Event& event, core::Scene& scene) override {
     // The error report comes before the end on older kernels and after it on newer ones; the end itself is always told,
@@ -115,6 +123,6 @@ class TimedOut final : public core::Detector {
 
 }  // namespace
 
-std::unique_ptr<core::Detector> make_timed_out(const Thresholds&) { return std::make_unique<TimedOut>(); }
+constinit const Definition kTimedOut{kSpec, make<TimedOut>};
 
 }  // namespace tcpwhy::detect

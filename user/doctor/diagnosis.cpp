@@ -106,8 +106,7 @@ void Examination::look_at_features(const kernel::Survey& survey) {
     older = older || (!offer.present && !row.losses.empty());
   }
   if (older) advise("a newer kernel has what is missing: each line above says since which release");
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
-    if (!detect::is_looked_for(row.slug)) continue;
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     const kernel::Prospect prospect = kernel::prospect_of(row.slug, survey);
     FindingProspect finding{row.slug, prospect.left, {}, {}};
     for (const auto& blame : prospect.blames) {
@@ -123,9 +122,8 @@ void Examination::look_at_features(const kernel::Survey& survey) {
 }
 
 void Examination::give_up_findings() {
-  for (const detect::CatalogueRow& row : detect::catalogue())
-    if (detect::is_looked_for(row.slug))
-      result_.findings.push_back({row.slug, Left::nothing, {"without BTF no program can be loaded"}, {"BTF"}});
+  for (const detect::FindingSpec& row : detect::catalogue())
+    result_.findings.push_back({row.slug, Left::nothing, {"without BTF no program can be loaded"}, {"BTF"}});
 }
 
 void Examination::look_at_lockdown() {

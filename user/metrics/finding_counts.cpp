@@ -19,7 +19,7 @@ std::string word(Severity severity) { return std::string{core::to_string(severit
 }  // namespace
 
 FindingCounts::FindingCounts() {
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     const std::string slug{row.slug};
     forgotten_[slug] = 0;
     std::vector<std::string> causes{row.causes.begin(), row.causes.end()};

@@ -184,11 +184,12 @@ TEST_F(ConfigFile, IsReadAndFlagsAreLaidOverIt) {
   const TraceOptions options =
       trace({"--threshold", "stall-unacked=2s", "--config", path, "--threshold", "80:stall-unacked=3s"});
   EXPECT_EQ(options.thresholds.file_name, path);
-  EXPECT_EQ(options.thresholds.file.of("stall-unacked", 1s), 5s);
+  EXPECT_EQ(options.thresholds.file.of(*detect::find_in_catalogue("stall-unacked")), 5s);
   const core::Thresholds effective = options.thresholds.effective();
-  EXPECT_EQ(effective.of("stall-unacked", 1s), 2s);
-  EXPECT_EQ(effective.of("stall-unacked", 80, 1s), 3s);
-  EXPECT_EQ(effective.of("stall-unacked", 22, 1s), 9s) << "a flag for all ports leaves a port's own word alone";
+  EXPECT_EQ(effective.of(*detect::find_in_catalogue("stall-unacked")), 2s);
+  EXPECT_EQ(effective.of(*detect::find_in_catalogue("stall-unacked"), 80), 3s);
+  EXPECT_EQ(effective.of(*detect::find_in_catalogue("stall-unacked"), 22), 9s)
+      << "a flag for all ports leaves a port's own word alone";
   EXPECT_TRUE(effective.off("reset"));
 }
 
@@ -265,7 +266,7 @@ TEST(Mistakes, SayWhatToWriteInstead) {
 TEST(Mistakes, AnUnknownFindingListsTheKnownOnes) {
   const std::string text = refusal({"trace", "--threshold", "stall=1s"});
   EXPECT_THAT(text, HasSubstr("there is no finding 'stall'"));
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     EXPECT_THAT(text, HasSubstr(std::string{row.slug}));
   }
 }
@@ -283,7 +284,7 @@ TEST(Help, OfTheProgramNamesCommandsAndExitCodes) {
 
 TEST(Help, OfTraceNamesEveryFindingAndNeverWrapsATerminal) {
   const std::string help = answer({"trace", "--help"}).to_stdout;
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     EXPECT_THAT(help, HasSubstr(std::string{row.slug}));
   }
   for (const char* part :

@@ -18,11 +18,11 @@ using testing::StartsWith;
 
 TEST(Explain, EveryFindingHasItsPageAndNoOtherIsThere) {
   EXPECT_EQ(explain::pages().size(), detect::catalogue().size());
-  for (const detect::CatalogueRow& row : detect::catalogue()) EXPECT_NE(explain::find(row.slug), nullptr) << row.slug;
+  for (const detect::FindingSpec& row : detect::catalogue()) EXPECT_NE(explain::find(row.slug), nullptr) << row.slug;
 }
 
 TEST(Explain, EveryCauseHasItsRowAndNoOtherIsThere) {
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     const explain::Page& page = *explain::find(row.slug);
     for (const std::string_view cause : row.causes) EXPECT_TRUE(page.has_cause(cause)) << row.slug << ' ' << cause;
     for (const explain::CauseRow& told : page.causes)
@@ -33,7 +33,7 @@ TEST(Explain, EveryCauseHasItsRowAndNoOtherIsThere) {
 
 // "`--threshold stall-unacked=1s` is the default: nothing acknowledged for this long, and two retransmission time-outs."
 TEST(Explain, EveryThresholdIsTheCatalogues) {
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     const std::string text = explain::blocks(explain::find(row.slug)->section("Threshold")).front().text;
     if (row.threshold)
       EXPECT_THAT(text, StartsWith(fmt::format("`--threshold {}={}` is the default: {}.", row.slug,

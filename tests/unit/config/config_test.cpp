@@ -57,11 +57,11 @@ TEST(Config, HasThresholdsForAllPortsAndForSingleOnes) {
     reset = 'off'
   )");
   EXPECT_EQ(t.base.size(), 2U);
-  EXPECT_EQ(t.of("stall-awaiting-reply", 10s), 30s);
+  EXPECT_EQ(t.of(*detect::find_in_catalogue("stall-awaiting-reply")), 30s);
   EXPECT_TRUE(t.off("reset"));
   EXPECT_EQ(t.ports.size(), 2U);
   EXPECT_TRUE(t.off("stall-awaiting-reply", 5432));
-  EXPECT_EQ(t.of("stall-unread", 5432, 2s), 2min);
+  EXPECT_EQ(t.of(*detect::find_in_catalogue("stall-unread"), 5432), 2min);
   EXPECT_TRUE(t.off("reset", 65535));
 }
 
@@ -72,7 +72,7 @@ TEST(Config, TakesEveryWayToWriteATable) {
       "\"stall-unread\" = \"3s\" } } }\r\n");
   EXPECT_TRUE(t.off("reset"));
   EXPECT_TRUE(t.off("reset", 80));
-  EXPECT_EQ(t.of("stall-unread", 81, 2s), 3s);
+  EXPECT_EQ(t.of(*detect::find_in_catalogue("stall-unread"), 81), 3s);
 }
 
 TEST(Config, SaysWhereWhatIsWrongAndWhatToWrite) {
@@ -233,13 +233,13 @@ TEST(ShowConfig, GivenBackItSaysTheSame) {
   flags.ports[1]["stall-unacked"] = 1'001us;
   const core::Thresholds effective = file.overlaid_with(flags);
   const core::Thresholds again = thresholds(show(file, flags, ""));
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     const util::Duration otherwise = row.threshold.value_or(0s);
     EXPECT_EQ(again.off(row.slug), effective.off(row.slug)) << row.slug;
-    EXPECT_EQ(again.of(row.slug, otherwise), effective.of(row.slug, otherwise)) << row.slug;
+    EXPECT_EQ(again.of(row), effective.of(row)) << row.slug;
     for (const std::uint16_t port : std::initializer_list<std::uint16_t>{1, 2, 3, 65535}) {
       EXPECT_EQ(again.off(row.slug, port), effective.off(row.slug, port)) << row.slug << port;
-      EXPECT_EQ(again.of(row.slug, port, otherwise), effective.of(row.slug, port, otherwise)) << row.slug << port;
+      EXPECT_EQ(again.of(row, port), effective.of(row, port)) << row.slug << port;
     }
   }
 }

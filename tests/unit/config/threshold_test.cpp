@@ -29,7 +29,7 @@ TEST(FindFinding, ListsAllWhereNoneIsNear) {
   for (const std::string& word : {std::string{"stall"}, std::string{}, std::string{"xy"}, std::string(100000, 'x')}) {
     const auto found = find_finding(word);
     ASSERT_FALSE(found);
-    for (const detect::CatalogueRow& row : detect::catalogue()) {
+    for (const detect::FindingSpec& row : detect::catalogue()) {
       EXPECT_THAT(found.error().hint, HasSubstr(std::string{row.slug}));
     }
   }

@@ -16,10 +16,9 @@ constexpr std::uint32_t kServerPid = 2112;
 // Says of every case what the test told it to say.
 class Puppet final : public Detector {
  public:
-  Puppet(std::string_view slug, int rank, bool instant) : slug_(slug), rank_(rank), instant_(instant) {}
-  std::string_view slug() const override { return slug_; }
-  int rank() const override { return rank_; }
-  bool instant() const override { return instant_; }
+  Puppet(std::string_view slug, int rank, bool instant)
+      : Detector(
+            {.slug = slug, .family = Family::stall, .rank = rank, .instant = instant, .causes = {}, .meaning = {}}) {}
   void on_event(const abi::Event&, Scene&) override {}
   std::optional<Verdict> judge(const Case& c, const Scene&) const override {
     judged += 1;
@@ -31,11 +30,6 @@ class Puppet final : public Detector {
   mutable int judged = 0;
   std::optional<Verdict> verdict;
   abi::SocketId quiet = abi::SocketId::none;
-
- private:
-  std::string_view slug_;
-  int rank_;
-  bool instant_;
 };
 
 Verdict verdict_of(std::string_view cause, Severity severity, std::uint32_t pid = kServerPid, std::uint16_t port = 80) {

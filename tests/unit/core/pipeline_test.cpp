@@ -26,10 +26,10 @@ Bytes tick(std::uint64_t time_ns) { return bytes_of(tw_tick{}, TW_KIND_TICK, tim
 // Notes what it was shown.
 class Witness final : public Detector {
  public:
-  explicit Witness(std::vector<std::string>& seen) : seen_(seen) {}
-  std::string_view slug() const override { return "witness"; }
-  int rank() const override { return 1; }
-  bool instant() const override { return true; }
+  explicit Witness(std::vector<std::string>& seen)
+      : Detector(
+            {.slug = "witness", .family = Family::ending, .rank = 1, .instant = true, .causes = {}, .meaning = {}}),
+        seen_(seen) {}
   void on_event(const abi::Event& event, Scene& scene) override {
     EXPECT_EQ(scene.now(), event.time);
     seen_.emplace_back(abi::name_of(event));

@@ -8,14 +8,22 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr FindingSpec kUnread{.slug = "stall-unread",
+                              .family = Family::stall,
+                              .rank = 1,
+                              .instant = false,
+                              .threshold = 2s,
+                              .causes = {},
+                              .meaning = {}};
+
 TEST(Thresholds, SayNothingOfWhatNobodySpokeOf) {
   const Thresholds none;
   EXPECT_TRUE(none.empty());
   EXPECT_FALSE(none.off("reset"));
   EXPECT_FALSE(none.off("reset", 80));
   EXPECT_FALSE(none.off_everywhere("reset"));
-  EXPECT_EQ(none.of("stall-unread", 2s), 2s);
-  EXPECT_EQ(none.of("stall-unread", 80, 2s), 2s);
+  EXPECT_EQ(none.of(kUnread), 2s);
+  EXPECT_EQ(none.of(kUnread, 80), 2s);
 }
 
 TEST(Thresholds, APortGoesBeforeTheBase) {
@@ -23,9 +31,9 @@ TEST(Thresholds, APortGoesBeforeTheBase) {
   t["stall-unread"] = 5s;
   t.ports[80]["stall-unread"] = 9s;
   t.ports[81]["reset"] = std::nullopt;
-  EXPECT_EQ(t.of("stall-unread", 2s), 5s);
-  EXPECT_EQ(t.of("stall-unread", 80, 2s), 9s);
-  EXPECT_EQ(t.of("stall-unread", 81, 2s), 5s) << "a port that speaks of something else";
+  EXPECT_EQ(t.of(kUnread), 5s);
+  EXPECT_EQ(t.of(kUnread, 80), 9s);
+  EXPECT_EQ(t.of(kUnread, 81), 5s) << "a port that speaks of something else";
   EXPECT_TRUE(t.off("reset", 81));
   EXPECT_FALSE(t.off("reset", 80));
   EXPECT_FALSE(t.off("reset"));
@@ -43,8 +51,8 @@ TEST(Thresholds, WhatIsOffButForAPortIsNotOffEverywhere) {
   EXPECT_TRUE(t.off("stall-unread"));
   EXPECT_TRUE(t.off("stall-unread", 22));
   EXPECT_FALSE(t.off("stall-unread", 443));
-  EXPECT_EQ(t.of("stall-unread", 443, 2s), 3s);
-  EXPECT_EQ(t.of("stall-unread", 2s), 2s) << "what is off has no duration of its own";
+  EXPECT_EQ(t.of(kUnread, 443), 3s);
+  EXPECT_EQ(t.of(kUnread), 2s) << "what is off has no duration of its own";
 }
 
 TEST(Thresholds, AreLaidOverOthersWordByWord) {
@@ -58,8 +66,8 @@ TEST(Thresholds, AreLaidOverOthersWordByWord) {
   flags.ports[81]["reset"] = std::nullopt;
   const Thresholds both = file.overlaid_with(flags);
   EXPECT_TRUE(both.off("reset"));
-  EXPECT_EQ(both.of("stall-unread", 2s), 1s);
-  EXPECT_EQ(both.of("stall-unread", 80, 2s), 9s) << "the base of the flags leaves the port's word alone";
+  EXPECT_EQ(both.of(kUnread), 1s);
+  EXPECT_EQ(both.of(kUnread, 80), 9s) << "the base of the flags leaves the port's word alone";
   EXPECT_FALSE(both.off("reset", 80));
   EXPECT_TRUE(both.off("reset", 81));
   EXPECT_EQ(file.ports.size(), 1U);

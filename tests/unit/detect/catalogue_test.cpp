@@ -19,16 +19,16 @@ bool is_slug(std::string_view text) {
 
 TEST(Catalogue, HasEveryFindingOnce) {
   std::set<std::string_view> slugs;
-  for (const CatalogueRow& row : catalogue()) {
+  for (const FindingSpec& row : catalogue()) {
     EXPECT_TRUE(is_slug(row.slug)) << row.slug;
     slugs.insert(row.slug);
   }
-  EXPECT_EQ(slugs.size(), 17U);
-  EXPECT_EQ(catalogue().size(), 17U);
+  EXPECT_FALSE(slugs.empty());
+  EXPECT_EQ(slugs.size(), catalogue().size());
 }
 
 TEST(Catalogue, EveryRowIsWhole) {
-  for (const CatalogueRow& row : catalogue()) {
+  for (const FindingSpec& row : catalogue()) {
     ASSERT_FALSE(row.causes.empty()) << row.slug;
     EXPECT_TRUE(std::all_of(row.causes.begin(), row.causes.end(), is_slug)) << row.slug;
     EXPECT_EQ(std::set<std::string_view>(row.causes.begin(), row.causes.end()).size(), row.causes.size()) << row.slug;

@@ -55,7 +55,7 @@ class Doctor : public testing::Test {
 TEST_F(Doctor, EveryFindingHasALine) {
   std::vector<std::string_view> told;
   for (const FindingProspect& f : of(root()).findings) told.push_back(f.finding);
-  for (const detect::CatalogueRow& row : detect::catalogue()) EXPECT_THAT(told, Contains(row.slug));
+  for (const detect::FindingSpec& row : detect::catalogue()) EXPECT_THAT(told, Contains(row.slug));
 }
 
 TEST_F(Doctor, TheVerdictFollowsFromTheFindings) {

@@ -26,7 +26,7 @@ struct FindingCountsTest : testing::Test {
 };
 
 TEST_F(FindingCountsTest, EveryFindingIsThereBeforeItHappens) {
-  for (const detect::CatalogueRow& row : detect::catalogue()) {
+  for (const detect::FindingSpec& row : detect::catalogue()) {
     EXPECT_EQ(value(Id::findings_opened, {std::string{row.slug}, std::string{row.causes[0]}, "critical"}), 0)
         << row.slug;
     EXPECT_EQ(value(Id::findings_opened, {std::string{row.slug}, "unknown", "info"}), 0) << row.slug;

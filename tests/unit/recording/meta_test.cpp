@@ -10,6 +10,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr core::FindingSpec kUnread{.slug = "stall-unread",
+                                    .family = core::Family::stall,
+                                    .rank = 1,
+                                    .instant = false,
+                                    .threshold = 1s,
+                                    .causes = {},
+                                    .meaning = {}};
+
 TEST(Meta, SaysWhatItWasTold) {
   Meta m = meta();
   core::Settings& s = m.settings;
@@ -38,7 +46,7 @@ TEST(Meta, SaysWhatItWasTold) {
   EXPECT_EQ(back->settings.names.drop_reason(12), "NETFILTER_DROP");
   EXPECT_EQ(back->settings.names.reset_reason(3), "TCP_ABORT_ON_CLOSE");
   EXPECT_TRUE(back->settings.thresholds.off("reset"));
-  EXPECT_EQ(back->settings.thresholds.of("stall-unread", 443, 1s), 7s);
+  EXPECT_EQ(back->settings.thresholds.of(kUnread, 443), 7s);
   ASSERT_EQ(back->settings.filter.local.size(), 5U);
   EXPECT_TRUE(back->settings.filter.local[0].contains(*util::parse_address("10.1.2.3")));
   EXPECT_FALSE(back->settings.filter.local[0].contains(*util::parse_address("11.1.2.3")));
