@@ -794,8 +794,10 @@ const FirewallDrops* Facts::firewall_drops(const abi::Tuple& tuple) const {
   return firewall_.find({world_of(tuple.local.addr, host_of_netns(tuple.netns)), PairKey::of(tuple)});
 }
 
-bool Facts::has_all_drops(util::BootTime since, std::uint32_t host) const {
-  return !firewall_.forgot(since) && of(host).last_drop_left_out < since;
+bool Facts::has_all_drops(util::BootTime since) const {
+  return !firewall_.forgot(since) && std::all_of(hosts_.begin(), hosts_.end(), [since](const OfHost& host) {
+    return host.last_drop_left_out < since;
+  });
 }
 
 const RefusedEndpoint* Facts::refused(const util::Endpoint& endpoint, std::uint32_t host) const {

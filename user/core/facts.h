@@ -105,13 +105,13 @@ class Facts {
   [[nodiscard]] const Listener* gone_listener_at(const util::Endpoint& endpoint, std::uint32_t netns) const;
   [[nodiscard]] const FirewallDrops* firewall_drops(const abi::Tuple& tuple) const;
   // Whether no drop of a firewall since the time is missing here but by lost events: each came one by one, none was forgotten.
-  [[nodiscard]] bool has_all_drops(util::BootTime since, std::uint32_t host = 0) const;
+  [[nodiscard]] bool has_all_drops(util::BootTime since) const;
   // Whether what was lost on the way to this service was repaired at least four times in five: random loss.
   [[nodiscard]] bool loss_is_random(const util::Endpoint& service) const;
   // As seen from this host.
-  [[nodiscard]] const RefusedEndpoint* refused(const util::Endpoint& endpoint, std::uint32_t host = 0) const;
+  [[nodiscard]] const RefusedEndpoint* refused(const util::Endpoint& endpoint, std::uint32_t host) const;
   // Whether no RST of this host's stack since the time is missing there.
-  [[nodiscard]] bool has_all_refusals(util::BootTime since, std::uint32_t host = 0) const;
+  [[nodiscard]] bool has_all_refusals(util::BootTime since, std::uint32_t host) const;
   // Whether no listener that ended since the time was forgotten.
   [[nodiscard]] bool has_all_listeners(util::BootTime since) const { return !listeners_.forgot(since); }
   // The newest observation of a process, and the share of one CPU that it used since the one before it.
@@ -121,30 +121,30 @@ class Facts {
   [[nodiscard]] const ProcessLook* process_look(std::uint32_t pid, util::BootTime not_after) const;
 
   // How much a counter of a network namespace (0: of all that were observed on the host) has grown in this run.
-  [[nodiscard]] std::uint64_t mib_growth(std::uint32_t netns, abi::MibCounter counter, std::uint32_t host = 0) const;
+  [[nodiscard]] std::uint64_t mib_growth(std::uint32_t netns, abi::MibCounter counter, std::uint32_t host) const;
 
   // Connections in some silence, as of the last sweep; a silence lasts until a look shows that something moved.
   [[nodiscard]] const std::set<std::uint64_t>& silent() const { return silent_; }
   // Those, and the ones whose retransmissions are not answered, each once.
   [[nodiscard]] std::vector<abi::SocketId> stuck() const;
-  [[nodiscard]] util::Duration sweep_interval(std::uint32_t host = 0) const { return of(host).sweep_interval; }
+  [[nodiscard]] util::Duration sweep_interval(std::uint32_t host) const { return of(host).sweep_interval; }
   // How old the look is that this connection's silence rests on; absent where sweeps do not confirm (old recordings), and
   // where there is no silence.
   [[nodiscard]] std::optional<util::Duration> look_age(const Connection& connection) const;
-  [[nodiscard]] bool sweeps_confirm(std::uint32_t host = 0) const { return of(host).confirms; }
+  [[nodiscard]] bool sweeps_confirm(std::uint32_t host) const { return of(host).confirms; }
   // Whether that look is one of the last interval. True where sweeps do not confirm.
   [[nodiscard]] bool looked_at_lately(const Connection& connection) const;
   // A sweep confirmed a socket that had to make room here: it is to be reported anew. True once each time.
   bool take_whole_sweep_wanted() { return std::exchange(whole_sweep_wanted_, false); }
   // TCP's memory and orphans, where they are near their limits.
-  [[nodiscard]] const std::optional<abi::Host>& host(std::uint32_t host = 0) const { return of(host).memory; }
+  [[nodiscard]] const std::optional<abi::Host>& host(std::uint32_t host) const { return of(host).memory; }
   // Segments that found no room in their receiver's buffer, lately and in all; the receiver of the last.
-  [[nodiscard]] std::uint32_t overruns_lately(std::uint32_t host = 0) const { return of(host).overruns.at(now_); }
-  [[nodiscard]] std::uint64_t overruns(std::uint32_t host = 0) const { return of(host).overruns_total; }
-  [[nodiscard]] const abi::Tuple& last_overrun(std::uint32_t host = 0) const { return of(host).last_overrun; }
+  [[nodiscard]] std::uint32_t overruns_lately(std::uint32_t host) const { return of(host).overruns.at(now_); }
+  [[nodiscard]] std::uint64_t overruns(std::uint32_t host) const { return of(host).overruns_total; }
+  [[nodiscard]] const abi::Tuple& last_overrun(std::uint32_t host) const { return of(host).last_overrun; }
 
   // Events lost on this host at or after the time.
-  [[nodiscard]] bool lost_since(util::BootTime time, std::uint32_t host = 0) const {
+  [[nodiscard]] bool lost_since(util::BootTime time, std::uint32_t host) const {
     return of(host).lost > 0 && of(host).last_loss >= time;
   }
   [[nodiscard]] std::uint64_t lost_total() const { return lost_total_; }
@@ -168,9 +168,9 @@ class Facts {
   }
   [[nodiscard]] std::size_t connections_tracked() const { return connections_.size(); }  // now
   [[nodiscard]] std::uint64_t connections_total() const { return connections_.total(); }
-  [[nodiscard]] std::uint64_t seed_walks(std::uint32_t host = 0) const { return of(host).seed_walks; }
-  [[nodiscard]] std::uint64_t sweeps(std::uint32_t host = 0) const { return of(host).sweeps; }
-  [[nodiscard]] bool seeded(std::uint32_t host = 0) const { return of(host).seeded; }
+  [[nodiscard]] std::uint64_t seed_walks(std::uint32_t host) const { return of(host).seed_walks; }
+  [[nodiscard]] std::uint64_t sweeps(std::uint32_t host) const { return of(host).sweeps; }
+  [[nodiscard]] bool seeded(std::uint32_t host) const { return of(host).seeded; }
 
   // Of several hosts; false, and empty, in a single run.
   [[nodiscard]] bool several_hosts() const { return several_; }

@@ -257,7 +257,7 @@ class Reset final : public core::Detector {
     v.evidence.set("sender", "local");
     if (v.cause == "memory")
       add_counters(v.evidence, c.tuple.netns, {abi::MibCounter::abort_on_memory, abi::MibCounter::memory_pressures},
-                   scene.facts);
+                   scene.facts, c.host);
     if (c.owner_exit) {
       v.evidence.set("exit_code", c.owner_exit->code);
       v.evidence.set("exit_signal", c.owner_exit->signal);

@@ -83,7 +83,7 @@ void add_queue(core::Evidence& evidence, const core::Listener& l, const core::Fa
   if (l.accepted_nothing() > 0s) evidence.set("accepted_nothing_ms", util::to_ms(l.accepted_nothing()));
   evidence.set("refused", l.refused());
   using enum abi::MibCounter;
-  add_counters(evidence, l.tuple.netns, {listen_overflows, listen_drops}, facts);
+  add_counters(evidence, l.tuple.netns, {listen_overflows, listen_drops}, facts, l.host);
   if (!l.owners.empty()) add_process(evidence, blame_owner(l.owners).process->pid, facts);
 }
 

@@ -34,7 +34,7 @@ void add_queue(core::Evidence& evidence, const core::Listener& listener, const c
 
 // mib: how much these counters of the namespace (0: of all of the host) have grown in this run, those that have.
 void add_counters(core::Evidence& evidence, std::uint32_t netns, std::initializer_list<abi::MibCounter> counters,
-                  const core::Facts& facts, std::uint32_t host = 0);
+                  const core::Facts& facts, std::uint32_t host);
 // A firewall that dropped segments of this connection; evidence firewall_host where several hosts were recorded.
 void blame_firewall(core::Verdict& verdict, const abi::Tuple& tuple, const core::Facts& facts);
 // "this host", or the name of the host whose firewall it was.

@@ -178,7 +178,7 @@ void Watch::fill_header(Model& model, const core::Pipeline& pipeline, const Gaug
   }
   h.lost = pipeline.losses().events();
   h.sweep_share = gauges.sweep_share;
-  h.sweep_interval = facts.sweep_interval();
+  h.sweep_interval = facts.sweep_interval(0);
   rates(h, gauges);
   for (const auto& [id, row] : findings_) {
     if (row.state != FindingRow::State::open) continue;

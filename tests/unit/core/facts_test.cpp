@@ -375,13 +375,13 @@ TEST_F(FactsTest, LossIsRandomWhereRetransmissionsRepairIt) {
 }
 
 TEST_F(FactsTest, LostEventsAreKnownByTheirTime) {
-  EXPECT_FALSE(facts.lost_since(kStart));
+  EXPECT_FALSE(facts.lost_since(kStart, 0));
   apply(abi::Lost{"state", 3}, 1s);
   apply(abi::Lost{"state", 4}, 1s);
   EXPECT_EQ(facts.lost_total(), 7U);
-  EXPECT_TRUE(facts.lost_since(kStart));
-  EXPECT_TRUE(facts.lost_since(kStart + 2s));
-  EXPECT_FALSE(facts.lost_since(kStart + 3s));
+  EXPECT_TRUE(facts.lost_since(kStart, 0));
+  EXPECT_TRUE(facts.lost_since(kStart + 2s, 0));
+  EXPECT_FALSE(facts.lost_since(kStart + 3s, 0));
 }
 
 TEST_F(FactsTest, AFirewallsDropIsFoundFromEitherEnd) {
@@ -417,6 +417,16 @@ TEST(ServiceEndpoint, IsTheListeningSides) {
   EXPECT_EQ(service_endpoint(c), c.tuple.local);
   c.role = ConnectionRole::unknown;
   EXPECT_EQ(service_endpoint(c), c.tuple.local) << "the lower port, by custom";
+}
+
+// A silence between two recorded hosts may be the firewall's of either.
+TEST(FactsOfSeveralHosts, DropsThatAreLeftOutOnAnyOfThemMayBeMissing) {
+  Facts facts{{}, {}};
+  facts.name_hosts({"a", "b"});
+  facts.apply({kStart, abi::Tick{}, 1});
+  EXPECT_TRUE(facts.has_all_drops(kStart - 1s));
+  facts.apply({kStart, abi::Limited{"drop", 7}, 1});
+  EXPECT_FALSE(facts.has_all_drops(kStart - 1s));
 }
 
 }  // namespace
