@@ -57,6 +57,25 @@ TEST(StallUnacked, ASecondAndTwoTimeoutsMustHavePassed) {
   EXPECT_EQ(tell(kSent + "set cli rto 2s\nat 2.1s timeout cli\nat 3.9s sample cli\nuntil 4s").phases(kSlug), "");
 }
 
+// A crowd waits for one service: the first is reset as the next one is not long enough in the same trouble to be told.
+TEST(StallUnacked, WhoIsAboutToBeToldBelongsToWhatWasTold) {
+  const Told told = tell(kFourTimeouts + R"(
+    at 3.2s  connect next 10.0.0.1:50001 -> 10.0.0.9:22 by ssh[4411]
+    established next
+    send next 5
+    at 3.4s  timeout next
+    at 3.5s  reset-received cli
+    close cli err ECONNRESET
+    at 3.8s  timeout next
+    at 4.7s  timeout next
+    at 9s    ack next
+    until 14s
+  )");
+  EXPECT_EQ(told.summary.findings.at(std::string{kSlug}), 1U);
+  EXPECT_EQ(told.last(kSlug).count_total, 2U);
+  EXPECT_EQ(told.last(kSlug).phase, core::Phase::closed);
+}
+
 TEST(StallUnacked, SilenceWithoutAProofProvesNothing) { EXPECT_EQ(tell(kTwoTimeouts + "until 20s").phases(kSlug), ""); }
 
 TEST(StallUnacked, TailLossProbesAndFastRetransmitsAreNoStall) {

@@ -191,6 +191,7 @@ class Book {
   void emit(Group& group, Phase phase, std::vector<Finding>& out);
   [[nodiscard]] util::BootTime next_look(const Group& group) const;
   [[nodiscard]] util::Duration linger(const Group& group) const;
+  [[nodiscard]] bool is_over(const Group& group) const;
   [[nodiscard]] static Finding alone(const Told& told);
   [[nodiscard]] Finding finding_of(const Group& group, Phase phase) const;
   void join_story(Group& group, Phase phase);

@@ -17,6 +17,9 @@ using namespace std::chrono_literals;
 constexpr auto kLinger = 1s;
 // Where each sweep confirms what is in trouble, the next one says whether it returns.
 constexpr auto kLingerConfirmed = 800ms;
+// ... where others are about to be in the same trouble.
+constexpr auto kLingerMost = 3s;
+constexpr auto kTick = 100ms;
 constexpr auto kFirstUpdate = 2s;
 constexpr std::size_t kExamples = 5;
 constexpr std::size_t kSeenPerGroup = 20000;
@@ -328,10 +331,19 @@ util::Duration Book::linger(const Group& group) const {
   return facts_.sweeps_confirm(group.primary.host) ? kLingerConfirmed : kLinger;
 }
 
+// Of a condition: nobody is in it any more, and nobody is about to be.
+bool Book::is_over(const Group& group) const {
+  if (!group.active.empty()) return false;
+  const util::Duration rest = facts_.now() - group.last_end;
+  if (rest < linger(group)) return false;
+  const auto& connection = group.primary.connection;
+  return rest >= kLingerMost || group.id == 0 || !connection || !group.detector->goes_on(*connection, facts_);
+}
+
 // When the passing of time makes a line of it, or its end.
 util::BootTime Book::next_look(const Group& group) const {
   if (group.detector->instant()) return group.last_line + settings_.window;
-  if (group.active.empty()) return group.last_end + linger(group);
+  if (group.active.empty()) return std::max(group.last_end + linger(group), facts_.now() + kTick);
   return group.since + std::max<util::Duration>(kFirstUpdate, group.told_duration * 2);
 }
 
@@ -364,8 +376,8 @@ void Book::tell_group(Groups::iterator it, std::vector<Finding>& out) {
   else
     condition_line(group, out);
   if (instant) group.active.clear(), group.witnesses = 0;
-  const bool over = instant ? now - group.last_line >= settings_.window && group.fresh == 0 && group.id != 0
-                            : group.active.empty() && now - group.last_end >= linger(group);
+  const bool over =
+      instant ? now - group.last_line >= settings_.window && group.fresh == 0 && group.id != 0 : is_over(group);
   const bool hidden = group.id == 0 && (instant || group.active.empty());
   if (!over && !hidden) {
     group.look_at = next_look(group);

@@ -73,6 +73,9 @@ class Detector {
   [[nodiscard]] virtual bool info_needs_owners() const { return false; }
   // Whether its evidence is a look of a sweep: then it opens, and turns critical, on one of the last interval only.
   [[nodiscard]] virtual bool rests_on_looks() const { return false; }
+  // Nobody whom it was told of is in that trouble any more, but others are, and not long enough to be told: what comes of them
+  // is no other finding. Asked of a finding's first connection.
+  [[nodiscard]] virtual bool goes_on(const ConnectionView&, const Facts&) const { return false; }
   // Facts are already brought up to date with the event.
   virtual void on_event(const abi::Event& event, Scene& scene) = 0;
   virtual void on_tick(Scene&) {}

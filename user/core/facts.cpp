@@ -332,6 +332,13 @@ std::size_t Facts::stalled_remotes(std::uint32_t netns) const {
   return it == stalled_remotes_.end() ? 0 : it->second.size();
 }
 
+std::size_t Facts::senders_stalled(std::uint32_t netns, const util::Address& remote) const {
+  const auto it = stalled_remotes_.find(netns);
+  if (it == stalled_remotes_.end()) return 0;
+  const auto of_remote = it->second.find(remote);
+  return of_remote == it->second.end() ? 0 : of_remote->second;
+}
+
 std::vector<abi::SocketId> Facts::stuck() const {
   std::vector<abi::SocketId> keys;
   keys.reserve(silent_.size() + episodes_.size());

@@ -183,6 +183,8 @@ class Facts {
   [[nodiscard]] const Listeners& listeners() const { return listeners_; }
   // How many remote addresses have a connection with two time-outs or more in a row, in this namespace.
   [[nodiscard]] std::size_t stalled_remotes(std::uint32_t netns) const;
+  // How many senders of the namespace to that address are.
+  [[nodiscard]] std::size_t senders_stalled(std::uint32_t netns, const util::Address& remote) const;
 
  private:
   // What is one for a whole host.

@@ -102,6 +102,11 @@ class StallUnacked final : public core::Detector {
     }
   }
 
+  // A crowd that waits for one service: the first are reset or give up as the next ones reach their second time-out.
+  bool goes_on(const core::ConnectionView& c, const core::Facts& facts) const override {
+    return facts.senders_stalled(c.netns, c.remote.addr) > 0;
+  }
+
  private:
   static bool may_stall(abi::TcpState state) {
     return state == abi::TcpState::established || state == abi::TcpState::close_wait;
