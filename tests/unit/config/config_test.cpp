@@ -234,7 +234,6 @@ TEST(ShowConfig, GivenBackItSaysTheSame) {
   const core::Thresholds effective = file.overlaid_with(flags);
   const core::Thresholds again = thresholds(show(file, flags, ""));
   for (const detect::FindingSpec& row : detect::catalogue()) {
-    const util::Duration otherwise = row.threshold.value_or(0s);
     EXPECT_EQ(again.off(row.slug), effective.off(row.slug)) << row.slug;
     EXPECT_EQ(again.of(row), effective.of(row)) << row.slug;
     for (const std::uint16_t port : std::initializer_list<std::uint16_t>{1, 2, 3, 65535}) {
