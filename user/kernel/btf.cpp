@@ -55,10 +55,6 @@ bool Btf::has_function(std::string_view name) const {
   return btf__find_by_name_kind(types_.get(), std::string{name}.c_str(), BTF_KIND_FUNC) > 0;
 }
 
-bool Btf::has_variable(std::string_view name) const {
-  return btf__find_by_name_kind(types_.get(), std::string{name}.c_str(), BTF_KIND_VAR) > 0;
-}
-
 bool Btf::has_struct(const char* name) const { return btf__find_by_name_kind(types_.get(), name, BTF_KIND_STRUCT) > 0; }
 
 bool Btf::has_member(const char* structure, std::string_view member) const {

@@ -32,8 +32,6 @@ class Btf {
   [[nodiscard]] bool has_iterator(std::string_view target) const;
   // Whether the kernel has a function of this name (what is inlined everywhere has none).
   [[nodiscard]] bool has_function(std::string_view name) const;
-  // Per-CPU variables only: it has no others.
-  [[nodiscard]] bool has_variable(std::string_view name) const;
   [[nodiscard]] bool has_struct(const char* name) const;
   [[nodiscard]] bool has_member(const char* structure, std::string_view member) const;
   [[nodiscard]] bool has_enumerator(const char* enumeration, std::string_view name) const;

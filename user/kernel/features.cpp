@@ -75,8 +75,9 @@ constexpr Loss kNoDropSocket[] = {
     {"accept-queue-overflow", partly, "refused segments are not seen: the sweep looks at the queue"}};
 constexpr Loss kNothingWorks[] = {{"*", nothing, ""}};
 
-// The data of the SRCU that protects them instead of disabled preemption (DEFINE_SRCU_FAST in kernel/tracepoint.c).
-constexpr std::string_view kPreemptedTracepoints = "tracepoint_srcu_srcu_data";
+// Since 7.0 a tracepoint is guarded by SRCU and no longer by disabled preemption (include/linux/tracepoint.h); no type shows that,
+// and this one is of the same release.
+constexpr Feature::Where kPreemptedTracepoints{"bpf_local_storage_elem", "state"};
 
 constexpr std::array kFeatures{
     Feature{"tw_inet_sock_set_state", kTracepoint, "inet_sock_set_state", 3, "4.16",
@@ -134,7 +135,7 @@ constexpr std::array kFeatures{
             {},
             kPreemptedTracepoints},
     Feature{"tw_inet_sock_set_state_last", kTracepoint, "inet_sock_set_state", 3, "4.16", ""},
-    // Of tcpwhy top alone, and the same hook as tw_walk: its row says what is missing.
+    // Of tcpwhy top and of runs with a filter, and the same hook as tw_walk: its row says what is missing.
     Feature{"tw_held", kIterator, "task_file", 0, "5.8", ""},
     Feature{"", kTracepoint, "tcp_send_reset", 3, "6.10",
             "the kernel's reason for a reset is not told, nor, before 5.17, a reset for which no socket exists",
@@ -182,7 +183,7 @@ bool is_present(const Feature& feature, const Btf& btf) {
       break;
   }
   return btf.tracepoint_arguments(feature.hook).value_or(0) >= feature.arguments &&
-         (feature.where.empty() || btf.has_variable(feature.where));
+         (!feature.where.structure || btf.has_member(feature.where.structure, feature.where.member));
 }
 
 const Loss* loss_of(std::string_view finding, const Feature& feature) {

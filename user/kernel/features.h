@@ -46,7 +46,11 @@ struct Feature {
     std::string_view member;
     std::string_view what;  // can happen
   } fault = {};
-  std::string_view where = {};  // only on kernels with this per-CPU variable is there any use for it
+  // Only on kernels whose struct has this member is there any use for it.
+  struct Where {
+    const char* structure = nullptr;
+    std::string_view member;
+  } where = {};
 };
 
 // Rows in the order in which the kernel's offer is shown.
