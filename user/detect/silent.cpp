@@ -49,10 +49,10 @@ const ProcessLook* look_at_owner(std::uint32_t pid, const core::Connection& sile
 }
 
 // Whether it computed for most of the time; absent where two looks are needed to tell, and there was one.
-std::optional<bool> is_busy(const ProcessLook& look, util::Duration silent_for) {
+std::optional<bool> is_busy(const ProcessLook& look, util::Duration silent_until_look) {
   if (look.cpu_share) return *look.cpu_share >= kBusyShare;
-  const auto most = std::chrono::duration_cast<util::Duration>(silent_for * kBusyShare);
-  return look.state.cpu < most ? std::optional{false} : std::nullopt;
+  const auto most = std::chrono::duration_cast<util::Duration>(silent_until_look * kBusyShare);
+  return look.state.state != 'R' && look.state.cpu < most ? std::optional{false} : std::nullopt;
 }
 
 ProcessActivity activity_in(const ProcessLook* look, util::Duration silent_for, const core::Scene& scene) {
@@ -65,7 +65,7 @@ ProcessActivity activity_in(const ProcessLook* look, util::Duration silent_for, 
   const util::Duration lately =
       std::max<util::Duration>(kLately, 2 * scene.facts.sweep_interval(core::host_of_pid(state.pid)));
   if (read && *state.read_age < lately) return reads_elsewhere;
-  const std::optional<bool> busy_now = is_busy(*look, silent_for);
+  const std::optional<bool> busy_now = is_busy(*look, silent_for - (scene.now() - look->at));
   if (!busy_now) return unknown;
   if (*busy_now) return busy;
   if (state.polling && *state.polling == 0) return blocked;
@@ -141,9 +141,11 @@ ProcessActivity SilentDetector::activity_of(std::uint32_t pid, const core::Conne
   if (activity == stopped || activity == busy || activity == blocked) {
     if (held_up_.size() >= kMostHeldUp) held_up_.clear();
     held_up_[pid] = {activity, scene.now()};
-  } else if (const auto it = held_up_.find(pid); activity != unknown && it != held_up_.end()) {
-    if (scene.now() - it->second.second < kCatchesUp) return it->second.first;
-    held_up_.erase(it);
+  } else if (const auto it = held_up_.find(pid); it != held_up_.end()) {
+    // Where sweeps are rare, both looks at the process may be younger than the last at the connection.
+    const util::Duration rare = 2 * scene.facts.sweep_interval(core::host_of_pid(pid));
+    if (scene.now() - it->second.second < std::max<util::Duration>(kCatchesUp, rare)) return it->second.first;
+    if (activity != unknown) held_up_.erase(it);
   }
   return activity;
 }

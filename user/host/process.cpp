@@ -167,7 +167,8 @@ void read_threads(Process& process, Folder& folder) {
     std::size_t looked_at = 0;
     for_each_entry(folder, "task", [&](const char* thread) {
       look_at_thread(threads, folder, std::string{"task/"} + thread + "/");
-      return ++looked_at < kMostThreads;
+      threads.moving = threads.moving || ++looked_at >= kMostThreads;  // the others may wait for a socket
+      return looked_at < kMostThreads;
     });
     if (threads.any_runs) process.state = 'R';
   }
