@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The count of what processes hold, for `tcpwhy top` alone: a record for each TCP socket of each process, in every network
+ * The count of what processes hold, for `tcpwhy top`, and as a run with a filter begins and ends: a record for each TCP socket of each process, in every network
  * namespace, without a socket lock. Nothing else loads it, and it changes nothing that the other programs look at.
  */
 #include "tcpwhy.bpf.h"

@@ -58,15 +58,20 @@ Result<std::uint32_t> netns_inode(const std::string& path, const std::string& te
 }
 
 // One that is removed meanwhile, or cannot be read, is left out.
+void add_cgroups_below(const std::string& folder, std::vector<std::uint64_t>& ids) {
+  std::error_code error;
+  std::filesystem::directory_iterator at{folder, error};
+  for (; !error && at != std::filesystem::directory_iterator{}; at.increment(error)) {
+    std::error_code gone;
+    if (!at->is_directory(gone) || at->is_symlink(gone)) continue;
+    if (const Result<std::uint64_t> below = inode_of(at->path())) ids.push_back(*below);
+    add_cgroups_below(at->path(), ids);
+  }
+}
+
 std::vector<std::uint64_t> cgroups_of(const std::string& top, std::uint64_t inode) {
   std::vector<std::uint64_t> ids{inode};
-  std::error_code error;
-  using Walk = std::filesystem::recursive_directory_iterator;
-  for (Walk at{top, std::filesystem::directory_options::skip_permission_denied, error}; !error && at != Walk{};
-       at.increment(error)) {
-    if (!at->is_directory(error)) continue;
-    if (const Result<std::uint64_t> below = inode_of(at->path())) ids.push_back(*below);
-  }
+  add_cgroups_below(top, ids);
   return ids;
 }
 

@@ -157,6 +157,9 @@ util::Result<LiveEnd> Live::follow(core::Pipeline& pipeline, const LiveHooks& ho
     if (const core::Wants wants = pipeline.take_wants(); !wants.empty()) source_->want(wants);
   }
   end.interrupted = stop_asked();
+  // Who came while it ran, and did nothing since that an event would tell.
+  if (matched_ && !pipeline.unmatched().empty())
+    (void)source_->count_held(pipeline.facts().now(), [&](const core::HeldSocket& held) { pipeline.note(held); });
   end.status = source_->stop(feed);
   if (options_.quiet) loss_log.finish(pipeline.losses(), Clock::now());
   return end;

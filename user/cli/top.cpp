@@ -336,6 +336,10 @@ int run_file(const TopOptions& options) {
     const int code = recordings.error().code;
     return code == EINVAL ? kUsage : code == EBADMSG ? kDamaged : kFailed;
   }
+  if (const util::Status can = can_narrow(options.filter, *recordings); !can) {
+    (void)fail(can.error());
+    return kUsage;
+  }
   const auto joined = join_hosts(options.files, *recordings);
   if (!joined) return fail(joined.error());
   const core::Settings settings = settings_of(options.filter, options.thresholds.effective(), *joined);

@@ -32,7 +32,7 @@ util::Result<File> File::create(const std::string& path, bool overwrite, const M
   file.out_ = std::move(*out);
   Bytes head;
   put_file_header(head);
-  if (util::Status written = file.out_.write(head); !written) return std::move(written.error());
+  if (util::Status written = file.out_.write(head); !written) return recording_error(std::move(written.error()));
   ChunkHeader header;
   header.type = static_cast<std::uint16_t>(ChunkType::meta);
   header.flags = kRequired;
@@ -80,7 +80,7 @@ util::Status File::finish(const End& end) {
   for (const unsigned char c : kTrailerMagic) trailer.push_back(std::byte{c});
   put(trailer, crc32_of(trailer));
   util::Status status = or_recording_error(out_.write(trailer));
-  util::Status closed = out_.close();
+  util::Status closed = or_recording_error(out_.close());
   return status ? std::move(closed) : std::move(status);
 }
 

@@ -29,7 +29,11 @@ Result<FileWriter> FileWriter::create(const std::string& path, bool overwrite) {
   // What was there before may be open to others; a device or a pipe keeps its own mode.
   struct stat status {};
   file.is_regular_ = ::fstat(file.fd_.get(), &status) == 0 && S_ISREG(status.st_mode);
-  if (overwrite && file.is_regular_ && ::fchmod(file.fd_.get(), 0600) != 0) return cannot_write("protect", path, errno);
+  if (overwrite && file.is_regular_ && ::fchmod(file.fd_.get(), 0600) != 0) {
+    const int err = errno;
+    file.discard();
+    return cannot_write("protect", path, err);
+  }
   return file;
 }
 
