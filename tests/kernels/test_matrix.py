@@ -33,7 +33,8 @@ def test_incident(runs, kernel, program, variant):
             story, failure = failure, matrix.failure_of(kernel, runs.second(kernel), program, variant)
             second_tries.note(f"{kernel} {program} {variant}", story, failure)
         elif made_again is not None:
-            second_tries.note(f"{kernel} {program} {variant}", f"the cause did not make its incident: {made_again}", None)
+            second_tries.note(f"{kernel} {program} {variant}", f"the cause did not make its incident: {made_again}", None,
+                              made=False)
     except truths.Skipped as why:
         pytest.skip(str(why))
     if failure:

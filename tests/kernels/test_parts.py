@@ -184,7 +184,7 @@ def test_a_second_try_is_noted_with_the_difference(tmp_path, monkeypatch):
     with pytest.warns(UserWarning):
         second_tries.note("i1 ipv4", "the cause failed", story)
     rows = [json.loads(line) for line in (tmp_path / "notes").read_text().splitlines()]
-    assert rows[0] == {"test": "6.1 i6 cut", "second": None,
+    assert rows[0] == {"test": "6.1 i6 cut", "second": None, "made": True,
                        "first": ["reset / peer-abort: never said", "i6: neither expected nor allowed"]}
     assert rows[1]["first"] == ["the cause failed"] and rows[1]["second"] == rows[0]["first"]
     lines, few = second_tries.judge(rows, 401)
@@ -196,6 +196,14 @@ def test_a_second_try_is_noted_with_the_difference(tmp_path, monkeypatch):
 def test_more_second_tries_than_one_in_400_are_too_many(tries, tests, few):
     rows = [{"test": "i1", "first": ["late"], "second": None}] * tries
     assert second_tries.judge(rows, tests)[1] == few
+
+
+@pytest.mark.parametrize(("not_made", "tests", "few"), [(2, 100, True), (3, 100, False)])
+def test_an_incident_that_did_not_come_about_is_the_causes_own(not_made, tests, few):
+    rows = [{"test": "i1", "first": ["cause: slow"], "second": None, "made": False}] * not_made
+    lines, judged_few = second_tries.judge(rows, tests)
+    assert judged_few == few
+    assert lines[0] == f"second tries: 0 in {tests} tests, 1 allowed (1 in 400); {not_made} more whose incident did not come about, 2 allowed"
 
 
 def elf_of(sections):

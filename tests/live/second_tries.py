@@ -12,6 +12,7 @@ import warnings
 
 FILE = "TCPWHY_SECOND_TRIES"  # where they are noted, a JSON object a line; nowhere where it is not set
 TESTS_FOR_ONE = 400
+TESTS_FOR_ONE_NOT_MADE = 50  # whose incident did not come about, as the cause itself found: the tool had no part in it
 MOST_DIFFERENCES = 8
 
 
@@ -23,9 +24,10 @@ def differences_of(story):
     return found[:MOST_DIFFERENCES] + ([f"{more} more"] if more > 0 else [])
 
 
-def note(test, first, second):
-    """`first` is the story of the first try's failure; `second` that of the second, or None where it came out right."""
-    row = {"test": test, "first": differences_of(first), "second": differences_of(second) if second else None}
+def note(test, first, second, made=True):
+    """`first` is the story of the first try's failure; `second` that of the second, or None where it came out right. Not `made`:
+    the cause said that its incident did not come about."""
+    row = {"test": test, "first": differences_of(first), "second": differences_of(second) if second else None, "made": made}
     warnings.warn(in_words(row), stacklevel=2)
     if path := os.environ.get(FILE):
         with open(path, "a", encoding="utf-8") as notes:
@@ -38,17 +40,21 @@ def in_words(row):
                       *(f"    second try: {line}" for line in second)])
 
 
-def allowed(tests):
+def allowed(tests, tests_for_one=TESTS_FOR_ONE):
     """One for each 400 begun."""
-    return -(-tests // TESTS_FOR_ONE)
+    return -(-tests // tests_for_one)
 
 
 def judge(rows, tests):
     """(what to print, whether they are few enough)."""
-    few = len(rows) <= allowed(tests)
+    judged = [row for row in rows if row.get("made", True)]
+    not_made = len(rows) - len(judged)
+    few = len(judged) <= allowed(tests) and not_made <= allowed(tests, TESTS_FOR_ONE_NOT_MADE)
     if not rows:
         return [f"second tries: none in {tests} tests"], few
-    count = f"second tries: {len(rows)} in {tests} tests, {allowed(tests)} allowed (1 in {TESTS_FOR_ONE})"
+    count = f"second tries: {len(judged)} in {tests} tests, {allowed(tests)} allowed (1 in {TESTS_FOR_ONE})"
+    if not_made:
+        count += f"; {not_made} more whose incident did not come about, {allowed(tests, TESTS_FOR_ONE_NOT_MADE)} allowed"
     return [count, *map(in_words, rows)], few
 
 

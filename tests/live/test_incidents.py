@@ -88,15 +88,16 @@ def test_incident(request, tool, ahead, program, variant, turn):
         made = ahead.get(request.node.nodeid)
         return made.result() if made else watch(tool, program, variant)
 
+    made = True
     try:
         try:
             failure, again = first(), request.config.getoption("--second-try")
         except truths.NotMade as why:
-            failure, again = str(why), True
+            failure, again, made = str(why), True, False
         if failure and again:
             # On a busy machine a real incident can come out otherwise than it was meant to.
             story, failure = failure, watch(tool, program, variant)
-            second_tries.note(f"{program} {variant}", story, failure)
+            second_tries.note(f"{program} {variant}", story, failure, made=made)
     except truths.Skipped as why:
         pytest.skip(str(why))
     if failure:
