@@ -122,7 +122,7 @@ void Live::match_filter(core::Pipeline& pipeline) {
   std::vector<std::string> values = pipeline.unmatched();
   for (const std::uint32_t pid : options_.filter.pids)
     if (!is_here(pid)) std::erase(values, fmt::format("--pid {}", pid));  // that was said
-  if (!values.empty()) log::warn(core::unmatched_words(values) + ": nothing is told of it before there is one");
+  if (!values.empty()) log::warn(core::unmatched_words(values) + ": nothing is reported for it until there is one");
 }
 
 util::Status Live::say_attached(core::Pipeline& pipeline, const LiveHooks& hooks) {

@@ -92,13 +92,18 @@ TEST(ReadProcess, ASleepingProcessIsS) {
   EXPECT_TRUE(becomes(as_pid(child.pid()), [](const Process& p) { return p.state == 'S'; }));
 }
 
+// A child that reads what never comes.
+Child reader_of(int fd) {
+  return Child{[fd] {
+    char byte;
+    (void)!::read(fd, &byte, 1);
+  }};
+}
+
 TEST(ReadProcess, AReadOfAPipeWaitsForNoSocket) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
-  const Child child{[&ends] {
-    char byte;
-    (void)!::read(ends[0], &byte, 1);
-  }};
+  const Child child = reader_of(ends[0]);
   EXPECT_TRUE(becomes(as_pid(child.pid()), [](const Process& p) { return p.polling == 0U; }));
   ::close(ends[0]);
   ::close(ends[1]);
@@ -107,10 +112,7 @@ TEST(ReadProcess, AReadOfAPipeWaitsForNoSocket) {
 TEST(ReadProcess, AReadOfASocketWaitsForOne) {
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-  const Child child{[&ends] {
-    char byte;
-    (void)!::read(ends[0], &byte, 1);
-  }};
+  const Child child = reader_of(ends[0]);
   EXPECT_TRUE(becomes(as_pid(child.pid()), [](const Process& p) { return p.polling == 1U; }));
   ::close(ends[0]);
   ::close(ends[1]);
