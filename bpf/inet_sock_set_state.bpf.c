@@ -254,7 +254,7 @@ static __always_inline void tw_on_set_state(const struct sock *sk, int from, int
  * So several programs stand on this tracepoint, and run one after the other for each transition. Whichever runs first handles
  * it and leaves word, from its first instruction on; the next ones find that. Two of them are enough where only softirqs
  * interrupt, which do not nest. The last takes the word away; where it was skipped, the word stays until its place is needed.
- * A word that was overwritten has a transition handled twice, which changes nothing that user space knows.
+ * Where a word was overwritten, or a preempted process went on on another CPU, the transition is handled, and emitted, twice.
  */
 static __always_inline int tw_is_begun(const struct tw_begun *begun, const struct sock *sk, int from, int to) {
   return TW_LOAD_ONCE(begun->sk) == (__u64)sk && begun->from == (__u32)from && begun->to == (__u32)to;
